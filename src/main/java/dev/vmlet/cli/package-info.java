@@ -1,0 +1,5 @@
+/** The commands a person types. */
+@NullMarked
+package dev.vmlet.cli;
+
+import org.jspecify.annotations.NullMarked;

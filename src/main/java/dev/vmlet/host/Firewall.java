@@ -1,0 +1,38 @@
+package dev.vmlet.host;
+
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Ruleset;
+import java.util.Collection;
+import java.util.Set;
+
+/** The door to our two nftables tables, and to no others. Safe for use by several threads. */
+public interface Firewall {
+    /** Missing when neither table exists; Unknown when the listing failed. */
+    Seen<FirewallState> observe();
+
+    /**
+     * Which of the candidates are in their sets. Costs tens of microseconds per candidate at any size of the sets.
+     * Missing when one of our tables is not there.
+     */
+    Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
+
+    /**
+     * Replaces both tables in one transaction and reads them back: a batch can succeed with a rule missing
+     * (google/nftables #170).
+     *
+     * @throws HostException.Refused when what is read back is not what was sent; the old tables are then gone
+     */
+    void install(Ruleset ruleset) throws HostException;
+
+    /** Adds elements in one transaction; one that is there already is no error. */
+    void add(Collection<FirewallElement> elements) throws HostException;
+
+    /** Deletes elements; one that is not there, or has no set any more, is no error. */
+    void delete(Collection<FirewallElement> elements) throws HostException;
+
+    /** Removes both tables; succeeds when they are not there. */
+    void remove() throws HostException;
+}

@@ -1,0 +1,88 @@
+package dev.vmlet.host;
+
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.Route;
+import dev.vmlet.model.Seen;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * The door to interfaces, addresses, routes and forwarding flags of one network namespace. Safe for use by several
+ * threads. Every call ends within a few seconds ({@link HostException.TimedOut}); every message names operation and link.
+ */
+public interface Links {
+    /** All links, from one dump that no concurrent change interrupted. */
+    List<Link> list() throws HostException;
+
+    /** Unknown when the look itself failed. */
+    Seen<Link> find(LinkName name);
+
+    /** IPv4 addresses by link; Missing when there is no such link. */
+    Seen<Set<InterfaceAddress>> addresses(LinkName name);
+
+    /** Every IPv4 address of the host by link name. */
+    Map<LinkName, Set<InterfaceAddress>> allAddresses() throws HostException;
+
+    /** IPv4 unicast routes of the main table. */
+    List<Route> routes() throws HostException;
+
+    /** The interface of the default route with the lowest metric; empty when there is none. */
+    Optional<LinkName> uplink() throws HostException;
+
+    /**
+     * Creates a bridge, down, with mark, MAC and MTU set in the same message, so that it never exists unmarked. Creating
+     * one that is already ours with that mark succeeds.
+     *
+     * @throws HostException.Foreign when another link bears the name
+     */
+    void createBridge(LinkName name, MacAddress mac, int mtu, Mark mark) throws HostException;
+
+    /**
+     * Creates a persistent tap with virtio headers, down, that only the user may open. The mark follows in a second
+     * message; until then the tap is down and belongs to no bridge. An unmarked tap of that name, owned by that user,
+     * down and without a master is the trace of a crash in between and is adopted.
+     *
+     * @throws HostException.Foreign when another link bears the name
+     * @throws HostException.NotPermitted without CAP_NET_ADMIN or access to /dev/net/tun
+     */
+    void createTap(LinkName name, int userId, int mtu, Mark mark) throws HostException;
+
+    void setUp(LinkName name) throws HostException;
+
+    void setMtu(LinkName name, int mtu) throws HostException;
+
+    /** Makes the port a member of the bridge; succeeds when it already is. */
+    void attach(LinkName port, LinkName bridge) throws HostException;
+
+    /** Adds the address; succeeds when it is there. */
+    void addAddress(LinkName name, InterfaceAddress address) throws HostException;
+
+    /** Deletes the address; succeeds when it is not there. */
+    void deleteAddress(LinkName name, InterfaceAddress address) throws HostException;
+
+    /**
+     * Sets the link down and takes it out of its bridge. Succeeds when there is no such link.
+     *
+     * @throws HostException.Foreign when the link of that name does not bear the mark
+     */
+    void cutOff(LinkName name, Mark mark) throws HostException;
+
+    /**
+     * Deletes the link. Succeeds when there is no such link. The kernel waits about 16 ms for each.
+     *
+     * @throws HostException.Foreign when the link of that name does not bear the mark
+     */
+    void delete(LinkName name, Mark mark) throws HostException;
+
+    /** The IPv4 forwarding flag of the interface ({@code conf/<if>/forwarding}). Missing when there is no such link. */
+    Seen<Boolean> forwarding(LinkName name);
+
+    void setForwarding(LinkName name, boolean on) throws HostException;
+}

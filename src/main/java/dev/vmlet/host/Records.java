@@ -1,0 +1,47 @@
+package dev.vmlet.host;
+
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import java.util.List;
+
+/** The door to what is kept on disk. Every write is durable (fsync of file and folder) when the call returns. */
+public interface Records {
+    /** Unknown when the file exists and cannot be read. */
+    Seen<VmRecord> vm(String vmUid);
+
+    /** Every readable record; {@link #unreadable} lists the others. */
+    List<VmRecord> vms();
+
+    Seen<NetworkRecord> network(String networkUid);
+
+    List<NetworkRecord> networks();
+
+    /** Sentences about files that could not be read. */
+    List<String> unreadable();
+
+    /**
+     * Writes the record. This is where addresses and user ids are given out: under one lock, so that none is given twice.
+     *
+     * @throws HostException.Busy when another VM's record holds one of its addresses or its user id
+     */
+    void write(VmRecord record) throws HostException;
+
+    void delete(VmId vm) throws HostException;
+
+    void write(NetworkRecord record) throws HostException;
+
+    void deleteNetwork(String networkUid) throws HostException;
+
+    /** Names of interfaces whose original forwarding flag is recorded. */
+    List<String> forwardingOriginals() throws HostException;
+
+    /** Records the original value unless one is recorded already: the first writer wins. */
+    void keepForwarding(String link, boolean original) throws HostException;
+
+    Seen<Boolean> keptForwarding(String link);
+
+    void forgetForwarding(String link) throws HostException;
+}

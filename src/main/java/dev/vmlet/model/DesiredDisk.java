@@ -1,0 +1,27 @@
+package dev.vmlet.model;
+
+import java.util.Optional;
+
+/**
+ * A file that the guest's VMM opens: a disk, or a boot file (kernel, initramfs, firmware).
+ *
+ * @param name unique within the VM; file name without suffix
+ * @param image what it starts as; empty for a blank disk
+ * @param sizeBytes what it is grown to; 0 means as large as the image
+ * @param retain kept when the VirtualMachine object goes
+ */
+public record DesiredDisk(String name, Role role, Optional<ImageSource> image, long sizeBytes, boolean retain) {
+    /** What the file is to the VMM. */
+    public enum Role {
+        DISK,
+        KERNEL,
+        INITRAMFS,
+        FIRMWARE
+    }
+
+    public DesiredDisk {
+        if (image.isEmpty() && sizeBytes <= 0) {
+            throw new IllegalArgumentException("disk " + name + ": neither image nor size");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+package dev.vmlet.model;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What resolving needs to know of this node.
+ *
+ * @param vmms the usable VMMs and their paths
+ * @param vmmProblem why no VMM is usable, or why the preferred one is not
+ * @param defaultFirmware path of the firmware that boots guests without a kernel of their own
+ * @param userIdFirst first of the user ids for guests
+ * @param records of every VM of ours on this host
+ */
+public record HostFacts(
+        String nodeName,
+        InstallationId installation,
+        String bootId,
+        int cores,
+        Mebibytes memory,
+        Map<VmmKind, String> vmms,
+        String vmmProblem,
+        Optional<ImageSource.Host> defaultFirmware,
+        int userIdFirst,
+        int userIdCount,
+        boolean sha256Required,
+        List<VmRecord> records) {
+    public HostFacts {
+        vmms = Map.copyOf(vmms);
+        records = List.copyOf(records);
+    }
+}

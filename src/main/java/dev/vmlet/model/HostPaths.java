@@ -1,0 +1,70 @@
+package dev.vmlet.model;
+
+/** The one place that knows where files of vmlet lie. Plain text: nothing here touches the file system. */
+public record HostPaths(String stateDir, String runDir) {
+    public String installationFile() {
+        return stateDir + "/installation";
+    }
+
+    public String vmsDir() {
+        return stateDir + "/vms";
+    }
+
+    public String vmDir(String vmUid) {
+        return vmsDir() + "/" + vmUid;
+    }
+
+    public String vmRecord(String vmUid) {
+        return vmDir(vmUid) + "/record.json";
+    }
+
+    public String disksDir(String vmUid) {
+        return vmDir(vmUid) + "/disks";
+    }
+
+    public String disk(String vmUid, DesiredDisk disk) {
+        return disksDir(vmUid) + "/" + disk.name() + (disk.role() == DesiredDisk.Role.DISK ? ".raw" : "");
+    }
+
+    public String seed(String vmUid) {
+        return vmDir(vmUid) + "/seed.img";
+    }
+
+    public String serialLog(String vmUid) {
+        return vmDir(vmUid) + "/serial.log";
+    }
+
+    public String vmmLog(String vmUid) {
+        return vmDir(vmUid) + "/vmm.log";
+    }
+
+    public String networksDir() {
+        return stateDir + "/networks";
+    }
+
+    public String networkRecord(String networkUid) {
+        return networksDir() + "/" + networkUid + ".json";
+    }
+
+    /** Original forwarding flags of interfaces that are not ours. */
+    public String forwardingDir() {
+        return stateDir + "/forwarding";
+    }
+
+    public String imagesDir() {
+        return stateDir + "/images";
+    }
+
+    public String retainedDir() {
+        return stateDir + "/retained";
+    }
+
+    public String binDir() {
+        return stateDir + "/bin";
+    }
+
+    /** Sockets, pid and exit files of one guest process; gone with a reboot, as they must be. */
+    public String vmRunDir(String vmUid) {
+        return runDir + "/vms/" + vmUid;
+    }
+}

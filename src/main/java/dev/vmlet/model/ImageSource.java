@@ -1,0 +1,32 @@
+package dev.vmlet.model;
+
+/** Where an image or a boot file comes from. {@code sha256} is 64 lower-case hex digits, empty where none is declared. */
+public sealed interface ImageSource {
+    ImageFormat format();
+
+    String sha256();
+
+    /** A file beneath the image directory; relative, without {@code ..}. */
+    record File(String path, ImageFormat format, String sha256) implements ImageSource {
+        @Override
+        public String toString() {
+            return path;
+        }
+    }
+
+    /** An http or https URL. */
+    record Url(String url, ImageFormat format, String sha256) implements ImageSource {
+        @Override
+        public String toString() {
+            return url;
+        }
+    }
+
+    /** A file of the node itself, named by the operator and not by a tenant: the default firmware. */
+    record Host(String path, ImageFormat format, String sha256) implements ImageSource {
+        @Override
+        public String toString() {
+            return path;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+package dev.vmlet.model;
+
+import java.util.List;
+
+/**
+ * Everything a VMM is started with; kept in the record so that a later agent knows what runs.
+ *
+ * @param generation of the VirtualMachine object it was made from
+ * @param restartToken value of the restart annotation it was made from
+ */
+public record LaunchSpec(
+        VmId id,
+        VmmKind vmm,
+        long generation,
+        String restartToken,
+        int userId,
+        int cores,
+        Mebibytes memory,
+        List<Drive> drives,
+        String cmdline,
+        List<Nic> nics) {
+    public LaunchSpec {
+        drives = List.copyOf(drives);
+        nics = List.copyOf(nics);
+    }
+
+    /** A file the VMM opens, by the name of its {@link DesiredDisk}; the seed is the drive named {@code seed}. */
+    public record Drive(String name, DesiredDisk.Role role, String path, boolean readOnly) {}
+
+    public record Nic(String network, LinkName tap, MacAddress mac) {}
+}

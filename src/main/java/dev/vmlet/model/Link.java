@@ -1,0 +1,21 @@
+package dev.vmlet.model;
+
+/**
+ * A network interface as seen.
+ *
+ * @param kind the rtnetlink kind ({@code bridge}, {@code tun}, {@code veth}, …), empty for a physical device
+ * @param mac hardware address in colon form, empty where the link has none
+ * @param mark its ifalias, empty when it has none
+ * @param masterIndex index of the bridge it is a port of, 0 for none
+ * @param tapUid user id that may open the tap, -1 where the link is no tap or has no owner
+ */
+public record Link(
+        int index,
+        LinkName name,
+        String kind,
+        String mac,
+        int mtu,
+        boolean up,
+        Mark mark,
+        int masterIndex,
+        long tapUid) {}

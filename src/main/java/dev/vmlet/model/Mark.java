@@ -1,0 +1,35 @@
+package dev.vmlet.model;
+
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** The ownership mark on a link, kept in its ifalias: {@code vmlet:<inst>:net:<uid>} or {@code vmlet:<inst>:vm:<uid>:<uid>}. */
+public record Mark(String text) {
+    private static final Pattern SHAPE =
+            Pattern.compile("vmlet:([a-z2-7]{8}):(net:([A-Za-z0-9-]+)|vm:([A-Za-z0-9-]+):([A-Za-z0-9-]+))");
+
+    public static Mark ofNetwork(InstallationId installation, String networkUid) {
+        return new Mark("vmlet:" + installation + ":net:" + networkUid);
+    }
+
+    public static Mark ofNic(InstallationId installation, String vmUid, String networkUid) {
+        return new Mark("vmlet:" + installation + ":vm:" + vmUid + ":" + networkUid);
+    }
+
+    /** Whose the mark says the object is, seen from the given installation. Anything it cannot read is foreign. */
+    public Owner owner(InstallationId installation) {
+        Matcher m = SHAPE.matcher(text);
+        if (!m.matches()) {
+            return new Owner.Foreign(text.isEmpty() ? "no mark" : "mark \"" + text + "\"");
+        }
+        if (!m.group(1).equals(installation.value())) {
+            return new Owner.Foreign("another vmlet installation, " + m.group(1));
+        }
+        return m.group(3) != null ? new Owner.OfNetwork(m.group(3)) : new Owner.OfVm(m.group(4), m.group(5));
+    }
+
+    @Override
+    public String toString() {
+        return text;
+    }
+}

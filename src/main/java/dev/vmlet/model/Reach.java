@@ -1,0 +1,8 @@
+package dev.vmlet.model;
+
+/** What the readiness probe saw last. */
+public enum Reach {
+    NOT_PROBED,
+    CLOSED,
+    OPEN
+}

@@ -1,0 +1,77 @@
+package dev.vmlet.model;
+
+/** Every reason that conditions and Events use, each with the one sentence it stands for. */
+public enum Reason {
+    AsExpected("Everything is as asked."),
+    NotAssigned("No node is chosen; set spec.nodeName."),
+    Assigned("This node runs it."),
+    NodeLost("The node has not renewed its Lease; what runs there is not known."),
+    NetworkNotFound("A Network that the object names does not exist in its namespace."),
+    NetworkBeingDeleted("The Network is being deleted and kept until the last VM has left it."),
+    NetworkNotReady("The Network is not yet realised on this node."),
+    WaitingForCidr("The controller has not chosen the Network's CIDR yet."),
+    CidrOverlaps("The CIDR overlaps another Network, the host's addresses or the cluster's ranges."),
+    PoolExhausted("The network pool has no free prefix left."),
+    SlicesExhausted("The Network has no free slice for this node."),
+    AddressesExhausted("The node's slice of the Network has no free address."),
+    AddressOutsideSlice("The asked address lies outside this node's slice of the Network."),
+    AddressTaken("The asked address belongs to another VM."),
+    AddressReserved("The asked address is the gateway's, the network's or the broadcast address."),
+    MacAddressTaken("The asked MAC address belongs to another VM of the Network."),
+    ForeignObject("An object that is not ours bears the derived name."),
+    PreparingDisks("Images are being fetched, converted or cloned."),
+    ImageNotFound("The image does not exist."),
+    ImageRefused("The image or its URL is not allowed."),
+    ImageChecksumMismatch("The image's sha256 is not the declared one."),
+    ImageFormatMismatch("The image is not in the declared format, or refers to other files."),
+    ImageLargerThanDisk("The image is larger than the disk it is asked for."),
+    ImageFetchFailed("The image could not be fetched; it is tried again."),
+    NoSpace("The file system is full."),
+    SecretNotFound("The Secret with the user data does not exist or cannot be read."),
+    SecretKeyMissing("The Secret lacks the key with the user data."),
+    UserDataInvalid("The user data is neither a cloud-config mapping nor a script."),
+    InvalidSpec("The object asks for something that cannot be done."),
+    NotEnoughMemory("The VM asks for more memory than the host has."),
+    NotEnoughCores("The VM asks for more cores than the host has."),
+    NoVirtualization("KVM does not work on this node and emulation is off."),
+    VmmUnavailable("The VMM's binary is missing, not executable or not the pinned one."),
+    UserIdsExhausted("The range of user ids for guests is used up."),
+    Starting("The guest is being started."),
+    StartFailed("The VMM ended before the guest ran."),
+    Running("The guest runs."),
+    Stopping("The guest is being stopped."),
+    Stopped("The guest is stopped, as asked."),
+    BackOff("The guest ended and is started again after a pause."),
+    Completed("The guest ended and is not started again."),
+    Paused("The guest is paused by somebody else."),
+    PortOpen("The readiness port answered on the guest's address."),
+    PortClosed("The readiness port has not answered yet."),
+    ReadinessTimeout("The readiness port did not answer in time."),
+    NoProbe("Readiness is not probed, as asked."),
+    NotRunning("The guest does not run."),
+    CannotLook("A look at the host failed; nothing is changed until it succeeds."),
+    HostRefused("The host refused a step."),
+    EvidenceDisagrees("What is known about the guest process disagrees; nothing is touched."),
+    Changed("The host was changed."),
+    Repaired("Something ours was missing or different and was put right."),
+    InUse("The object is still in use."),
+    Deleting("The object is being deleted."),
+    GuestPoweredOff("The guest powered itself off."),
+    GuestPanic("The guest's kernel panicked."),
+    VmmKilled("The VMM was killed by a signal."),
+    VmmExited("The VMM ended with an error."),
+    OutOfMemory("The guest process exceeded its memory limit and was killed."),
+    SeccompViolation("The VMM used a system call its filter forbids."),
+    HostRebooted("The host was rebooted."),
+    StoppedOnRequest("The guest was stopped because it was asked for.");
+
+    private final String sentence;
+
+    Reason(String sentence) {
+        this.sentence = sentence;
+    }
+
+    public String sentence() {
+        return sentence;
+    }
+}

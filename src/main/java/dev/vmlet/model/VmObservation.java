@@ -1,0 +1,29 @@
+package dev.vmlet.model;
+
+import java.util.Map;
+
+/**
+ * One VM's host objects at one moment.
+ *
+ * @param nics by network name; those asked for and those recorded
+ * @param strayTaps links that bear this VM's mark and belong to no NIC above
+ * @param disks by disk name; those asked for
+ * @param seed fingerprint of the seed image
+ * @param leftovers whether files of the VM other than its record and retained disks exist
+ */
+public record VmObservation(
+        Seen<VmRecord> record,
+        Map<String, NicObservation> nics,
+        Map<LinkName, Mark> strayTaps,
+        Map<String, DiskState> disks,
+        Seen<String> seed,
+        Seen<GuestProcess> process,
+        GuestState guest,
+        Reach reach,
+        Seen<Boolean> leftovers) {
+    public VmObservation {
+        nics = Map.copyOf(nics);
+        strayTaps = Map.copyOf(strayTaps);
+        disks = Map.copyOf(disks);
+    }
+}

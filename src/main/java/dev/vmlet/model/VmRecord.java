@@ -1,0 +1,85 @@
+package dev.vmlet.model;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What is kept on disk for a VM: written before its first host object, removed after its last is proved gone. Addresses
+ * and the user id belong to the VM for as long as this exists.
+ *
+ * @param retained names of the disks that outlive the object
+ * @param launch what was last started and has not been seen to end
+ * @param stop the stop in progress
+ * @param lastExit how the last guest ended
+ * @param restarts how often the guest was started again after it ended by itself
+ * @param failures ends in a row without ten minutes of health between them; sets the pause before the next start
+ */
+public record VmRecord(
+        VmId id,
+        int userId,
+        List<DesiredNic> nics,
+        List<String> retained,
+        Optional<Launch> launch,
+        Optional<Stop> stop,
+        Optional<Exit> lastExit,
+        int restarts,
+        int failures) {
+    public VmRecord {
+        nics = List.copyOf(nics);
+        retained = List.copyOf(retained);
+    }
+
+    /**
+     * @param bootId of the host when it was started; another boot id means that nothing of it runs
+     * @param ranAt when the guest was first seen running
+     * @param version the VMM's own version, empty until it has answered
+     */
+    public record Launch(
+            LaunchSpec spec, String bootId, Instant startedAt, Optional<Instant> ranAt, String version) {
+        public Launch {}
+    }
+
+    /** How far a stop has come. The rungs are climbed in order, each written down before it is tried. */
+    public record Stop(Instant askedAt, Reason reason, Rung rung, Instant rungAt, Instant pressedAt) {}
+
+    public enum Rung {
+        POWER_BUTTON,
+        POWER_OFF,
+        TERMINATE,
+        KILL
+    }
+
+    /** {@code generation} and {@code restartToken} of the launch that ended. */
+    public record Exit(Reason reason, String message, Instant at, long generation, String restartToken) {}
+
+    public VmRecord withNics(int newUserId, List<DesiredNic> newNics, List<String> newRetained) {
+        return new VmRecord(id, newUserId, newNics, newRetained, launch, stop, lastExit, restarts, failures);
+    }
+
+    public VmRecord withLaunch(Launch newLaunch, int newRestarts) {
+        return new VmRecord(
+                id, userId, nics, retained, Optional.of(newLaunch), Optional.empty(), lastExit, newRestarts, failures);
+    }
+
+    public VmRecord withStop(Stop newStop) {
+        return new VmRecord(id, userId, nics, retained, launch, Optional.of(newStop), lastExit, restarts, failures);
+    }
+
+    public VmRecord withoutStop() {
+        return new VmRecord(id, userId, nics, retained, launch, Optional.empty(), lastExit, restarts, failures);
+    }
+
+    public VmRecord withExit(Exit exit, int newFailures) {
+        return new VmRecord(
+                id,
+                userId,
+                nics,
+                retained,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.of(exit),
+                restarts,
+                newFailures);
+    }
+}

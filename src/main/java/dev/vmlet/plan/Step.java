@@ -1,0 +1,264 @@
+package dev.vmlet.plan;
+
+import dev.vmlet.model.DesiredDisk;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Seed;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import java.util.List;
+
+/** One change to the host, as data. Nothing is left to choose; the applier's exhaustive switch carries it out. */
+public sealed interface Step {
+    /** True for steps that only write down what comes next, and are no news to anybody. */
+    default boolean bookkeeping() {
+        return false;
+    }
+
+    record WriteNetworkRecord(NetworkRecord record) implements Step {
+        @Override
+        public boolean bookkeeping() {
+            return true;
+        }
+
+        @Override
+        public String toString() {
+            return "write the record of Network " + record.id();
+        }
+    }
+
+    record DeleteNetworkRecord(String networkUid) implements Step {
+        @Override
+        public boolean bookkeeping() {
+            return true;
+        }
+
+        @Override
+        public String toString() {
+            return "delete the record of Network uid " + networkUid;
+        }
+    }
+
+    record CreateBridge(LinkName name, MacAddress mac, int mtu, Mark mark) implements Step {
+        @Override
+        public String toString() {
+            return "create bridge " + name + " (mtu " + mtu + ")";
+        }
+    }
+
+    record SetMtu(LinkName name, int mtu) implements Step {
+        @Override
+        public String toString() {
+            return "set the MTU of " + name + " to " + mtu;
+        }
+    }
+
+    record AddAddress(LinkName name, InterfaceAddress address) implements Step {
+        @Override
+        public String toString() {
+            return "add address " + address + " to " + name;
+        }
+    }
+
+    record DeleteAddress(LinkName name, InterfaceAddress address) implements Step {
+        @Override
+        public String toString() {
+            return "delete address " + address + " from " + name;
+        }
+    }
+
+    record SetLinkUp(LinkName name) implements Step {
+        @Override
+        public String toString() {
+            return "set " + name + " up";
+        }
+    }
+
+    /** The original value is recorded before the first change; links of ours need none, they die with their flag. */
+    record EnableForwarding(LinkName name, boolean ours) implements Step {
+        @Override
+        public String toString() {
+            return "enable IPv4 forwarding on " + name;
+        }
+    }
+
+    record RestoreForwarding(LinkName name) implements Step {
+        @Override
+        public String toString() {
+            return "restore IPv4 forwarding on " + name + " to its recorded value";
+        }
+    }
+
+    record CreateTap(LinkName name, int userId, int mtu, Mark mark) implements Step {
+        @Override
+        public String toString() {
+            return "create tap " + name + " for user " + userId + " (mtu " + mtu + ")";
+        }
+    }
+
+    record AttachLink(LinkName port, LinkName bridge) implements Step {
+        @Override
+        public String toString() {
+            return "attach " + port + " to bridge " + bridge;
+        }
+    }
+
+    /** Down and out of its bridge: no packet passes, the slow deletion may follow. */
+    record CutOffLink(LinkName name, Mark mark) implements Step {
+        @Override
+        public String toString() {
+            return "cut off " + name;
+        }
+    }
+
+    record DeleteLink(LinkName name, Mark mark) implements Step {
+        @Override
+        public String toString() {
+            return "delete link " + name;
+        }
+    }
+
+    record AddElements(List<FirewallElement> elements) implements Step {
+        public AddElements {
+            elements = List.copyOf(elements);
+        }
+
+        @Override
+        public String toString() {
+            return "admit " + Step.list(elements) + " in the firewall";
+        }
+    }
+
+    record DeleteElements(List<FirewallElement> elements) implements Step {
+        public DeleteElements {
+            elements = List.copyOf(elements);
+        }
+
+        @Override
+        public String toString() {
+            return "remove " + Step.list(elements) + " from the firewall";
+        }
+    }
+
+    /** Both tables, chains, sets and elements in one transaction, read back after the commit. */
+    record InstallFirewall(Ruleset ruleset) implements Step {
+        @Override
+        public String toString() {
+            return "install the firewall tables " + ruleset.table() + " with " + ruleset.elements().size() + " elements";
+        }
+    }
+
+    record RemoveFirewall() implements Step {
+        @Override
+        public String toString() {
+            return "remove our firewall tables";
+        }
+    }
+
+    record WriteVmRecord(VmRecord record, String what) implements Step {
+        @Override
+        public boolean bookkeeping() {
+            return true;
+        }
+
+        @Override
+        public String toString() {
+            return "write " + what + " into the record of " + record.id();
+        }
+    }
+
+    record DeleteVmRecord(VmId vm) implements Step {
+        @Override
+        public boolean bookkeeping() {
+            return true;
+        }
+
+        @Override
+        public String toString() {
+            return "delete the record of " + vm + ", releasing its addresses";
+        }
+    }
+
+    /** Starts beside the loop and wakes the VM when it ends. */
+    record PrepareDisk(VmId vm, DesiredDisk disk, int userId) implements Step {
+        @Override
+        public String toString() {
+            return "prepare " + (disk.role() == DesiredDisk.Role.DISK ? "disk " : "boot file ") + disk.name() + " of "
+                    + vm
+                    + disk.image().map(i -> " from " + i).orElse(", blank");
+        }
+    }
+
+    record WriteSeed(VmId vm, Seed seed, int userId) implements Step {
+        @Override
+        public String toString() {
+            return "write the cloud-init seed of " + vm;
+        }
+    }
+
+    record SpawnVmm(LaunchSpec launch) implements Step {
+        @Override
+        public String toString() {
+            return "start " + launch.vmm().text() + " for " + launch.id() + " (" + launch.cores() + " cores, "
+                    + launch.memory() + ")";
+        }
+    }
+
+    record PressPowerButton(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "press the power button of " + vm;
+        }
+    }
+
+    record PowerOff(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "cut the power of " + vm;
+        }
+    }
+
+    record Terminate(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "send SIGTERM to the VMM of " + vm;
+        }
+    }
+
+    record Kill(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "kill the VMM of " + vm;
+        }
+    }
+
+    /** Cgroup and run files of a process that is proved dead. */
+    record ReleaseProcess(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "remove the cgroup and run files of " + vm;
+        }
+    }
+
+    /** Disks, seed and logs; disks to be retained are moved aside first. */
+    record DeleteVmFiles(VmId vm, List<String> retained) implements Step {
+        public DeleteVmFiles {
+            retained = List.copyOf(retained);
+        }
+
+        @Override
+        public String toString() {
+            return "delete the disks and files of " + vm
+                    + (retained.isEmpty() ? "" : ", keeping " + String.join(", ", retained));
+        }
+    }
+
+    private static String list(List<FirewallElement> elements) {
+        return String.join(", ", elements.stream().map(FirewallElement::toString).toList());
+    }
+}

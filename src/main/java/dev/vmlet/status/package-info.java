@@ -1,0 +1,5 @@
+/** Resolution, plan, outcome, observation and time into status and conditions. */
+@NullMarked
+package dev.vmlet.status;
+
+import org.jspecify.annotations.NullMarked;
