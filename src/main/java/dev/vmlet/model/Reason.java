@@ -61,6 +61,8 @@ public enum Reason {
     VmmKilled("The VMM was killed by a signal."),
     VmmExited("The VMM ended with an error."),
     OutOfMemory("The guest process exceeded its memory limit and was killed."),
+    TapLost("The guest's tap was deleted under it; the guest is restarted to get a new one."),
+    FirewallNotReady("The node's firewall tables are not installed yet."),
     SeccompViolation("The VMM used a system call its filter forbids."),
     HostRebooted("The host was rebooted."),
     StoppedOnRequest("The guest was stopped because it was asked for.");

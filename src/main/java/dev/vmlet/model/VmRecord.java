@@ -1,5 +1,6 @@
 package dev.vmlet.model;
 
+import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
@@ -9,6 +10,7 @@ import java.util.Optional;
  * and the user id belong to the VM for as long as this exists.
  *
  * @param retained names of the disks that outlive the object
+ * @param grace how long the guest is given to shut down before its power is cut
  * @param launch what was last started and has not been seen to end
  * @param stop the stop in progress
  * @param lastExit how the last guest ended
@@ -20,6 +22,7 @@ public record VmRecord(
         int userId,
         List<DesiredNic> nics,
         List<String> retained,
+        Duration grace,
         Optional<Launch> launch,
         Optional<Stop> stop,
         Optional<Exit> lastExit,
@@ -37,7 +40,9 @@ public record VmRecord(
      */
     public record Launch(
             LaunchSpec spec, String bootId, Instant startedAt, Optional<Instant> ranAt, String version) {
-        public Launch {}
+        public Launch withRan(Instant at, String seenVersion) {
+            return new Launch(spec, bootId, startedAt, Optional.of(at), seenVersion);
+        }
     }
 
     /** How far a stop has come. The rungs are climbed in order, each written down before it is tried. */
@@ -53,21 +58,38 @@ public record VmRecord(
     /** {@code generation} and {@code restartToken} of the launch that ended. */
     public record Exit(Reason reason, String message, Instant at, long generation, String restartToken) {}
 
-    public VmRecord withNics(int newUserId, List<DesiredNic> newNics, List<String> newRetained) {
-        return new VmRecord(id, newUserId, newNics, newRetained, launch, stop, lastExit, restarts, failures);
+    /** A VM that was never started here. */
+    public static VmRecord of(VmId id, int userId, List<DesiredNic> nics, List<String> retained, Duration grace) {
+        return new VmRecord(
+                id, userId, nics, retained, grace, Optional.empty(), Optional.empty(), Optional.empty(), 0, 0);
+    }
+
+    public VmRecord withAsked(int newUserId, List<DesiredNic> newNics, List<String> newRetained, Duration newGrace) {
+        return new VmRecord(
+                id, newUserId, newNics, newRetained, newGrace, launch, stop, lastExit, restarts, failures);
     }
 
     public VmRecord withLaunch(Launch newLaunch, int newRestarts) {
         return new VmRecord(
-                id, userId, nics, retained, Optional.of(newLaunch), Optional.empty(), lastExit, newRestarts, failures);
+                id,
+                userId,
+                nics,
+                retained,
+                grace,
+                Optional.of(newLaunch),
+                Optional.empty(),
+                lastExit,
+                newRestarts,
+                failures);
     }
 
     public VmRecord withStop(Stop newStop) {
-        return new VmRecord(id, userId, nics, retained, launch, Optional.of(newStop), lastExit, restarts, failures);
+        return new VmRecord(
+                id, userId, nics, retained, grace, launch, Optional.of(newStop), lastExit, restarts, failures);
     }
 
-    public VmRecord withoutStop() {
-        return new VmRecord(id, userId, nics, retained, launch, Optional.empty(), lastExit, restarts, failures);
+    public VmRecord withFailures(int newFailures) {
+        return new VmRecord(id, userId, nics, retained, grace, launch, stop, lastExit, restarts, newFailures);
     }
 
     public VmRecord withExit(Exit exit, int newFailures) {
@@ -76,6 +98,7 @@ public record VmRecord(
                 userId,
                 nics,
                 retained,
+                grace,
                 Optional.empty(),
                 Optional.empty(),
                 Optional.of(exit),

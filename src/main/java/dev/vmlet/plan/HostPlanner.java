@@ -1,0 +1,82 @@
+package dev.vmlet.plan;
+
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmRecord;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+
+/** Plans what belongs to the host as a whole: the firewall's tables and the uplink's forwarding flag. */
+public final class HostPlanner {
+    private static final Duration SOON = Duration.ofSeconds(2);
+
+    private HostPlanner() {}
+
+    public static Plan plan(InstallationId installation, HostObservation seen) {
+        if (seen.firewall() instanceof Seen.Unknown<FirewallState>(String cause)) {
+            return Plan.waiting(Reason.CannotLook, cause, SOON);
+        }
+        List<PlannedStep> steps = new ArrayList<>();
+        Optional<Plan.Wait> waiting = Optional.empty();
+        Set<FirewallElement> members = members(seen.networks(), seen.vms());
+        switch (seen.firewall()) {
+            case Seen.Missing<FirewallState> _ ->
+                steps.add(new PlannedStep(
+                        new Step.InstallFirewall(new Ruleset(installation, members)),
+                        seen.networks().isEmpty() ? "this node has none yet" : "they are gone"));
+            case Seen.Present<FirewallState>(FirewallState state) -> {
+                if (!state.intact()) {
+                    steps.add(new PlannedStep(
+                            new Step.InstallFirewall(new Ruleset(installation, members)), state.difference()));
+                }
+            }
+            case Seen.Unknown<FirewallState> _ -> throw new IllegalStateException("handled above");
+        }
+        if (seen.uplinkForwarding() instanceof Seen.Unknown<Boolean>(String cause)) {
+            waiting = Optional.of(new Plan.Wait(Reason.CannotLook, cause, SOON));
+        }
+        boolean leaving = seen.networks().stream()
+                .anyMatch(n -> n.realised().egress() == dev.vmlet.model.Egress.MASQUERADE);
+        if (leaving && seen.uplink().isPresent() && seen.uplinkForwarding().equals(Seen.present(false))) {
+            steps.add(new PlannedStep(
+                    new Step.EnableForwarding(seen.uplink().get(), false),
+                    "answers to guests enter by the uplink"));
+        }
+        Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
+        if (seen.networks().isEmpty()) {
+            kept.forEach((link, _) -> steps.add(new PlannedStep(
+                    new Step.RestoreForwarding(link), "no Network is realised on this node any more")));
+        }
+        return new Plan(steps, waiting);
+    }
+
+    /** What the records say must be in the sets: enough to rebuild them without asking anybody. */
+    public static Set<FirewallElement> members(List<NetworkRecord> networks, List<VmRecord> vms) {
+        Set<FirewallElement> members = new HashSet<>();
+        for (NetworkRecord network : networks) {
+            members.addAll(network.realised().elements());
+        }
+        for (VmRecord vm : vms) {
+            // A VM that is stopped keeps its addresses and loses its tap: nothing to admit.
+            if (vm.launch().isPresent()) {
+                for (DesiredNic nic : vm.nics()) {
+                    members.addAll(nic.elements(vm.id().uid()));
+                }
+            }
+        }
+        return members;
+    }
+}

@@ -1,0 +1,129 @@
+package dev.vmlet.plan;
+
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Owner;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** Plans the taps of one VM and its members of the firewall's sets. */
+final class NicPlanner {
+    private static final Duration SOON = Duration.ofSeconds(2);
+    private static final Duration LATER = Duration.ofSeconds(30);
+
+    private NicPlanner() {}
+
+    /** Steps that give the VM this NIC, or what they wait for. Guards come before the port is up. */
+    static Plan ensure(VmId vm, int userId, DesiredNic nic, NicObservation seen, InstallationId installation) {
+        if (seen.tap() instanceof Seen.Present<Link>(Link tap) && !isOurs(tap, nic, userId)) {
+            String evidence = tap.mark().owner(installation) instanceof Owner.Foreign(String e) ? e : "marked " + tap.mark();
+            return Plan.waiting(
+                    Reason.ForeignObject,
+                    "link " + nic.tap() + " exists and is not ours (" + evidence
+                            + "); it is left alone. Rename or delete it to let VM " + vm + " go on",
+                    LATER);
+        }
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge)) || !bridge.mark().equals(nic.bridgeMark())) {
+            return Plan.waiting(
+                    Reason.NetworkNotReady, "Network " + nic.network() + " has no bridge on this node yet", SOON);
+        }
+        if (!(seen.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> inForce))) {
+            return Plan.waiting(Reason.FirewallNotReady, Reason.FirewallNotReady.sentence(), SOON);
+        }
+        List<PlannedStep> steps = new ArrayList<>();
+        Set<FirewallElement> wanted = new HashSet<>(nic.elements(vm.uid()));
+        List<FirewallElement> surplus =
+                inForce.stream().filter(e -> !wanted.contains(e)).sorted(Looks.ELEMENTS).toList();
+        if (!surplus.isEmpty()) {
+            steps.add(new PlannedStep(
+                    new Step.DeleteElements(surplus), "VM " + vm + " may send from its present address only"));
+        }
+        List<FirewallElement> missing =
+                wanted.stream().filter(e -> !inForce.contains(e)).sorted(Looks.ELEMENTS).toList();
+        if (!missing.isEmpty()) {
+            steps.add(new PlannedStep(
+                    new Step.AddElements(missing), "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"));
+        }
+        if (!(seen.tap() instanceof Seen.Present<Link>(Link tap)) || tap.mark().text().isEmpty()) {
+            String because = "VM " + vm + " has a NIC on Network " + nic.network();
+            steps.add(new PlannedStep(new Step.CreateTap(nic.tap(), userId, nic.mtu(), nic.mark()), because));
+            steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
+            steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), because));
+            return new Plan(steps, Optional.empty());
+        }
+        if (tap.mtu() != nic.mtu()) {
+            steps.add(new PlannedStep(
+                    new Step.SetMtu(nic.tap(), nic.mtu()), "its MTU is " + tap.mtu() + ", asked is " + nic.mtu()));
+        }
+        if (tap.masterIndex() != bridge.index()) {
+            steps.add(new PlannedStep(
+                    new Step.AttachLink(nic.tap(), nic.bridge()),
+                    tap.masterIndex() == 0 ? "the tap is in no bridge" : "the tap is in another bridge"));
+        }
+        if (!tap.up()) {
+            steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), "the tap is down"));
+        }
+        return new Plan(steps, Optional.empty());
+    }
+
+    /**
+     * Ours by its mark, or the trace of a crash between making and marking it: of our derived name and user, down and
+     * in no bridge, so that nothing can be lost by taking it.
+     */
+    private static boolean isOurs(Link tap, DesiredNic nic, int userId) {
+        if (!tap.kind().equals("tun")) {
+            return false;
+        }
+        return tap.mark().equals(nic.mark())
+                || tap.mark().text().isEmpty() && tap.tapUid() == userId && !tap.up() && tap.masterIndex() == 0;
+    }
+
+    /** Steps that take every link and set member of the VM away; traffic ends with the first. */
+    static List<PlannedStep> remove(VmId vm, VmObservation seen, InstallationId installation, String because) {
+        List<PlannedStep> steps = new ArrayList<>();
+        List<FirewallElement> inForce = seen.nics().values().stream()
+                .flatMap(nic -> nic.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> e)
+                        ? e.stream()
+                        : java.util.stream.Stream.<FirewallElement>empty())
+                .sorted(Looks.ELEMENTS)
+                .distinct()
+                .toList();
+        // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
+        List<FirewallElement> allowed = inForce.stream()
+                .filter(e -> e.set() == dev.vmlet.model.FirewallSet.OK4)
+                .toList();
+        if (!allowed.isEmpty()) {
+            steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
+        }
+        Map<LinkName, Mark> links = new java.util.TreeMap<>(seen.strayTaps());
+        for (NicObservation nic : seen.nics().values()) {
+            if (nic.tap() instanceof Seen.Present<Link>(Link tap)
+                    && tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _)
+                    && uid.equals(vm.uid())) {
+                links.put(tap.name(), tap.mark());
+            }
+        }
+        links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.CutOffLink(name, mark), because)));
+        links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because)));
+        List<FirewallElement> rest =
+                inForce.stream().filter(e -> !allowed.contains(e)).toList();
+        if (!rest.isEmpty()) {
+            steps.add(new PlannedStep(new Step.DeleteElements(rest), because));
+        }
+        return steps;
+    }
+}

@@ -1,0 +1,369 @@
+package dev.vmlet.plan;
+
+import dev.vmlet.model.DesiredDisk;
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.DiskState;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.RunStrategy;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.model.VmRecord.Exit;
+import dev.vmlet.model.VmRecord.Launch;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Plans one VM: its record, disks, seed, taps, set members and guest process, from first start to last file. */
+public final class VmPlanner {
+    private static final Duration SOON = Duration.ofSeconds(2);
+    private static final Duration LATER = Duration.ofSeconds(30);
+    private static final Duration HEALTHY = Duration.ofMinutes(10);
+
+    private final HostNames names;
+    private final HostPaths paths;
+    private final String bootId;
+
+    public VmPlanner(HostNames names, HostPaths paths, String bootId) {
+        this.names = names;
+        this.paths = paths;
+        this.bootId = bootId;
+    }
+
+    public Plan plan(VmId vm, Resolution<DesiredVm> resolution, VmObservation seen, Instant now) {
+        Optional<String> blind = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers());
+        if (blind.isPresent()) {
+            return Plan.waiting(Reason.CannotLook, blind.get(), SOON);
+        }
+        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String evidence)) {
+            return Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON);
+        }
+        for (NicObservation nic : seen.nics().values()) {
+            Optional<String> dark = Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements());
+            if (dark.isPresent()) {
+                return Plan.waiting(Reason.CannotLook, dark.get(), SOON);
+            }
+        }
+        return switch (resolution) {
+            case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
+                unresolved(reason, message, seen, now);
+            case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, seen, now);
+            case Resolution.Absent<DesiredVm> _ -> remove(vm, seen, now);
+        };
+    }
+
+    /** What runs is left alone; what has ended is written down, and a stop that has begun is finished. */
+    private Plan unresolved(Reason reason, String message, VmObservation seen, Instant now) {
+        if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
+            if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
+                    && record.launch().isPresent()) {
+                return buried(record, record.launch().get(), ended, now);
+            }
+            if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
+                    && record.stop().isPresent()) {
+                return StopLadder.climb(record, seen.guest(), record.stop().get().reason(), now);
+            }
+        }
+        return Plan.waiting(reason, message, LATER);
+    }
+
+    private Plan realise(DesiredVm desired, VmObservation seen, Instant now) {
+        VmId vm = desired.id();
+        if (!(seen.record() instanceof Seen.Present<VmRecord>(VmRecord record))) {
+            if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)) {
+                return Plan.waiting(
+                        Reason.EvidenceDisagrees,
+                        "process " + alive.pid() + " runs as VM " + vm + ", which has no record on this node",
+                        LATER);
+            }
+            VmRecord first = VmRecord.of(vm, desired.userId(), desired.nics(), retained(desired), desired.grace());
+            return new Plan(
+                    List.of(new PlannedStep(
+                            new Step.WriteVmRecord(first, "addresses and user id"),
+                            "VM " + vm + " is new on this node")),
+                    Optional.empty());
+        }
+        if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess process)) {
+            return switch (process) {
+                case GuestProcess.Alive alive -> alive(desired, record, alive, seen, now);
+                case GuestProcess.Ended ended ->
+                    record.launch().isPresent()
+                            ? buried(record, record.launch().get(), ended, now)
+                            : new Plan(
+                                    List.of(new PlannedStep(
+                                            new Step.ReleaseProcess(vm), "its process is proved dead")),
+                                    Optional.empty());
+            };
+        }
+        if (record.launch().isPresent()
+                && !record.launch().get().bootId().equals(bootId)) {
+            return buried(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
+        }
+        return idle(desired, record, seen, now);
+    }
+
+    /** The guest process lives. */
+    private Plan alive(
+            DesiredVm desired, VmRecord record, GuestProcess.Alive alive, VmObservation seen, Instant now) {
+        if (record.launch().isEmpty()) {
+            return Plan.waiting(
+                    Reason.EvidenceDisagrees,
+                    "process " + alive.pid() + " runs as VM " + desired.id() + ", and the record knows of no start",
+                    LATER);
+        }
+        Launch launch = record.launch().get();
+        Optional<Reason> stopReason = stopReason(desired, record, launch, seen);
+        if (stopReason.isPresent()) {
+            return StopLadder.climb(record, seen.guest(), stopReason.get(), now);
+        }
+        List<PlannedStep> steps = new ArrayList<>();
+        VmRecord next = record;
+        if (seen.guest().kind() == GuestState.Kind.RUNNING && launch.ranAt().isEmpty()) {
+            next = next.withLaunch(launch.withRan(now, seen.guest().version()), record.restarts());
+            steps.add(new PlannedStep(
+                    new Step.WriteVmRecord(next, "that the guest runs"), "the VMM says that the guest runs"));
+        }
+        if (record.failures() > 0
+                && launch.ranAt()
+                        .map(ran -> Duration.between(ran, now).compareTo(HEALTHY) >= 0)
+                        .orElse(false)) {
+            next = next.withFailures(0);
+            steps.add(new PlannedStep(
+                    new Step.WriteVmRecord(next, "ten minutes of health"), "the guest has run for ten minutes"));
+        }
+        if (!record.retained().equals(retained(desired)) || !record.grace().equals(desired.grace())) {
+            next = next.withAsked(next.userId(), next.nics(), retained(desired), desired.grace());
+            steps.add(new PlannedStep(
+                    new Step.WriteVmRecord(next, "what applies to a running guest too"), "the object was changed"));
+        }
+        Optional<Plan.Wait> waiting = Optional.empty();
+        for (DesiredNic nic : record.nics()) {
+            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            if (nicSeen != null) {
+                Plan part = NicPlanner.ensure(desired.id(), record.userId(), nic, nicSeen, names.installation());
+                steps.addAll(part.steps());
+                waiting = waiting.or(part::waitingFor);
+            }
+        }
+        if (waiting.isEmpty() && seen.guest().kind() != GuestState.Kind.RUNNING) {
+            waiting = Optional.of(new Plan.Wait(
+                    Reason.Starting, "waiting for " + launch.spec().vmm().text() + " to answer", Duration.ofMillis(250)));
+        }
+        return new Plan(steps, waiting);
+    }
+
+    private Optional<Reason> stopReason(DesiredVm desired, VmRecord record, Launch launch, VmObservation seen) {
+        if (record.stop().isPresent()) {
+            return Optional.of(record.stop().get().reason());
+        }
+        if (desired.runStrategy() == RunStrategy.HALTED
+                || !desired.restartToken().isEmpty()
+                        && !desired.restartToken().equals(launch.spec().restartToken())) {
+            return Optional.of(Reason.StoppedOnRequest);
+        }
+        if (seen.guest().kind() == GuestState.Kind.POWERED_OFF) {
+            return Optional.of(Reason.GuestPoweredOff);
+        }
+        if (seen.guest().panicked()) {
+            return Optional.of(Reason.GuestPanic);
+        }
+        // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
+        for (DesiredNic nic : record.nics()) {
+            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            boolean launchedWith = launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
+            if (nicSeen != null && launchedWith && nicSeen.tap() instanceof Seen.Missing<Link>) {
+                return Optional.of(Reason.TapLost);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** The guest has ended: say how, then let go of the process; its taps stay for the next start. */
+    private Plan buried(VmRecord record, Launch launch, GuestProcess.Ended ended, Instant now) {
+        Exit exit = Exits.classify(record, launch, ended, bootId, now);
+        VmRecord next = record.withExit(exit, Exits.failures(record, launch, exit));
+        return new Plan(
+                List.of(
+                        new PlannedStep(new Step.WriteVmRecord(next, "how the guest ended"), exit.message()),
+                        new PlannedStep(new Step.ReleaseProcess(record.id()), "its process is proved dead")),
+                Optional.empty());
+    }
+
+    /** No process: start one, or rest. */
+    private Plan idle(DesiredVm desired, VmRecord record, VmObservation seen, Instant now) {
+        boolean start = desired.runStrategy() != RunStrategy.HALTED
+                && record.lastExit()
+                        .map(exit -> Exits.startsAgain(desired.runStrategy(), exit, desired.restartToken()))
+                        .orElse(true);
+        VmRecord asked =
+                record.withAsked(record.userId(), desired.nics(), retained(desired), desired.grace());
+        if (!start) {
+            return rest(desired, record, asked, seen);
+        }
+        Instant notBefore = record.lastExit()
+                .map(exit -> exit.at().plus(Exits.pause(record.failures())))
+                .orElse(now);
+        boolean restartAsked = record.lastExit()
+                .map(exit -> !desired.restartToken().isEmpty()
+                        && !desired.restartToken().equals(exit.restartToken()))
+                .orElse(false);
+        if (now.isBefore(notBefore) && !restartAsked) {
+            return Plan.waiting(
+                    Reason.BackOff,
+                    record.lastExit().map(Exit::message).orElse("") + " Next try at " + notBefore + ".",
+                    Duration.between(now, notBefore));
+        }
+        return start(desired, record, asked, seen, now);
+    }
+
+    private Plan rest(DesiredVm desired, VmRecord record, VmRecord asked, VmObservation seen) {
+        String because = desired.runStrategy() == RunStrategy.HALTED
+                ? "runStrategy is Halted"
+                : "the guest ended and runStrategy does not start it again";
+        List<PlannedStep> steps = new ArrayList<>(
+                NicPlanner.remove(desired.id(), seen, names.installation(), because));
+        if (!asked.equals(record)) {
+            steps.add(new PlannedStep(new Step.WriteVmRecord(asked, "what was changed"), "the object was changed"));
+        }
+        Reason reason = desired.runStrategy() == RunStrategy.HALTED ? Reason.Stopped : Reason.Completed;
+        return new Plan(steps, Optional.of(new Plan.Wait(reason, because, Duration.ofHours(1))));
+    }
+
+    private Plan start(DesiredVm desired, VmRecord record, VmRecord asked, VmObservation seen, Instant now) {
+        VmId vm = desired.id();
+        List<PlannedStep> steps = new ArrayList<>();
+        if (!asked.equals(record)) {
+            steps.add(new PlannedStep(
+                    new Step.WriteVmRecord(asked, "addresses and user id"), "a change waited for this start"));
+        }
+        Optional<Plan.Wait> waiting = Optional.empty();
+        for (DesiredDisk disk : desired.disks()) {
+            switch (seen.disks().getOrDefault(disk.name(), new DiskState.Missing())) {
+                case DiskState.Missing _ ->
+                    steps.add(new PlannedStep(
+                            new Step.PrepareDisk(vm, disk, asked.userId()), "VM " + vm + " cannot start without it"));
+                case DiskState.Preparing(String progress) ->
+                    waiting = waiting.or(() -> wait(Reason.PreparingDisks, progress, SOON));
+                case DiskState.Failed(Reason reason, String message, boolean retry) ->
+                    waiting = Optional.of(new Plan.Wait(reason, message, retry ? SOON : LATER));
+                case DiskState.Ready(long bytes) -> {
+                    if (disk.role() == DesiredDisk.Role.DISK && bytes < disk.sizeBytes()) {
+                        steps.add(new PlannedStep(
+                                new Step.PrepareDisk(vm, disk, asked.userId()),
+                                "it has " + bytes + " bytes, asked are " + disk.sizeBytes()));
+                    }
+                }
+            }
+        }
+        if (!seen.seed().equals(Seen.present(desired.seed().fingerprint()))) {
+            steps.add(new PlannedStep(
+                    new Step.WriteSeed(vm, desired.seed(), asked.userId()),
+                    seen.seed() instanceof Seen.Missing ? "VM " + vm + " has no seed yet" : "its contents changed"));
+        }
+        for (DesiredNic nic : desired.nics()) {
+            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            if (nicSeen == null) {
+                waiting = waiting.or(() -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
+                continue;
+            }
+            Plan part = NicPlanner.ensure(vm, asked.userId(), nic, nicSeen, names.installation());
+            steps.addAll(part.steps());
+            waiting = waiting.or(part::waitingFor);
+        }
+        boolean pending = steps.stream().anyMatch(s -> s.step() instanceof Step.PrepareDisk);
+        if (waiting.isPresent() || pending) {
+            // A prepared disk wakes the VM by itself.
+            return new Plan(
+                    steps, waiting.or(() -> wait(Reason.PreparingDisks, Reason.PreparingDisks.sentence(), SOON)));
+        }
+        LaunchSpec spec = launch(desired, asked.userId());
+        boolean again = record.lastExit().isPresent()
+                && record.lastExit().get().reason() != Reason.StoppedOnRequest
+                && record.launch().isEmpty();
+        VmRecord launched = asked.withLaunch(
+                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (again ? 1 : 0));
+        String because = record.lastExit()
+                .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
+                .orElse("VM " + vm + " is to run");
+        steps.add(new PlannedStep(new Step.WriteVmRecord(launched, "what is started"), because));
+        steps.add(new PlannedStep(new Step.SpawnVmm(spec), because));
+        return new Plan(steps, wait(Reason.Starting, "waiting for the VMM to answer", Duration.ofMillis(100)));
+    }
+
+    private LaunchSpec launch(DesiredVm desired, int userId) {
+        String uid = desired.id().uid();
+        List<LaunchSpec.Drive> drives = new ArrayList<>();
+        for (DesiredDisk disk : desired.disks()) {
+            drives.add(new LaunchSpec.Drive(
+                    disk.name(), disk.role(), paths.disk(uid, disk), disk.role() != DesiredDisk.Role.DISK));
+        }
+        drives.add(new LaunchSpec.Drive("seed", DesiredDisk.Role.DISK, paths.seed(uid), true));
+        return new LaunchSpec(
+                desired.id(),
+                desired.vmm(),
+                desired.generation(),
+                desired.restartToken(),
+                userId,
+                desired.cores(),
+                desired.memory(),
+                drives,
+                desired.cmdline(),
+                desired.nics().stream()
+                        .map(nic -> new LaunchSpec.Nic(nic.network().name(), nic.tap(), nic.mac()))
+                        .toList());
+    }
+
+    private Plan remove(VmId vm, VmObservation seen, Instant now) {
+        if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)) {
+            if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                    && record.launch().isPresent()) {
+                Reason reason = record.stop().map(VmRecord.Stop::reason).orElse(Reason.Deleting);
+                return StopLadder.climb(record, seen.guest(), reason, now);
+            }
+            return Plan.waiting(
+                    Reason.EvidenceDisagrees,
+                    "process " + alive.pid() + " runs as VM " + vm + ", and no record knows of its start",
+                    LATER);
+        }
+        String because = "VM " + vm + " is deleted";
+        List<PlannedStep> steps = new ArrayList<>();
+        if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _)) {
+            steps.add(new PlannedStep(new Step.ReleaseProcess(vm), "its process is proved dead"));
+        }
+        steps.addAll(NicPlanner.remove(vm, seen, names.installation(), because));
+        List<String> retained = seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                ? record.retained()
+                : List.of();
+        if (seen.leftovers().equals(Seen.present(true))) {
+            steps.add(new PlannedStep(new Step.DeleteVmFiles(vm, retained), because));
+        }
+        // The record goes last: while anything is left, it says whose it is.
+        if (seen.record() instanceof Seen.Present) {
+            steps.add(new PlannedStep(new Step.DeleteVmRecord(vm), because));
+        }
+        return new Plan(steps, Optional.empty());
+    }
+
+    private static List<String> retained(DesiredVm desired) {
+        return desired.disks().stream()
+                .filter(DesiredDisk::retain)
+                .map(DesiredDisk::name)
+                .toList();
+    }
+
+    private static Optional<Plan.Wait> wait(Reason reason, String message, Duration lookAgain) {
+        return Optional.of(new Plan.Wait(reason, message, lookAgain));
+    }
+}
