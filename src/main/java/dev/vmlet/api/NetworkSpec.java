@@ -1,0 +1,110 @@
+package dev.vmlet.api;
+
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** What a user asks of a network. */
+@ApiObject
+@ValidationRule(
+        value = "!has(oldSelf.cidr) || (has(self.cidr) && self.cidr == oldSelf.cidr)",
+        message = "cidr cannot change once it is set, for guests have addresses from it: create another Network",
+        fieldPath = ".cidr")
+@ValidationRule(
+        value = "!has(oldSelf.nodePrefixLength)"
+                + " || (has(self.nodePrefixLength) && self.nodePrefixLength == oldSelf.nodePrefixLength)",
+        message = "nodePrefixLength cannot change, for the nodes' slices are cut by it: create another Network",
+        fieldPath = ".nodePrefixLength")
+@ValidationRule(
+        value = "!has(self.cidr) || !isCIDR(self.cidr) || !has(self.nodePrefixLength)"
+                + " || self.nodePrefixLength >= cidr(self.cidr).prefixLength()",
+        message =
+                "nodePrefixLength must be at least the prefix length of cidr: a node's slice is a part of the Network",
+        fieldPath = ".nodePrefixLength")
+public record NetworkSpec(
+        @JsonPropertyDescription(
+                "All addresses of the Network, as an IPv4 prefix of length 8 to 28 such as 10.77.0.0/16."
+                        + " Default: a free /20 of the operator's pool, chosen once and shown in"
+                        + " status.cidr. Fixed once set.")
+        @Size(min = 9, max = 18)
+        @ValidationRule(
+                value = "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)"
+                        + " && cidr(self).prefixLength() >= 8 && cidr(self).prefixLength() <= 28",
+                message = "cidr must be an IPv4 prefix of length 8 to 28 whose host bits are zero, such as"
+                        + " 10.77.0.0/16")
+        @ValidationRule(
+                value = "!isCIDR(self) || cidr(self).ip().family() != 4"
+                        + " || !(self.matches(r'^(0|127|22[4-9]|2[3-5][0-9])\\.') || self.startsWith('169.254.')"
+                        + " || cidr(self).containsIP('169.254.0.0'))",
+                message =
+                        "cidr must not hold loopback, link-local, multicast or reserved addresses: use a private range"
+                                + " such as 10.77.0.0/16")
+        @Nullable
+        String cidr,
+
+        @JsonPropertyDescription(
+                "Prefix length of the slice that each node takes, 16 to 30 and at least that of cidr; a slice"
+                        + " of 24 serves 253 guests on a node. Default 24. Fixed.")
+        @Default("24")
+        @Min(16)
+        @Max(30)
+        @Nullable
+        Integer nodePrefixLength,
+
+        @JsonPropertyDescription(
+                "How guests reach what is outside. Masquerade: through the node, with the node's address. None:"
+                        + " not at all. Default Masquerade. A change takes effect at once.")
+        @Default("Masquerade")
+        @Nullable
+        Egress egress,
+        // From 1280, the least that IPv6 allows: IPv4 alone could go lower, but IPv6 is to come without a breaking
+        // change.
+        @JsonPropertyDescription(
+                "Largest packet on the Network in bytes, 1280 to 9216, without the Ethernet header. Default"
+                        + " 1500. Interfaces of guests take it at their next start.")
+        @Default("1500")
+        @Min(1280)
+        @Max(9216)
+        @Nullable
+        Integer mtu,
+
+        @JsonPropertyDescription("Name resolution in the guests. Default: none.") @Nullable
+        Dns dns,
+
+        @JsonPropertyDescription(
+                "When a node makes the Network's bridge. WhenUsed: while one of its machines is on the Network."
+                        + " Always: on every node, at once. Default WhenUsed. A change takes effect at once.")
+        @Default("WhenUsed")
+        @Nullable
+        Realize realize) {
+
+    /** The way out of a network. */
+    public enum Egress {
+        Masquerade,
+        None
+    }
+
+    /** When a node makes its part of a network. */
+    public enum Realize {
+        WhenUsed,
+        Always
+    }
+
+    /** Name resolution in guests. */
+    @ApiObject
+    public record Dns(
+            @JsonPropertyDescription(
+                    "IPv4 addresses of the name servers that guests are told to ask, in this order, at most 3."
+                            + " Default: none. Guests learn a change at their next start.")
+            @Size(max = 3)
+            @ValidationRule(
+                    value = "self.all(server, isIP(server) && ip(server).family() == 4)",
+                    message = "dns.nameservers must be IPv4 addresses such as 9.9.9.9")
+            @Nullable
+            List<@Size(min = 7, max = 15) String> nameservers) {}
+}
