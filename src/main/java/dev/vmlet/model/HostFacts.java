@@ -8,7 +8,8 @@ import java.util.Optional;
  * What resolving needs to know of this node.
  *
  * @param vmms the usable VMMs and their paths
- * @param vmmProblem why no VMM is usable, or why the preferred one is not
+ * @param vmmReason {@link Reason#NoVirtualization} or {@link Reason#VmmUnavailable} when no VMM is usable
+ * @param vmmProblem why no VMM is usable, with the remedy; why the preferred one is not where another is used
  * @param defaultFirmware path of the firmware that boots guests without a kernel of their own
  * @param userIdFirst first of the user ids for guests
  * @param records of every VM of ours on this host
@@ -20,6 +21,7 @@ public record HostFacts(
         int cores,
         Mebibytes memory,
         Map<VmmKind, String> vmms,
+        Reason vmmReason,
         String vmmProblem,
         Optional<ImageSource.Host> defaultFirmware,
         int userIdFirst,

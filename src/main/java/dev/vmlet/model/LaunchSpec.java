@@ -19,12 +19,15 @@ public record LaunchSpec(
         List<Drive> drives,
         String cmdline,
         List<Nic> nics) {
+    /** Name of the drive that holds the cloud-init seed; the dot keeps it apart from users' disks. */
+    public static final String SEED = "boot.seed";
+
     public LaunchSpec {
         drives = List.copyOf(drives);
         nics = List.copyOf(nics);
     }
 
-    /** A file the VMM opens, by the name of its {@link DesiredDisk}; the seed is the drive named {@code seed}. */
+    /** A file the VMM opens, by the name of its {@link DesiredDisk}; the seed is the drive named {@link #SEED}. */
     public record Drive(String name, DesiredDisk.Role role, String path, boolean readOnly) {}
 
     public record Nic(String network, LinkName tap, MacAddress mac) {}

@@ -6,7 +6,7 @@ import java.util.Map;
  * One VM's host objects at one moment.
  *
  * @param nics by network name; those asked for and those recorded
- * @param strayTaps links that bear this VM's mark and belong to no NIC above
+ * @param strayTaps links that bear this VM's mark and belong to no NIC above; looked for only when nothing is desired
  * @param disks by disk name; those asked for
  * @param seed fingerprint of the seed image
  * @param leftovers whether files of the VM other than its record and retained disks exist
@@ -14,7 +14,7 @@ import java.util.Map;
 public record VmObservation(
         Seen<VmRecord> record,
         Map<String, NicObservation> nics,
-        Map<LinkName, Mark> strayTaps,
+        Seen<Map<LinkName, Mark>> strayTaps,
         Map<String, DiskState> disks,
         Seen<String> seed,
         Seen<GuestProcess> process,
@@ -23,7 +23,6 @@ public record VmObservation(
         Seen<Boolean> leftovers) {
     public VmObservation {
         nics = Map.copyOf(nics);
-        strayTaps = Map.copyOf(strayTaps);
         disks = Map.copyOf(disks);
     }
 }

@@ -109,7 +109,10 @@ final class NicPlanner {
         if (!allowed.isEmpty()) {
             steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
         }
-        Map<LinkName, Mark> links = new java.util.TreeMap<>(seen.strayTaps());
+        Map<LinkName, Mark> links = new java.util.TreeMap<>();
+        if (seen.strayTaps() instanceof Seen.Present<Map<LinkName, Mark>>(Map<LinkName, Mark> stray)) {
+            links.putAll(stray);
+        }
         for (NicObservation nic : seen.nics().values()) {
             if (nic.tap() instanceof Seen.Present<Link>(Link tap)
                     && tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _)

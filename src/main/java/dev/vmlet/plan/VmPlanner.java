@@ -43,7 +43,7 @@ public final class VmPlanner {
     }
 
     public Plan plan(VmId vm, Resolution<DesiredVm> resolution, VmObservation seen, Instant now) {
-        Optional<String> blind = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers());
+        Optional<String> blind = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers(), seen.strayTaps());
         if (blind.isPresent()) {
             return Plan.waiting(Reason.CannotLook, blind.get(), SOON);
         }
@@ -309,7 +309,7 @@ public final class VmPlanner {
             drives.add(new LaunchSpec.Drive(
                     disk.name(), disk.role(), paths.disk(uid, disk), disk.role() != DesiredDisk.Role.DISK));
         }
-        drives.add(new LaunchSpec.Drive("seed", DesiredDisk.Role.DISK, paths.seed(uid), true));
+        drives.add(new LaunchSpec.Drive(LaunchSpec.SEED, DesiredDisk.Role.DISK, paths.seed(uid), true));
         return new LaunchSpec(
                 desired.id(),
                 desired.vmm(),

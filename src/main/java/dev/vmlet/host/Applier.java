@@ -1,0 +1,132 @@
+package dev.vmlet.host;
+
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
+import dev.vmlet.plan.Step;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Carries plans out, step by step, and stops at the first that the host refuses: a guest needs its tap. Each step is
+ * logged with its reason before it happens.
+ */
+public final class Applier {
+    private static final Logger log = LoggerFactory.getLogger(Applier.class);
+
+    private final Host host;
+    private final StepHook hook;
+
+    /** Called before the first step and after each; a test of crash safety ends the process here. */
+    @FunctionalInterface
+    public interface StepHook {
+        void at(String subject, int stepsDone, Step next);
+    }
+
+    public Applier(Host host, StepHook hook) {
+        this.host = host;
+        this.hook = hook;
+    }
+
+    /** @param subject namespace/name of the object, for the log */
+    public Outcome apply(String subject, Plan plan) {
+        List<PlannedStep> done = new ArrayList<>();
+        for (PlannedStep planned : plan.steps()) {
+            hook.at(subject, done.size(), planned.step());
+            if (!planned.step().bookkeeping()) {
+                log.atInfo()
+                        .addKeyValue("object", subject)
+                        .addKeyValue("step", planned.step())
+                        .addKeyValue("because", planned.because())
+                        .log("applying");
+            }
+            try {
+                act(planned.step());
+            } catch (HostException e) {
+                List<PlannedStep> rest = plan.steps().subList(done.size() + 1, plan.steps().size());
+                return new Outcome(done, Optional.of(new Outcome.Failure(planned, e)), rest);
+            }
+            done.add(planned);
+        }
+        return new Outcome(done, Optional.empty(), List.of());
+    }
+
+    private void act(Step step) throws HostException {
+        Links links = host.links();
+        switch (step) {
+            case Step.WriteNetworkRecord(var record) -> host.records().write(record);
+            case Step.DeleteNetworkRecord(var uid) -> host.records().deleteNetwork(uid);
+            case Step.CreateBridge(var name, var mac, var mtu, var mark) -> links.createBridge(name, mac, mtu, mark);
+            case Step.SetMtu(var name, var mtu) -> links.setMtu(name, mtu);
+            case Step.AddAddress(var name, var address) -> links.addAddress(name, address);
+            case Step.DeleteAddress(var name, var address) -> links.deleteAddress(name, address);
+            case Step.SetLinkUp(var name) -> links.setUp(name);
+            case Step.EnableForwarding(var name, var ours) -> enableForwarding(name, ours);
+            case Step.RestoreForwarding(var name) -> restoreForwarding(name);
+            case Step.CreateTap(var name, var userId, var mtu, var mark) -> links.createTap(name, userId, mtu, mark);
+            case Step.AttachLink(var port, var bridge) -> links.attach(port, bridge);
+            case Step.CutOffLink(var name, var mark) -> links.cutOff(name, mark);
+            case Step.DeleteLink(var name, var mark) -> links.delete(name, mark);
+            case Step.AddElements(var elements) -> host.firewall().add(elements);
+            case Step.DeleteElements(var elements) -> host.firewall().delete(elements);
+            case Step.InstallFirewall(var ruleset) -> host.firewall().install(ruleset);
+            case Step.RemoveFirewall() -> host.firewall().remove();
+            case Step.WriteVmRecord(var record, _) -> host.records().write(record);
+            case Step.DeleteVmRecord(var vm) -> {
+                host.records().delete(vm);
+                host.probes().forget(vm.uid());
+            }
+            case Step.PrepareDisk(var vm, var disk, var userId) -> host.disks().prepare(vm, disk, userId);
+            case Step.WriteSeed(var vm, var seed, var userId) -> host.disks().writeSeed(vm, seed, userId);
+            case Step.SpawnVmm(var launch) -> host.vmms().spawn(launch);
+            case Step.PressPowerButton(var vm) -> host.vmms().pressPowerButton(record(vm));
+            case Step.PowerOff(var vm) -> host.vmms().powerOff(record(vm));
+            case Step.Terminate(var vm) -> host.vmms().terminate(record(vm));
+            case Step.Kill(var vm) -> host.vmms().kill(record(vm));
+            case Step.ReleaseProcess(var vm) -> host.vmms().release(vm);
+            case Step.DeleteVmFiles(var vm, var retained) -> host.disks().delete(vm, retained);
+        }
+    }
+
+    private VmRecord record(VmId vm) throws HostException {
+        return switch (host.records().vm(vm.uid())) {
+            case Seen.Present<VmRecord>(VmRecord record) -> record;
+            case Seen.Missing<VmRecord> _ ->
+                throw new HostException.Refused("VM " + vm + " has no record on this node", null);
+            case Seen.Unknown<VmRecord>(String cause) -> throw new HostException.Refused(cause, null);
+        };
+    }
+
+    /** The original goes to disk before the change: a crash in between leaves a marker that says the truth. */
+    private void enableForwarding(LinkName name, boolean ours) throws HostException {
+        if (!ours) {
+            switch (host.links().forwarding(name)) {
+                case Seen.Present<Boolean>(Boolean original) ->
+                    host.records().keepForwarding(name.value(), original);
+                case Seen.Missing<Boolean> _ -> {
+                    return;
+                }
+                case Seen.Unknown<Boolean>(String cause) -> throw new HostException.Refused(cause, null);
+            }
+        }
+        host.links().setForwarding(name, true);
+    }
+
+    /** The marker goes only after its value is back. */
+    private void restoreForwarding(LinkName name) throws HostException {
+        if (host.records().keptForwarding(name.value()) instanceof Seen.Present<Boolean>(Boolean original)
+                && host.links().forwarding(name) instanceof Seen.Present<Boolean>(Boolean present)
+                && !present.equals(original)) {
+            host.links().setForwarding(name, original);
+        }
+        host.records().forgetForwarding(name.value());
+    }
+}

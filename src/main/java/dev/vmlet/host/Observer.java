@@ -1,0 +1,236 @@
+package dev.vmlet.host;
+
+import dev.vmlet.model.DesiredDisk;
+import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.DiskState;
+import dev.vmlet.model.Egress;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkObservation;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Owner;
+import dev.vmlet.model.Reach;
+import dev.vmlet.model.Readiness;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/** Looks at the host and changes nothing. Every look that fails becomes {@link Seen.Unknown}. */
+public final class Observer {
+    private final Host host;
+    private final HostNames names;
+
+    public Observer(Host host, HostNames names) {
+        this.host = host;
+        this.names = names;
+    }
+
+    public NetworkObservation observeNetwork(String networkUid, Optional<DesiredNetwork> desired) {
+        LinkName bridge = names.bridge(networkUid);
+        Seen<NetworkRecord> record = host.records().network(networkUid);
+        List<FirewallElement> candidates = new ArrayList<>();
+        desired.ifPresent(d -> candidates.addAll(allElements(d)));
+        if (record instanceof Seen.Present<NetworkRecord>(NetworkRecord r)) {
+            candidates.addAll(allElements(r.realised()));
+        }
+        Seen<Link> link = host.links().find(bridge);
+        return new NetworkObservation(
+                record,
+                link,
+                host.links().addresses(bridge),
+                host.links().forwarding(bridge),
+                contained(candidates),
+                ports(link));
+    }
+
+    /** With the widest egress: what an earlier wish put there must be seen too. */
+    private static List<FirewallElement> allElements(DesiredNetwork network) {
+        return new DesiredNetwork(
+                        network.id(),
+                        network.bridge(),
+                        network.bridgeMac(),
+                        network.mark(),
+                        network.subnet(),
+                        network.mtu(),
+                        Egress.MASQUERADE)
+                .elements();
+    }
+
+    private Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates) {
+        return host.firewall().contained(new HashSet<>(candidates));
+    }
+
+    private Seen<Set<LinkName>> ports(Seen<Link> bridge) {
+        if (!(bridge instanceof Seen.Present<Link>(Link link))) {
+            return Seen.present(Set.of());
+        }
+        try {
+            return Seen.present(host.links().list().stream()
+                    .filter(l -> l.masterIndex() == link.index())
+                    .map(Link::name)
+                    .collect(Collectors.toSet()));
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+    }
+
+    public VmObservation observeVm(VmId vm, Optional<DesiredVm> desired) {
+        Seen<VmRecord> recordSeen = host.records().vm(vm.uid());
+        Optional<VmRecord> record =
+                recordSeen instanceof Seen.Present<VmRecord>(VmRecord r) ? Optional.of(r) : Optional.empty();
+        // By network name; where the record and the wish differ, both their elements are looked for.
+        Map<String, List<DesiredNic>> nics = new LinkedHashMap<>();
+        desired.ifPresent(d -> d.nics()
+                .forEach(n -> nics.computeIfAbsent(n.network().name(), _ -> new ArrayList<>()).add(n)));
+        record.ifPresent(r -> r.nics()
+                .forEach(n -> nics.computeIfAbsent(n.network().name(), _ -> new ArrayList<>()).add(n)));
+        Map<String, NicObservation> nicsSeen = new HashMap<>();
+        Set<LinkName> known = new HashSet<>();
+        nics.forEach((network, variants) -> {
+            DesiredNic nic = variants.get(0);
+            known.add(nic.tap());
+            Set<FirewallElement> candidates = variants.stream()
+                    .flatMap(n -> n.elements(vm.uid()).stream())
+                    .collect(Collectors.toSet());
+            nicsSeen.put(
+                    network,
+                    new NicObservation(
+                            nic.tap(),
+                            host.links().find(nic.bridge()),
+                            host.links().find(nic.tap()),
+                            contained(candidates)));
+        });
+        Map<String, DiskState> disks = new TreeMap<>();
+        desired.ifPresent(
+                d -> d.disks().forEach(disk -> disks.put(disk.name(), host.disks().observe(vm, disk))));
+        VmRecord evidence = record.orElseGet(() -> VmRecord.of(vm, 0, List.of(), List.of(), Duration.ZERO));
+        Seen<GuestProcess> process = recordSeen instanceof Seen.Unknown<VmRecord>(String cause)
+                ? Seen.unknown(cause)
+                : host.vmms().process(evidence);
+        GuestState guest = process instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
+                        && evidence.launch().isPresent()
+                ? host.vmms().guest(evidence)
+                : GuestState.of(GuestState.Kind.NONE);
+        return new VmObservation(
+                recordSeen,
+                nicsSeen,
+                desired.isPresent() ? Seen.present(Map.of()) : strayTaps(vm, known),
+                disks,
+                host.disks().seed(vm),
+                process,
+                guest,
+                reach(vm, desired, record, guest),
+                host.disks().leftovers(vm));
+    }
+
+    /** Every other link that bears the VM's mark: what a lost record would hide. */
+    private Seen<Map<LinkName, Mark>> strayTaps(VmId vm, Set<LinkName> known) {
+        Map<LinkName, Mark> stray = new TreeMap<>();
+        try {
+            for (Link link : host.links().list()) {
+                if (!known.contains(link.name())
+                        && link.mark().owner(names.installation()) instanceof Owner.OfVm(String uid, _)
+                        && uid.equals(vm.uid())) {
+                    stray.put(link.name(), link.mark());
+                }
+            }
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        return Seen.present(stray);
+    }
+
+    /** The probe follows the guest: it begins when the guest runs and ends with it. */
+    private Reach reach(VmId vm, Optional<DesiredVm> desired, Optional<VmRecord> record, GuestState guest) {
+        boolean up = guest.kind() == GuestState.Kind.RUNNING || guest.kind() == GuestState.Kind.BUSY;
+        if (!up || record.isEmpty() || record.get().nics().isEmpty()) {
+            if (!up) {
+                host.probes().forget(vm.uid());
+            }
+            return Reach.NOT_PROBED;
+        }
+        desired.map(DesiredVm::readiness).ifPresent(readiness -> {
+            switch (readiness) {
+                case Readiness.TcpPort(int port, _) ->
+                    host.probes().watch(vm.uid(), record.get().nics().get(0).ip(), port);
+                case Readiness.None _ -> host.probes().forget(vm.uid());
+            }
+        });
+        return host.probes().state(vm.uid());
+    }
+
+    public HostObservation observeHost() {
+        Optional<LinkName> uplink;
+        Seen<Boolean> uplinkForwarding;
+        try {
+            uplink = host.links().uplink();
+            uplinkForwarding = uplink.isPresent() ? host.links().forwarding(uplink.get()) : Seen.missing();
+        } catch (HostException e) {
+            uplink = Optional.empty();
+            uplinkForwarding = Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        Map<LinkName, Boolean> kept = new HashMap<>();
+        try {
+            for (String link : host.records().forwardingOriginals()) {
+                if (host.records().keptForwarding(link) instanceof Seen.Present<Boolean>(Boolean original)) {
+                    kept.put(new LinkName(link), original);
+                }
+            }
+        } catch (HostException e) {
+            uplinkForwarding = Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        return new HostObservation(
+                host.firewall().observe(),
+                uplink,
+                uplinkForwarding,
+                kept,
+                host.records().networks(),
+                host.records().vms());
+    }
+
+    /** Everything on this host that bears our mark or lies in our directories. */
+    public Inventory inventory() throws HostException {
+        List<Link> ours = host.links().list().stream()
+                .filter(l -> !(l.mark().owner(names.installation()) instanceof Owner.Foreign))
+                .toList();
+        Set<FirewallElement> elements =
+                switch (host.firewall().observe()) {
+                    case Seen.Present<dev.vmlet.model.FirewallState>(dev.vmlet.model.FirewallState state) ->
+                        state.elements();
+                    case Seen.Missing<dev.vmlet.model.FirewallState> _ -> Set.of();
+                    case Seen.Unknown<dev.vmlet.model.FirewallState>(String cause) ->
+                        throw new HostException.Refused("inventory: " + cause, null);
+                };
+        return new Inventory(
+                ours,
+                elements,
+                host.records().vms(),
+                host.records().networks(),
+                host.vmms().traces(),
+                host.disks().traces(),
+                host.records().unreadable());
+    }
+}

@@ -1,0 +1,151 @@
+package dev.vmlet.resolve;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSpec;
+import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.Egress;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Route;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+
+/** What a Network asks of this node. */
+public final class NetworkResolver {
+    private NetworkResolver() {}
+
+    /** What of the host's own addressing a slice must not overlap. Our bridges are left out by the reader. */
+    public record HostAddressing(Map<LinkName, Set<InterfaceAddress>> addresses, List<Route> routes) {}
+
+    public static NetworkId idOf(Network network) {
+        return new NetworkId(
+                network.getMetadata().getNamespace(),
+                network.getMetadata().getName(),
+                network.getMetadata().getUid());
+    }
+
+    /**
+     * @param used a VM of this node is on the Network, or was and has not been taken down yet
+     * @param realised the subnet that is realised already; its overlaps were judged when it was taken
+     */
+    public static Resolution<DesiredNetwork> resolve(
+            Network network,
+            List<NetworkSlice> slices,
+            String nodeName,
+            boolean used,
+            Optional<Ipv4Prefix> realised,
+            HostAddressing host,
+            InstallationId installation) {
+        NetworkSpec spec = network.getSpec();
+        boolean always = spec != null
+                && spec.realize() == NetworkSpec.Realize.Always
+                && network.getMetadata().getDeletionTimestamp() == null;
+        if (!used && !always) {
+            return new Resolution.Absent<>();
+        }
+        if (network.getStatus() == null || network.getStatus().cidr() == null) {
+            return new Resolution.Unresolved<>(
+                    Reason.WaitingForCidr, problem(network).orElse(Reason.WaitingForCidr.sentence()));
+        }
+        Optional<NetworkSlice> slice = sliceOf(network, slices, nodeName);
+        if (slice.isEmpty()) {
+            return new Resolution.Unresolved<>(Reason.NetworkNotReady, "this node has no slice of the Network yet");
+        }
+        NetworkId id = idOf(network);
+        Ipv4Prefix subnet;
+        try {
+            subnet = cidrOf(slice.get());
+        } catch (IllegalArgumentException e) {
+            return new Resolution.Unresolved<>(Reason.InvalidSpec, Objects.requireNonNullElse(e.getMessage(), ""));
+        }
+        if (!realised.equals(Optional.of(subnet))) {
+            Optional<String> overlap = overlap(subnet, host);
+            if (overlap.isPresent()) {
+                return new Resolution.Unresolved<>(
+                        Reason.CidrOverlaps,
+                        "slice " + subnet + " overlaps " + overlap.get() + " of this node; use a Network with another"
+                                + " cidr, or keep the range out of --network-pool");
+            }
+        }
+        HostNames names = new HostNames(installation);
+        return new Resolution.Desired<>(new DesiredNetwork(
+                id,
+                names.bridge(id.uid()),
+                names.bridgeMac(id.uid()),
+                Mark.ofNetwork(installation, id.uid()),
+                subnet,
+                spec == null || spec.mtu() == null ? 1500 : spec.mtu(),
+                // Unknown means the narrower of the two: an agent older than the CRD opens nothing.
+                spec != null && spec.egress() == NetworkSpec.Egress.Masquerade ? Egress.MASQUERADE : Egress.NONE));
+    }
+
+    /** The first address or route of the host that the prefix overlaps, as words; the default route overlaps nothing. */
+    static Optional<String> overlap(Ipv4Prefix subnet, HostAddressing host) {
+        for (var link : new java.util.TreeMap<>(host.addresses()).entrySet()) {
+            for (InterfaceAddress address : link.getValue()) {
+                if (address.prefix().overlaps(subnet)) {
+                    return Optional.of("address " + address + " on " + link.getKey());
+                }
+            }
+        }
+        for (Route route : host.routes()) {
+            if (route.destination().length() > 0 && route.destination().overlaps(subnet)) {
+                return Optional.of("the route to " + route.destination() + " by " + route.device());
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** This node's slice of the Network; the lowest index where a race left two. */
+    public static Optional<NetworkSlice> sliceOf(Network network, List<NetworkSlice> slices, String nodeName) {
+        return slices.stream()
+                .filter(s -> s.getSpec() != null
+                        && network.getMetadata().getName().equals(s.getSpec().network())
+                        && nodeName.equals(s.getSpec().nodeName())
+                        && s.getSpec().cidr() != null
+                        && ownedBy(s, network))
+                .min(java.util.Comparator.comparing(NetworkResolver::cidrOf));
+    }
+
+    /** A slice of an earlier Network of the same name is not this one's. */
+    private static boolean ownedBy(NetworkSlice slice, Network network) {
+        return slice.getMetadata().getOwnerReferences() != null
+                && slice.getMetadata().getOwnerReferences().stream()
+                        .anyMatch(o -> network.getMetadata().getUid().equals(o.getUid()));
+    }
+
+    static Ipv4Prefix cidrOf(NetworkSlice slice) {
+        return Ipv4Prefix.parse(
+                Objects.requireNonNull(Objects.requireNonNull(slice.getSpec()).cidr()));
+    }
+
+    /** Why the controller has not given the Network a CIDR, as its conditions say. */
+    static Optional<String> problem(Network network) {
+        if (network.getStatus() == null || network.getStatus().conditions() == null) {
+            return Optional.empty();
+        }
+        return network.getStatus().conditions().stream()
+                .filter(c -> "Ready".equals(c.type()) && c.status() == dev.vmlet.api.Condition.Status.False && c.message() != null)
+                .map(c -> Objects.requireNonNull(c.message()))
+                .findFirst();
+    }
+
+    static List<String> nameservers(Network network) {
+        NetworkSpec spec = network.getSpec();
+        if (spec == null || spec.dns() == null || spec.dns().nameservers() == null) {
+            return List.of();
+        }
+        return List.copyOf(spec.dns().nameservers());
+    }
+}

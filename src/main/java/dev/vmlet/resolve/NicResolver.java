@@ -1,0 +1,207 @@
+package dev.vmlet.resolve;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineSpec;
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** A VM's NICs: Network, slice, address and MAC chosen. */
+final class NicResolver {
+    private NicResolver() {}
+
+    /** A NIC with what only the seed needs to know besides. */
+    record Nic(DesiredNic desired, Ipv4Prefix slice, Ipv4Address gateway, List<String> nameservers) {}
+
+    static List<Nic> nics(
+            VirtualMachine vm,
+            VirtualMachineSpec spec,
+            Optional<VmRecord> record,
+            List<Network> networks,
+            List<NetworkSlice> slices,
+            HostFacts host)
+            throws Refusal {
+        List<Nic> nics = new ArrayList<>();
+        Set<String> seen = new HashSet<>();
+        List<VirtualMachineSpec.NetworkInterface> asked = spec.networks() == null ? List.of() : spec.networks();
+        for (VirtualMachineSpec.NetworkInterface nic : asked) {
+            if (nic.name() == null) {
+                throw new Refusal(Reason.InvalidSpec, "an entry of spec.networks has no name");
+            }
+            if (!seen.add(nic.name())) {
+                throw new Refusal(
+                        Reason.InvalidSpec, "spec.networks names " + nic.name() + " twice; a VM is on a Network once");
+            }
+            nics.add(nic(vm, nic, record, networks, slices, host));
+        }
+        return nics;
+    }
+
+    private static Nic nic(
+            VirtualMachine vm,
+            VirtualMachineSpec.NetworkInterface asked,
+            Optional<VmRecord> record,
+            List<Network> networks,
+            List<NetworkSlice> slices,
+            HostFacts host)
+            throws Refusal {
+        String name = java.util.Objects.requireNonNull(asked.name());
+        VmId id = VmResolver.idOf(vm);
+        Network network = networks.stream()
+                .filter(n -> n.getMetadata().getName().equals(name))
+                .findFirst()
+                .orElseThrow(() -> new Refusal(
+                        Reason.NetworkNotFound,
+                        "spec.networks[" + name + "]: there is no Network " + name + " in namespace " + id.namespace()
+                                + "; create it or correct the name"));
+        NetworkId networkId = new NetworkId(id.namespace(), name, network.getMetadata().getUid());
+        Optional<DesiredNic> kept = record.flatMap(r -> r.nics().stream()
+                .filter(n -> n.network().uid().equals(networkId.uid()))
+                .findFirst());
+        if (network.getMetadata().getDeletionTimestamp() != null && kept.isEmpty()) {
+            throw new Refusal(
+                    Reason.NetworkBeingDeleted,
+                    "Network " + name + " is being deleted and takes no new VM; wait for it to go and create it again");
+        }
+        Ipv4Prefix slice = slice(network, name, slices, host);
+        Ipv4Address ip = address(asked.address(), slice, kept, networkId, id, name, host);
+        MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
+        HostNames names = new HostNames(host.installation());
+        int mtu = network.getSpec() == null || network.getSpec().mtu() == null
+                ? 1500
+                : network.getSpec().mtu();
+        DesiredNic desired = new DesiredNic(
+                networkId,
+                names.bridge(networkId.uid()),
+                Mark.ofNetwork(host.installation(), networkId.uid()),
+                names.tap(id.uid(), name),
+                Mark.ofNic(host.installation(), id.uid(), networkId.uid()),
+                mac,
+                ip,
+                mtu);
+        return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
+    }
+
+    private static Ipv4Prefix slice(Network network, String name, List<NetworkSlice> slices, HostFacts host)
+            throws Refusal {
+        if (network.getStatus() == null || network.getStatus().cidr() == null) {
+            Optional<String> why = NetworkResolver.problem(network);
+            throw new Refusal(
+                    Reason.WaitingForCidr,
+                    "Network " + name + " has no CIDR yet: "
+                            + why.orElse("the controller has not chosen one; is vmlet controller running?"));
+        }
+        NetworkSlice slice = NetworkResolver.sliceOf(network, slices, host.nodeName())
+                .orElseThrow(() -> new Refusal(
+                        Reason.NetworkNotReady, "Network " + name + " has no slice for this node yet"));
+        if (slice.getStatus() != null
+                && Boolean.FALSE.equals(slice.getStatus().ready())
+                && Reason.CidrOverlaps.name().equals(slice.getStatus().reason())) {
+            throw new Refusal(
+                    Reason.NetworkNotReady,
+                    "Network " + name + " cannot be realised on this node: "
+                            + slice.getStatus().message());
+        }
+        return NetworkResolver.cidrOf(slice);
+    }
+
+    private static Ipv4Address address(
+            @Nullable String asked,
+            Ipv4Prefix slice,
+            Optional<DesiredNic> kept,
+            NetworkId network,
+            VmId id,
+            String name,
+            HostFacts host)
+            throws Refusal {
+        Set<Ipv4Address> taken = new HashSet<>();
+        for (VmRecord other : host.records()) {
+            if (!other.id().uid().equals(id.uid())) {
+                other.nics().stream()
+                        .filter(n -> n.network().uid().equals(network.uid()))
+                        .forEach(n -> taken.add(n.ip()));
+            }
+        }
+        String field = "spec.networks[" + name + "].address";
+        if (asked != null) {
+            Ipv4Address ip = Ipv4Address.parse(asked);
+            if (!slice.contains(ip)) {
+                throw new Refusal(
+                        Reason.AddressOutsideSlice,
+                        field + " " + ip + " lies outside " + slice + ", this node's slice of Network " + name
+                                + "; choose one inside or leave it out");
+            }
+            if (isReserved(ip, slice)) {
+                throw new Refusal(
+                        Reason.AddressReserved,
+                        field + " " + ip + " is the gateway's, the network's or the broadcast address of " + slice
+                                + "; choose another");
+            }
+            if (taken.contains(ip)) {
+                throw new Refusal(
+                        Reason.AddressTaken,
+                        field + " " + ip + " belongs to VM " + holder(ip, network, host) + "; choose another");
+            }
+            return ip;
+        }
+        if (kept.isPresent() && slice.contains(kept.get().ip())) {
+            return kept.get().ip();
+        }
+        for (Ipv4Address ip = slice.network().plus(2); slice.contains(ip) && !isReserved(ip, slice); ip = ip.plus(1)) {
+            if (!taken.contains(ip)) {
+                return ip;
+            }
+        }
+        throw new Refusal(
+                Reason.AddressesExhausted,
+                "all addresses of " + slice + ", this node's slice of Network " + name
+                        + ", belong to VMs; delete one, or use a Network with larger slices (spec.nodePrefixLength)");
+    }
+
+    private static boolean isReserved(Ipv4Address ip, Ipv4Prefix slice) {
+        return ip.equals(slice.network())
+                || ip.equals(slice.network().plus(1))
+                || ip.equals(slice.last());
+    }
+
+    private static String holder(Ipv4Address ip, NetworkId network, HostFacts host) {
+        return host.records().stream()
+                .filter(r -> r.nics().stream()
+                        .anyMatch(n -> n.network().uid().equals(network.uid()) && n.ip().equals(ip)))
+                .map(r -> r.id().toString())
+                .findFirst()
+                .orElse("unknown");
+    }
+
+    private static MacAddress mac(
+            @Nullable String asked, VmId id, NetworkId network, String name, HostFacts host) throws Refusal {
+        MacAddress mac = asked == null ? VmResolver.derivedMac(id, name) : new MacAddress(asked);
+        for (VmRecord other : host.records()) {
+            if (!other.id().uid().equals(id.uid())
+                    && other.nics().stream()
+                            .anyMatch(n -> n.network().uid().equals(network.uid()) && n.mac().equals(mac))) {
+                throw new Refusal(
+                        Reason.MacAddressTaken,
+                        "spec.networks[" + name + "].macAddress " + mac + " belongs to VM " + other.id()
+                                + "; choose another");
+            }
+        }
+        return mac;
+    }
+}

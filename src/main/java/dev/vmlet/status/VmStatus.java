@@ -1,0 +1,390 @@
+package dev.vmlet.status;
+
+import dev.vmlet.api.Condition.Status;
+import dev.vmlet.api.Image;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineSpec;
+import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.api.VirtualMachineStatus.Phase;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.DiskState;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Reach;
+import dev.vmlet.model.Readiness;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.RunStrategy;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.plan.Exits;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** What is said of a VM, from what was seen after acting. */
+public final class VmStatus {
+    private static final Set<Reason> NETWORK = EnumSet.of(
+            Reason.NetworkNotFound,
+            Reason.NetworkBeingDeleted,
+            Reason.NetworkNotReady,
+            Reason.WaitingForCidr,
+            Reason.AddressesExhausted,
+            Reason.AddressOutsideSlice,
+            Reason.AddressTaken,
+            Reason.AddressReserved,
+            Reason.MacAddressTaken,
+            Reason.ForeignObject,
+            Reason.FirewallNotReady);
+    private static final Set<Reason> DISKS = EnumSet.of(
+            Reason.PreparingDisks,
+            Reason.ImageNotFound,
+            Reason.ImageRefused,
+            Reason.ImageChecksumMismatch,
+            Reason.ImageFormatMismatch,
+            Reason.ImageLargerThanDisk,
+            Reason.ImageFetchFailed,
+            Reason.NoSpace);
+
+    private final VirtualMachine vm;
+    private final Resolution<DesiredVm> resolution;
+    private final Plan plan;
+    private final Outcome outcome;
+    private final VmObservation seen;
+    private final Instant now;
+    private final Optional<VmRecord> record;
+
+    private VmStatus(
+            VirtualMachine vm,
+            Resolution<DesiredVm> resolution,
+            Plan plan,
+            Outcome outcome,
+            VmObservation seen,
+            Instant now) {
+        this.vm = vm;
+        this.resolution = resolution;
+        this.plan = plan;
+        this.outcome = outcome;
+        this.seen = seen;
+        this.now = now;
+        this.record = seen.record() instanceof Seen.Present<VmRecord>(VmRecord r) ? Optional.of(r) : Optional.empty();
+    }
+
+    public static VirtualMachineStatus of(
+            VirtualMachine vm,
+            Resolution<DesiredVm> resolution,
+            Plan plan,
+            Outcome outcome,
+            VmObservation seen,
+            Instant now) {
+        return new VmStatus(vm, resolution, plan, outcome, seen, now).status();
+    }
+
+    private VirtualMachineStatus status() {
+        VirtualMachineStatus before = vm.getStatus();
+        Conditions conditions = new Conditions(
+                before == null ? null : before.conditions(), vm.getMetadata().getGeneration(), now);
+        conditions.add("Scheduled", Status.True, Reason.Assigned);
+        Verdict network = network();
+        Verdict disks = disks();
+        Verdict running = running();
+        Verdict reachable = reachable(running);
+        conditions.add("NetworkReady", network.status, network.reason, network.message);
+        conditions.add("DisksReady", disks.status, disks.reason, disks.message);
+        conditions.add("Running", running.status, running.reason, running.message);
+        conditions.add("GuestReachable", reachable.status, reachable.reason, reachable.message);
+        Verdict ready = ready(running, reachable);
+        conditions.add("Ready", ready.status, ready.reason, ready.message);
+
+        Optional<VmRecord.Launch> launch = record.flatMap(VmRecord::launch);
+        boolean alive = process() instanceof GuestProcess.Alive;
+        VmRecord.Exit exit = record.flatMap(VmRecord::lastExit).orElse(null);
+        return new VirtualMachineStatus(
+                phase(),
+                addresses(),
+                vm.getSpec() == null ? null : vm.getSpec().nodeName(),
+                alive ? launch.map(this::vmm).orElse(null) : null,
+                image(),
+                alive ? launch.map(l -> time(l.ranAt().orElse(l.startedAt()))).orElse(null) : null,
+                record.map(VmRecord::restarts).orElse(0),
+                exit == null
+                        ? null
+                        : new VirtualMachineStatus.LastExit(exit.reason().name(), exit.message(), time(exit.at())),
+                vm.getMetadata().getGeneration(),
+                alive ? launch.map(l -> (Long) l.spec().generation()).orElse(null) : null,
+                conditions.list());
+    }
+
+    private record Verdict(Status status, Reason reason, String message) {
+        static Verdict of(Status status, Reason reason) {
+            return new Verdict(status, reason, reason.sentence());
+        }
+    }
+
+    private @Nullable GuestProcess process() {
+        return seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess process) ? process : null;
+    }
+
+    /** What holds the object up, whatever part it belongs to: a refusal, a failed step, or what the plan waits for. */
+    private Optional<Verdict> obstacle(Set<Reason> part) {
+        if (resolution instanceof Resolution.Unresolved<DesiredVm>(Reason reason, String message)
+                && part.contains(reason)) {
+            return Optional.of(new Verdict(Status.False, reason, message));
+        }
+        return plan.waitingFor()
+                .filter(w -> part.contains(w.reason()))
+                .map(w -> new Verdict(Status.False, w.reason(), w.message()));
+    }
+
+    private Optional<Verdict> blind() {
+        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String cause)) {
+            return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, cause));
+        }
+        return plan.waitingFor()
+                .filter(w -> w.reason() == Reason.CannotLook || w.reason() == Reason.EvidenceDisagrees)
+                .map(w -> new Verdict(Status.Unknown, w.reason(), w.message()));
+    }
+
+    private Verdict network() {
+        Optional<Verdict> obstacle = obstacle(NETWORK);
+        if (obstacle.isPresent()) {
+            return obstacle.get();
+        }
+        if (resolution instanceof Resolution.Unresolved && record.isEmpty()) {
+            return Verdict.of(Status.False, Reason.NetworkNotReady);
+        }
+        for (NicObservation nic : seen.nics().values()) {
+            if (nic.bridge() instanceof Seen.Unknown<Link>(String cause)) {
+                return new Verdict(Status.Unknown, Reason.CannotLook, cause);
+            }
+            if (nic.bridge() instanceof Seen.Missing
+                    || process() instanceof GuestProcess.Alive
+                            && (!(nic.tap() instanceof Seen.Present<Link>(Link tap) && tap.up())
+                                    || !(nic.elements()
+                                                    instanceof Seen.Present<Set<FirewallElement>>(
+                                                            Set<FirewallElement> e)
+                                            && e.size() == 2))) {
+                return Verdict.of(Status.False, Reason.NetworkNotReady);
+            }
+        }
+        return Verdict.of(Status.True, Reason.AsExpected);
+    }
+
+    private Verdict disks() {
+        Optional<Verdict> obstacle = obstacle(DISKS);
+        if (obstacle.isPresent()) {
+            return obstacle.get();
+        }
+        for (Map.Entry<String, DiskState> disk : new java.util.TreeMap<>(seen.disks()).entrySet()) {
+            switch (disk.getValue()) {
+                case DiskState.Failed(Reason reason, String message, _) -> {
+                    return new Verdict(Status.False, reason, message);
+                }
+                case DiskState.Preparing(String progress) -> {
+                    return new Verdict(Status.False, Reason.PreparingDisks, progress);
+                }
+                case DiskState.Missing _ -> {
+                    return new Verdict(
+                            Status.False, Reason.PreparingDisks, "disk " + disk.getKey() + " does not exist yet");
+                }
+                case DiskState.Ready _ -> {}
+            }
+        }
+        return resolution instanceof Resolution.Desired || !seen.disks().isEmpty()
+                ? Verdict.of(Status.True, Reason.AsExpected)
+                : new Verdict(Status.Unknown, Reason.CannotLook, "the object cannot be followed, so no disk was looked at");
+    }
+
+    private Verdict running() {
+        Optional<Verdict> blind = blind();
+        if (blind.isPresent()) {
+            return blind.get();
+        }
+        if (process() instanceof GuestProcess.Alive) {
+            if (record.flatMap(VmRecord::stop).isPresent()) {
+                return new Verdict(
+                        Status.True,
+                        Reason.Stopping,
+                        plan.waitingFor().map(Plan.Wait::message).orElse(Reason.Stopping.sentence()));
+            }
+            return switch (seen.guest().kind()) {
+                case RUNNING -> Verdict.of(Status.True, Reason.Running);
+                case PAUSED -> Verdict.of(Status.False, Reason.Paused);
+                case POWERED_OFF -> Verdict.of(Status.False, Reason.GuestPoweredOff);
+                case STARTING -> Verdict.of(Status.False, Reason.Starting);
+                case BUSY, NONE ->
+                    ran()
+                            ? new Verdict(Status.True, Reason.Running, "The VMM lives and is busy.")
+                            : Verdict.of(Status.False, Reason.Starting);
+            };
+        }
+        if (outcome.failed().isPresent()) {
+            var failure = outcome.failed().get();
+            return new Verdict(
+                    Status.False, Reason.HostRefused, failure.step().step() + ": " + failure.cause().getMessage());
+        }
+        if (resolution instanceof Resolution.Unresolved<DesiredVm>(Reason reason, String message)) {
+            return new Verdict(Status.False, reason, message);
+        }
+        return plan.waitingFor()
+                .map(w -> new Verdict(Status.False, w.reason(), w.message()))
+                .orElseGet(() -> Verdict.of(Status.False, Reason.NotRunning));
+    }
+
+    private boolean ran() {
+        return record.flatMap(VmRecord::launch)
+                .flatMap(VmRecord.Launch::ranAt)
+                .isPresent();
+    }
+
+    private Verdict reachable(Verdict running) {
+        if (running.status != Status.True) {
+            return new Verdict(
+                    running.status == Status.Unknown ? Status.Unknown : Status.False,
+                    Reason.NotRunning,
+                    Reason.NotRunning.sentence());
+        }
+        if (resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired)) {
+            return switch (desired.readiness()) {
+                case Readiness.None _ -> Verdict.of(Status.Unknown, Reason.NoProbe);
+                case Readiness.TcpPort(int port, Duration timeout) -> reach(port, timeout);
+            };
+        }
+        return seen.reach() == Reach.OPEN
+                ? Verdict.of(Status.True, Reason.PortOpen)
+                : Verdict.of(Status.Unknown, Reason.PortClosed);
+    }
+
+    private Verdict reach(int port, Duration timeout) {
+        String where = addresses().isEmpty() ? "port " + port : addresses().get(0).ip() + ":" + port;
+        if (addresses().isEmpty()) {
+            return new Verdict(
+                    Status.Unknown,
+                    Reason.NoProbe,
+                    "The VM has no Network, so no port can be asked; set spec.readiness to none.");
+        }
+        if (seen.reach() == Reach.OPEN) {
+            return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
+        }
+        boolean late = record.flatMap(VmRecord::launch)
+                .map(l -> Duration.between(l.startedAt(), now).compareTo(timeout) > 0)
+                .orElse(false);
+        return late
+                ? new Verdict(
+                        Status.False,
+                        Reason.ReadinessTimeout,
+                        where + " did not answer within " + timeout.toSeconds() + " s; look at the guest's serial console")
+                : new Verdict(Status.False, Reason.PortClosed, where + " has not answered yet.");
+    }
+
+    private Verdict ready(Verdict running, Verdict reachable) {
+        if (running.status != Status.True || running.reason == Reason.Stopping) {
+            return new Verdict(
+                    running.status == Status.Unknown ? Status.Unknown : Status.False,
+                    running.reason,
+                    running.message);
+        }
+        if (reachable.status == Status.True || reachable.reason == Reason.NoProbe) {
+            return new Verdict(Status.True, reachable.reason, reachable.message);
+        }
+        return reachable;
+    }
+
+    private Phase phase() {
+        if (blind().isPresent()) {
+            return Phase.Unknown;
+        }
+        if (process() instanceof GuestProcess.Alive) {
+            if (record.flatMap(VmRecord::stop).isPresent()) {
+                return Phase.Stopping;
+            }
+            GuestState.Kind kind = seen.guest().kind();
+            boolean up = kind == GuestState.Kind.RUNNING || kind == GuestState.Kind.PAUSED || ran();
+            return up ? Phase.Running : Phase.Starting;
+        }
+        if (!(resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired))) {
+            return Phase.Pending;
+        }
+        if (desired.runStrategy() == RunStrategy.HALTED) {
+            return Phase.Stopped;
+        }
+        Optional<VmRecord.Exit> exit = record.flatMap(VmRecord::lastExit);
+        if (exit.isPresent()) {
+            boolean failed = exit.get().reason() != Reason.GuestPoweredOff
+                    && exit.get().reason() != Reason.StoppedOnRequest
+                    && exit.get().reason() != Reason.HostRebooted
+                    && exit.get().reason() != Reason.TapLost;
+            boolean waits = plan.waitingFor()
+                    .map(w -> w.reason() == Reason.BackOff)
+                    .orElse(false);
+            if (!Exits.startsAgain(desired.runStrategy(), exit.get(), desired.restartToken())) {
+                return failed ? Phase.Failed : Phase.Stopped;
+            }
+            if (waits) {
+                return failed ? Phase.Failed : Phase.Starting;
+            }
+        }
+        if (outcome.failed().isPresent()) {
+            return Phase.Failed;
+        }
+        return plan.waitingFor()
+                .map(w -> NETWORK.contains(w.reason())
+                        ? Phase.Pending
+                        : DISKS.contains(w.reason()) ? Phase.Preparing : Phase.Starting)
+                .orElse(Phase.Pending);
+    }
+
+    private List<VirtualMachineStatus.Address> addresses() {
+        return record.map(VmRecord::nics).orElse(List.of()).stream()
+                .map(nic -> new VirtualMachineStatus.Address(
+                        nic.network().name(),
+                        nic.ip().toString(),
+                        nic.mac().toString(),
+                        nic.tap().value()))
+                .toList();
+    }
+
+    private VirtualMachineStatus.Vmm vmm(VmRecord.Launch launch) {
+        String version =
+                !launch.version().isEmpty() ? launch.version() : seen.guest().version();
+        return new VirtualMachineStatus.Vmm(
+                launch.spec().vmm().text(),
+                version.isEmpty() ? null : version,
+                process() instanceof GuestProcess.Alive alive ? alive.pid() : null);
+    }
+
+    private @Nullable String image() {
+        VirtualMachineSpec spec = vm.getSpec();
+        if (spec == null || spec.disks() == null || spec.disks().isEmpty()) {
+            return null;
+        }
+        Image image = spec.disks().get(0).image();
+        if (image == null) {
+            return null;
+        }
+        String full = image.name() != null ? image.name() : image.url() != null ? image.url() : image.path();
+        if (full == null) {
+            return null;
+        }
+        int query = full.indexOf('?');
+        String path = query < 0 ? full : full.substring(0, query);
+        String last = path.substring(path.lastIndexOf('/') + 1);
+        return last.length() <= 253 ? last : last.substring(0, 253);
+    }
+
+    private static String time(Instant instant) {
+        return instant.truncatedTo(ChronoUnit.SECONDS).toString();
+    }
+}
