@@ -44,4 +44,10 @@ public interface Records {
     Seen<Boolean> keptForwarding(String link);
 
     void forgetForwarding(String link) throws HostException;
+
+    /** Uid of the {@code kube-system} namespace of the cluster this node belongs to; Missing before first contact. */
+    Seen<String> cluster();
+
+    /** Records the cluster's identity unless one is recorded already: the first writer wins. */
+    void keepCluster(String kubeSystemUid) throws HostException;
 }

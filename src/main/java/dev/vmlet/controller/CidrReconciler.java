@@ -1,0 +1,166 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkStatus;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.model.CidrChoice;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Reason;
+import dev.vmlet.resolve.CidrChooser;
+import dev.vmlet.status.NetworkStatuses;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Cleaner;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.DeleteControl;
+import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The controller's part of Networks: chooses each CIDR once, and keeps a deleted Network until its last VM is gone.
+ * Only one process of a cluster runs it.
+ */
+public final class CidrReconciler implements Reconciler<Network>, Cleaner<Network> {
+    public static final String FINALIZER = "vmlet.dev/controller";
+
+    private static final Logger log = LoggerFactory.getLogger(CidrReconciler.class);
+    private static final Duration AGAIN = Duration.ofMinutes(1);
+    private static final Duration SOON = Duration.ofSeconds(1);
+
+    private final Ipv4Prefix pool;
+    private final List<Ipv4Prefix> clusterRanges;
+    private final EventRecorder events;
+    private final Clock clock;
+    /** Two Networks must not be given one prefix: choosing and writing the choice is one act. */
+    private final Object choosing = new Object();
+
+    private @Nullable InformerEventSource<VirtualMachine, Network> vms;
+
+    public CidrReconciler(Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, EventRecorder events, Clock clock) {
+        this.pool = pool;
+        this.clusterRanges = List.copyOf(clusterRanges);
+        this.events = events;
+        this.clock = clock;
+    }
+
+    @Override
+    public List<EventSource<?, Network>> prepareEventSources(EventSourceContext<Network> context) {
+        vms = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(VirtualMachine.class, Network.class)
+                        .withWatchAllNamespaces()
+                        .withSecondaryToPrimaryMapper(NetworkReconciler::networksOf)
+                        .withPrimaryToSecondaryMapper((Network n) -> Set.of())
+                        .build(),
+                context);
+        return List.of(vms);
+    }
+
+    @Override
+    public UpdateControl<Network> reconcile(Network network, Context<Network> context) {
+        synchronized (choosing) {
+            KubernetesClient client = context.getClient();
+            // Read from the API server, not from the cache: a choice must see the one made a moment ago.
+            List<Network> all =
+                    client.resources(Network.class).inAnyNamespace().list().getItems();
+            String uid = network.getMetadata().getUid();
+            Network fresh = all.stream()
+                    .filter(n -> n.getMetadata().getUid().equals(uid))
+                    .findFirst()
+                    .orElse(network);
+            List<Network> others = all.stream()
+                    .filter(n -> !n.getMetadata().getUid().equals(uid))
+                    .toList();
+            CidrChoice choice = CidrChooser.choose(fresh, others, clusterRanges, pool);
+            NetworkStatus status = NetworkStatuses.ofNetwork(fresh, choice, 0, clock.instant());
+            boolean had = fresh.getStatus() != null && fresh.getStatus().cidr() != null;
+            if (!had && choice instanceof CidrChoice.Refused(Reason reason, String message)) {
+                events.warning(network, reason, message);
+            }
+            if (status.equals(fresh.getStatus())) {
+                return UpdateControl.<Network>noUpdate().rescheduleAfter(AGAIN);
+            }
+            if (!had && choice instanceof CidrChoice.Chosen(Ipv4Prefix cidr)) {
+                log.atInfo()
+                        .addKeyValue("network", network.getMetadata().getNamespace() + "/"
+                                + network.getMetadata().getName())
+                        .addKeyValue("cidr", cidr)
+                        .log("chosen");
+            }
+            context.resourceOperations().serverSideApplyPrimaryStatus(bare(network, status));
+            return UpdateControl.<Network>noUpdate().rescheduleAfter(AGAIN);
+        }
+    }
+
+    @Override
+    public DeleteControl cleanup(Network network, Context<Network> context) {
+        String namespace = network.getMetadata().getNamespace();
+        String name = network.getMetadata().getName();
+        KubernetesClient client = context.getClient();
+        // From the API server: an informer's cache that is behind must not free a Network in use.
+        int users = (int) client.resources(VirtualMachine.class).inNamespace(namespace).list().getItems().stream()
+                .filter(vm -> NetworkReconciler.networksOf(vm).stream()
+                        .anyMatch(id -> id.getName().equals(name)))
+                .count();
+        NetworkStatus status = NetworkStatuses.ofNetwork(
+                network, new CidrChoice.Refused(Reason.NetworkBeingDeleted, ""), users, clock.instant());
+        if (!status.equals(network.getStatus())) {
+            context.resourceOperations().serverSideApplyPrimaryStatus(bare(network, status));
+        }
+        if (users > 0) {
+            events.warning(
+                    network,
+                    Reason.NetworkBeingDeleted,
+                    "kept until the VMs that use it are gone; they are " + users + " now");
+            return DeleteControl.noFinalizerRemoval().rescheduleAfter(SOON.toMillis() * 5);
+        }
+        List<NetworkSlice> slices =
+                client.resources(NetworkSlice.class).inNamespace(namespace).list().getItems().stream()
+                        .filter(s -> s.getMetadata().getOwnerReferences() != null
+                                && s.getMetadata().getOwnerReferences().stream()
+                                        .anyMatch(o -> network.getMetadata()
+                                                .getUid()
+                                                .equals(o.getUid())))
+                        .toList();
+        if (slices.isEmpty()) {
+            return DeleteControl.defaultDelete();
+        }
+        slices.stream()
+                .filter(s -> s.getMetadata().getDeletionTimestamp() == null)
+                .forEach(s -> client.resource(s).delete());
+        return DeleteControl.noFinalizerRemoval().rescheduleAfter(SOON.toMillis());
+    }
+
+    private static Network bare(Network network, NetworkStatus status) {
+        Network bare = new Network();
+        bare.setMetadata(new ObjectMetaBuilder()
+                .withName(network.getMetadata().getName())
+                .withNamespace(network.getMetadata().getNamespace())
+                .build());
+        bare.setStatus(status);
+        return bare;
+    }
+
+    @Override
+    public ErrorStatusUpdateControl<Network> updateErrorStatus(
+            Network network, Context<Network> context, Exception e) {
+        log.atWarn()
+                .addKeyValue("network", network.getMetadata().getNamespace() + "/"
+                        + network.getMetadata().getName())
+                .setCause(e)
+                .log("not reconciled; it is tried again");
+        return ErrorStatusUpdateControl.noStatusUpdate();
+    }
+}

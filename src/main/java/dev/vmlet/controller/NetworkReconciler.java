@@ -1,0 +1,343 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSliceSpec;
+import dev.vmlet.api.NetworkSliceStatus;
+import dev.vmlet.api.NetworkSpec;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Host;
+import dev.vmlet.host.Observer;
+import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.NetworkObservation;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Owner;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Route;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.NetworkPlanner;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.resolve.NetworkResolver;
+import dev.vmlet.resolve.NetworkResolver.HostAddressing;
+import dev.vmlet.status.NetworkStatuses;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
+import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** Keeps this node's slices of Networks. Writes the status of its own NetworkSlices and nothing else of the API. */
+public final class NetworkReconciler implements Reconciler<Network> {
+    /** Finalizer on a slice: its node has a bridge to take down first. */
+    public static final String SLICE_FINALIZER = "vmlet.dev/node-agent";
+
+    private static final Duration FULL_PASS = Duration.ofSeconds(30);
+    private static final Duration SOON = Duration.ofMillis(50);
+
+    private final String nodeName;
+    private final InstallationId installation;
+    private final Host host;
+    private final Observer observer;
+    private final NetworkPlanner planner;
+    private final Applier applier;
+    private final Wakes wakes;
+    private final Reports reports;
+    private final EventRecorder events;
+    private final Clock clock;
+    private @Nullable InformerEventSource<VirtualMachine, Network> vms;
+    private @Nullable InformerEventSource<NetworkSlice, Network> slices;
+
+    public NetworkReconciler(
+            String nodeName,
+            InstallationId installation,
+            Host host,
+            Observer observer,
+            NetworkPlanner planner,
+            Applier applier,
+            Wakes wakes,
+            Reports reports,
+            EventRecorder events,
+            Clock clock) {
+        this.nodeName = nodeName;
+        this.installation = installation;
+        this.host = host;
+        this.observer = observer;
+        this.planner = planner;
+        this.applier = applier;
+        this.wakes = wakes;
+        this.reports = reports;
+        this.events = events;
+        this.clock = clock;
+    }
+
+    @Override
+    public List<EventSource<?, Network>> prepareEventSources(EventSourceContext<Network> context) {
+        var thisNode =
+                new FieldSelectorBuilder().withField("spec.nodeName", nodeName).build();
+        vms = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(VirtualMachine.class, Network.class)
+                        .withWatchAllNamespaces()
+                        .withFieldSelector(thisNode)
+                        .withSecondaryToPrimaryMapper(NetworkReconciler::networksOf)
+                        .withPrimaryToSecondaryMapper((Network n) -> Set.of())
+                        .build(),
+                context);
+        slices = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(NetworkSlice.class, Network.class)
+                        .withWatchAllNamespaces()
+                        .withFieldSelector(thisNode)
+                        .withSecondaryToPrimaryMapper((NetworkSlice s) -> s.getSpec() == null
+                                        || s.getSpec().network() == null
+                                ? Set.of()
+                                : Set.of(new ResourceID(
+                                        s.getSpec().network(), s.getMetadata().getNamespace())))
+                        .withPrimaryToSecondaryMapper((Network n) -> Set.of())
+                        .build(),
+                context);
+        return List.of(vms, slices, wakes.networkSource());
+    }
+
+    static Set<ResourceID> networksOf(VirtualMachine vm) {
+        if (vm.getSpec() == null || vm.getSpec().networks() == null) {
+            return Set.of();
+        }
+        return vm.getSpec().networks().stream()
+                .filter(n -> n.name() != null)
+                .map(n -> new ResourceID(n.name(), vm.getMetadata().getNamespace()))
+                .collect(Collectors.toSet());
+    }
+
+    @Override
+    public UpdateControl<Network> reconcile(Network network, Context<Network> context) throws ReconcileFailed {
+        if (context.isPrimaryResourceDeleted()) {
+            wakes.wakeNode();
+            return UpdateControl.noUpdate();
+        }
+        wakes.knowNetwork(network);
+        String uid = network.getMetadata().getUid();
+        String namespace = network.getMetadata().getNamespace();
+        List<NetworkSlice> ours =
+                slices == null ? List.of() : slices.list(namespace, s -> true).toList();
+        Optional<NetworkSlice> slice = NetworkResolver.sliceOf(network, ours, nodeName);
+        boolean used = isUsed(network);
+        boolean letGo = slice.isPresent() && slice.get().getMetadata().getDeletionTimestamp() != null && !used;
+        if (slice.isEmpty() && wantsSlice(network, used)) {
+            takeSlice(network, context.getClient());
+            // The new slice comes back as an event.
+            return UpdateControl.<Network>noUpdate().rescheduleAfter(FULL_PASS);
+        }
+        NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
+        Resolution<DesiredNetwork> resolution = letGo
+                ? new Resolution.Absent<>()
+                : NetworkResolver.resolve(
+                        network, ours, nodeName, used, realised(look), addressing(), installation);
+        Optional<DesiredNetwork> desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
+                ? Optional.of(d)
+                : Optional.empty();
+        NetworkObservation before = observer.observeNetwork(uid, desired);
+        Plan plan = planner.plan(uid, resolution, before);
+        Outcome outcome = applier.apply(NetworkResolver.idOf(network).toString(), plan);
+        NetworkObservation after = plan.isEmpty() ? before : observer.observeNetwork(uid, desired);
+        reports.tell(network, resolution, plan, outcome);
+        if (!plan.isEmpty()) {
+            wakes.wakeVms();
+        }
+        if (slice.isPresent()) {
+            report(slice.get(), resolution, plan, outcome, after, context.getClient());
+            if (letGo && plan.isEmpty() && isGone(after)) {
+                release(slice.get(), context.getClient());
+            }
+        }
+        if (outcome.failed().isPresent()) {
+            Outcome.Failure failure = outcome.failed().get();
+            throw new ReconcileFailed(
+                    "Network " + namespace + "/" + network.getMetadata().getName() + ": "
+                            + failure.step().step() + ": " + failure.cause().getMessage(),
+                    failure.cause(),
+                    "");
+        }
+        return UpdateControl.<Network>noUpdate().rescheduleAfter(next(plan));
+    }
+
+    private static Duration next(Plan plan) {
+        if (!plan.isEmpty()) {
+            return SOON;
+        }
+        Duration asked = plan.waitingFor().map(Plan.Wait::lookAgain).orElse(FULL_PASS);
+        return asked.compareTo(FULL_PASS) < 0 ? asked : FULL_PASS;
+    }
+
+    /** A VM of this node names the Network, or has host objects on it that are not taken down yet. */
+    private boolean isUsed(Network network) {
+        String name = network.getMetadata().getName();
+        String uid = network.getMetadata().getUid();
+        boolean named = vms != null
+                && vms.list(network.getMetadata().getNamespace(), vm -> true)
+                        .anyMatch(vm -> networksOf(vm).stream().anyMatch(id -> id.getName().equals(name)));
+        return named
+                || host.records().vms().stream()
+                        .anyMatch(r -> r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
+    }
+
+    private static boolean wantsSlice(Network network, boolean used) {
+        boolean always = network.getSpec() != null && network.getSpec().realize() == NetworkSpec.Realize.Always;
+        return (used || always)
+                && network.getMetadata().getDeletionTimestamp() == null
+                && network.getStatus() != null
+                && network.getStatus().cidr() != null;
+    }
+
+    /** The API server's uniqueness of names is the allocator: create, and on AlreadyExists try the next index. */
+    private void takeSlice(Network network, KubernetesClient client) {
+        Ipv4Prefix cidr = Ipv4Prefix.parse(
+                Objects.requireNonNull(Objects.requireNonNull(network.getStatus()).cidr()));
+        int length = network.getSpec() == null || network.getSpec().nodePrefixLength() == null
+                ? 24
+                : network.getSpec().nodePrefixLength();
+        int sliceLength = Math.max(length, cidr.length());
+        String name = network.getMetadata().getName();
+        for (long index = 0; index < cidr.count(sliceLength); index++) {
+            NetworkSlice slice = new NetworkSlice();
+            slice.setMetadata(new ObjectMetaBuilder()
+                    .withName(name + "-" + index)
+                    .withNamespace(network.getMetadata().getNamespace())
+                    .withFinalizers(SLICE_FINALIZER)
+                    .addNewOwnerReference()
+                    .withApiVersion(network.getApiVersion())
+                    .withKind(network.getKind())
+                    .withName(name)
+                    .withUid(network.getMetadata().getUid())
+                    .withController(true)
+                    .endOwnerReference()
+                    .build());
+            slice.setSpec(new NetworkSliceSpec(
+                    name, nodeName, cidr.slice(sliceLength, index).toString()));
+            try {
+                client.resource(slice).create();
+                return;
+            } catch (KubernetesClientException e) {
+                if (e.getCode() != 409) {
+                    throw e;
+                }
+                NetworkSlice other = client.resources(NetworkSlice.class)
+                        .inNamespace(network.getMetadata().getNamespace())
+                        .withName(name + "-" + index)
+                        .get();
+                if (other != null && NetworkResolver.sliceOf(network, List.of(other), nodeName).isPresent()) {
+                    // Ours from an earlier pass; the cache has not seen it yet.
+                    return;
+                }
+            }
+        }
+        events.warning(
+                network,
+                Reason.SlicesExhausted,
+                "all " + cidr.count(sliceLength) + " slices of /" + sliceLength + " in " + cidr
+                        + " belong to other nodes, none is left for node " + nodeName
+                        + "; use a Network with a larger cidr or a longer nodePrefixLength");
+    }
+
+    private static Optional<Ipv4Prefix> realised(NetworkObservation look) {
+        return look.record() instanceof Seen.Present<NetworkRecord>(NetworkRecord record)
+                ? Optional.of(record.realised().subnet())
+                : Optional.empty();
+    }
+
+    /** The host's own addressing, our bridges left out. A failed look leaves all open and shows in the observation. */
+    private HostAddressing addressing() throws ReconcileFailed {
+        try {
+            Set<LinkName> bridges = new HashSet<>();
+            for (Link link : host.links().list()) {
+                if (link.mark().owner(installation) instanceof Owner.OfNetwork) {
+                    bridges.add(link.name());
+                }
+            }
+            Map<LinkName, Set<InterfaceAddress>> addresses = new HashMap<>(host.links().allAddresses());
+            addresses.keySet().removeAll(bridges);
+            List<Route> routes = host.links().routes().stream()
+                    .filter(r -> !bridges.contains(r.device()))
+                    .toList();
+            return new HostAddressing(addresses, routes);
+        } catch (HostException e) {
+            throw new ReconcileFailed("host addresses: " + e.getMessage(), e, "");
+        }
+    }
+
+    private void report(
+            NetworkSlice slice,
+            Resolution<DesiredNetwork> resolution,
+            Plan plan,
+            Outcome outcome,
+            NetworkObservation seen,
+            KubernetesClient client) {
+        NetworkSliceStatus status =
+                NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, clock.instant());
+        if (status.equals(slice.getStatus())) {
+            return;
+        }
+        NetworkSlice bare = new NetworkSlice();
+        bare.setMetadata(new ObjectMetaBuilder()
+                .withName(slice.getMetadata().getName())
+                .withNamespace(slice.getMetadata().getNamespace())
+                .build());
+        bare.setStatus(status);
+        client.resource(bare)
+                .subresource("status")
+                .patch(
+                        new PatchContext.Builder()
+                                .withPatchType(PatchType.SERVER_SIDE_APPLY)
+                                .withFieldManager("vmlet-agent")
+                                .withForce(true)
+                                .build(),
+                        bare);
+        wakes.wakeVms();
+    }
+
+    private static boolean isGone(NetworkObservation seen) {
+        return seen.record() instanceof Seen.Missing && !(seen.bridge() instanceof Seen.Unknown);
+    }
+
+    private static void release(NetworkSlice slice, KubernetesClient client) {
+        client.resource(slice).edit(s -> {
+            s.getMetadata().getFinalizers().remove(SLICE_FINALIZER);
+            return s;
+        });
+    }
+
+    @Override
+    public ErrorStatusUpdateControl<Network> updateErrorStatus(
+            Network network, Context<Network> context, Exception e) {
+        reports.unexpected(network, Reason.HostRefused, e);
+        return ErrorStatusUpdateControl.noStatusUpdate();
+    }
+}

@@ -1,0 +1,98 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** One Event per plan that changed the host and one per refusal, in the words of the plan. */
+public final class Reports {
+    private static final Logger log = LoggerFactory.getLogger(Reports.class);
+
+    /** Waits that are nobody's fault and pass by themselves are no news. */
+    private static final Set<Reason> QUIET = EnumSet.of(
+            Reason.Starting,
+            Reason.Stopping,
+            Reason.Stopped,
+            Reason.Completed,
+            Reason.PreparingDisks,
+            Reason.NetworkNotReady,
+            Reason.FirewallNotReady,
+            Reason.InUse,
+            Reason.WaitingForCidr);
+
+    private final EventRecorder events;
+
+    public Reports(EventRecorder events) {
+        this.events = events;
+    }
+
+    void tell(HasMetadata object, Resolution<?> resolution, Plan plan, Outcome outcome) {
+        List<PlannedStep> news =
+                outcome.done().stream().filter(s -> !s.step().bookkeeping()).toList();
+        if (!news.isEmpty()) {
+            events.normal(object, reason(news), words(news));
+        }
+        outcome.failed()
+                .ifPresent(f -> events.warning(
+                        object, Reason.HostRefused, f.step().step() + ": " + f.cause().getMessage()));
+        if (resolution instanceof Resolution.Unresolved<?>(Reason why, String message)
+                && !QUIET.contains(why)
+                && !message.startsWith("waiting")) {
+            events.warning(object, why, message);
+            return;
+        }
+        plan.waitingFor()
+                .filter(w -> !QUIET.contains(w.reason()))
+                .ifPresent(w -> events.warning(object, w.reason(), w.message()));
+    }
+
+    private static Reason reason(List<PlannedStep> news) {
+        boolean repair = news.stream().anyMatch(s -> s.because().contains(" gone")
+                || s.because().contains("lost")
+                || s.because().startsWith("the tap")
+                || s.because().startsWith("the bridge"));
+        return repair ? Reason.Repaired : Reason.Changed;
+    }
+
+    /** Steps with the same reason share it: {@code A; B (because …)}. */
+    static String words(List<PlannedStep> steps) {
+        StringBuilder text = new StringBuilder();
+        String because = "";
+        for (PlannedStep step : steps) {
+            if (!text.isEmpty()) {
+                text.append(step.because().equals(because) ? ", " : ", because " + because + "; ");
+            }
+            text.append(step.step());
+            because = step.because();
+        }
+        return text.append(", because ").append(because).toString();
+    }
+
+    /** A defect of ours: logged with its stack, told with its name. */
+    void unexpected(HasMetadata object, Reason reason, Exception e) {
+        if (e instanceof ReconcileFailed) {
+            return;
+        }
+        log.atError()
+                .addKeyValue(
+                        "object",
+                        object.getMetadata().getNamespace() + "/"
+                                + object.getMetadata().getName())
+                .setCause(e)
+                .log("reconcile failed unexpectedly; it is tried again");
+        events.warning(object, reason, "unexpected error, tried again: " + e);
+    }
+
+    static String join(List<String> lines) {
+        return lines.stream().collect(Collectors.joining("; "));
+    }
+}

@@ -1,0 +1,224 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VmNodeStatus.Finding;
+import dev.vmlet.api.VmNodeStatus.Hold;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Inventory;
+import dev.vmlet.host.Observer;
+import dev.vmlet.host.Records;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.NetworkObservation;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.plan.NetworkPlanner;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
+import dev.vmlet.plan.Step;
+import dev.vmlet.plan.VmPlanner;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/**
+ * Takes away what has lost its owner: the same planners with nothing desired. Looks at the host first and asks for the
+ * known owners afterwards, so that an object made meanwhile is never taken for an orphan.
+ *
+ * <p>Links, set elements and cgroups without a guest are inert and go at once. What holds a guest or a disk goes only
+ * when a direct read says NotFound, the API server is the one we know, the grace period is over and it is alone; two or
+ * more at once look like a lost object store and wait for a person.
+ */
+public final class Sweeper {
+    private final Observer observer;
+    private final Records records;
+    private final VmPlanner vmPlanner;
+    private final NetworkPlanner networkPlanner;
+    private final Applier applier;
+    private final InstallationId installation;
+    private final Duration grace;
+    private final Clock clock;
+    /** Since when a VM's owner has been missing. One thread sweeps. */
+    private final Map<String, Instant> missingSince = new HashMap<>();
+
+    public Sweeper(
+            Observer observer,
+            Records records,
+            VmPlanner vmPlanner,
+            NetworkPlanner networkPlanner,
+            Applier applier,
+            InstallationId installation,
+            Duration grace,
+            Clock clock) {
+        this.observer = observer;
+        this.records = records;
+        this.vmPlanner = vmPlanner;
+        this.networkPlanner = networkPlanner;
+        this.applier = applier;
+        this.installation = installation;
+        this.grace = grace;
+        this.clock = clock;
+    }
+
+    /** What one sweep came to. */
+    public record Result(List<Finding> findings, List<Hold> holds, List<String> failures) {
+        public Result {
+            findings = List.copyOf(findings);
+            holds = List.copyOf(holds);
+            failures = List.copyOf(failures);
+        }
+    }
+
+    /** Who is known to the API, by uid; asked after the host was looked at. */
+    public record Known(Set<String> vmUids, Set<String> networkUids) {}
+
+    public Result sweep(Supplier<Known> owners, KubernetesClient client) throws HostException {
+        Inventory inventory = observer.inventory();
+        Known known = owners.get();
+        List<Finding> findings = new ArrayList<>();
+        List<Hold> holds = new ArrayList<>();
+        List<String> failures = new ArrayList<>(inventory.unreadable());
+
+        List<VmId> weighty = new ArrayList<>();
+        Set<String> spared = new HashSet<>(known.vmUids);
+        for (VmId vm : inventory.vmIds(installation).values()) {
+            if (known.vmUids.contains(vm.uid())) {
+                continue;
+            }
+            VmObservation seen = observer.observeVm(vm, Optional.empty());
+            if (isInert(seen)) {
+                sweepVm(vm, seen, findings, failures);
+            } else {
+                weighty.add(vm);
+                spared.add(vm.uid());
+            }
+        }
+        missingSince.keySet().retainAll(weighty.stream().map(VmId::uid).toList());
+        for (VmId vm : weighty) {
+            Instant since = missingSince.computeIfAbsent(vm.uid(), _ -> clock.instant());
+            Optional<String> hold = reasonToHold(vm, since, weighty.size(), client);
+            if (hold.isPresent()) {
+                holds.add(new Hold(
+                        "VirtualMachine",
+                        vm.toString(),
+                        "uid " + vm.uid(),
+                        hold.get(),
+                        since.truncatedTo(ChronoUnit.SECONDS).toString()));
+            } else {
+                sweepVm(vm, observer.observeVm(vm, Optional.empty()), findings, failures);
+            }
+        }
+        for (String uid : inventory.networkUids(installation)) {
+            boolean used = records.vms().stream()
+                    .anyMatch(r -> r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
+            if (!known.networkUids.contains(uid) && !used) {
+                sweepNetwork(uid, findings, failures);
+            }
+        }
+        sweepElements(inventory, known, spared, findings, failures);
+        findings.sort(Comparator.comparing(Finding::kind, Comparator.nullsFirst(Comparator.naturalOrder()))
+                .thenComparing(Finding::name, Comparator.nullsFirst(Comparator.naturalOrder())));
+        return new Result(findings, holds, failures);
+    }
+
+    /** Without a guest and without a file, and nothing about it unknown. */
+    private static boolean isInert(VmObservation seen) {
+        return seen.record() instanceof Seen.Missing
+                && (seen.process() instanceof Seen.Missing
+                        || seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _))
+                && seen.leftovers().equals(Seen.present(false));
+    }
+
+    private Optional<String> reasonToHold(VmId vm, Instant since, int howMany, KubernetesClient client) {
+        if (howMany > 1) {
+            return Optional.of(howMany + " VMs of this node have no object at the same time, which looks like a lost or"
+                    + " restored object store; nothing is touched until a person looks");
+        }
+        Duration missing = Duration.between(since, clock.instant());
+        if (missing.compareTo(grace) < 0) {
+            return Optional.of("its VirtualMachine object is gone without our release; it is taken down when that lasts "
+                    + grace.toSeconds() + " s");
+        }
+        if (vm.namespace().equals("?")) {
+            return Optional.of("its record is lost, so nobody can be asked whether its object exists");
+        }
+        try {
+            String cluster = client.namespaces().withName("kube-system").get() == null
+                    ? ""
+                    : client.namespaces()
+                            .withName("kube-system")
+                            .get()
+                            .getMetadata()
+                            .getUid();
+            if (!(records.cluster() instanceof Seen.Present<String>(String recorded)) || !recorded.equals(cluster)) {
+                return Optional.of("the API server is not the one this node belongs to (uid of kube-system differs)");
+            }
+            VirtualMachine object = client.resources(VirtualMachine.class)
+                    .inNamespace(vm.namespace())
+                    .withName(vm.name())
+                    .get();
+            if (object != null && object.getMetadata().getUid().equals(vm.uid())) {
+                return Optional.of("a direct read found its object, though the list did not");
+            }
+            return Optional.empty();
+        } catch (KubernetesClientException e) {
+            return Optional.of("the API server could not be asked: " + e.getMessage());
+        }
+    }
+
+    private void sweepVm(VmId vm, VmObservation seen, List<Finding> findings, List<String> failures) {
+        Plan plan = vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
+        run("VirtualMachine", vm.toString(), "uid " + vm.uid(), plan, findings, failures);
+    }
+
+    private void sweepNetwork(String uid, List<Finding> findings, List<String> failures) {
+        NetworkObservation seen = observer.observeNetwork(uid, Optional.empty());
+        Plan plan = networkPlanner.plan(uid, new Resolution.Absent<>(), seen);
+        run("Network", "uid " + uid, "uid " + uid, plan, findings, failures);
+    }
+
+    private void sweepElements(
+            Inventory inventory, Known known, Set<String> spared, List<Finding> findings, List<String> failures) {
+        Set<String> owned = new HashSet<>(spared);
+        owned.addAll(known.networkUids);
+        records.vms().forEach(r -> owned.add(r.id().uid()));
+        records.networks().forEach(r -> owned.add(r.id().uid()));
+        List<FirewallElement> stale = inventory.elements().stream()
+                .filter(e -> !owned.contains(e.ownerUid()))
+                .sorted(Comparator.comparing(FirewallElement::toString))
+                .toList();
+        if (!stale.isEmpty()) {
+            Plan plan = new Plan(
+                    List.of(new PlannedStep(new Step.DeleteElements(stale), "their owners are gone")),
+                    Optional.empty());
+            run("FirewallElement", stale.size() + " elements", "", plan, findings, failures);
+        }
+    }
+
+    private void run(
+            String kind, String name, String owner, Plan plan, List<Finding> findings, List<String> failures) {
+        Outcome outcome = applier.apply("sweep " + name, plan);
+        outcome.failed().ifPresent(f -> failures.add(f.step().step() + ": " + f.cause().getMessage()));
+        if (!outcome.done().isEmpty()) {
+            findings.add(new Finding(
+                    kind, name, owner, outcome.failed().isPresent() ? "Failed" : "Removed", Reports.words(outcome.done())));
+        }
+    }
+}

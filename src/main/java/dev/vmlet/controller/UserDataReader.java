@@ -1,0 +1,102 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.CloudInit;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.UserData;
+import io.fabric8.kubernetes.api.model.Secret;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.nio.charset.StandardCharsets;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Base64;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
+
+/**
+ * Reads the Secrets that VMs name, by single GETs beside the reconcile threads: the agent needs no right to list or
+ * watch Secrets. Nothing of a Secret is kept longer than a minute. Safe for use by several threads.
+ */
+public final class UserDataReader {
+    private static final Duration FRESH = Duration.ofSeconds(60);
+    private static final Duration FRESH_REFUSAL = Duration.ofSeconds(5);
+
+    private record Key(String vmUid, String namespace, String name, String key) {}
+
+    private record Answer(UserData data, Instant at) {}
+
+    private final KubernetesClient client;
+    private final Clock clock;
+    private final Consumer<String> wakeVm;
+    private final Map<Key, Answer> answers = new ConcurrentHashMap<>();
+
+    public UserDataReader(KubernetesClient client, Clock clock, Consumer<String> wakeVm) {
+        this.client = client;
+        this.clock = clock;
+        this.wakeVm = wakeVm;
+    }
+
+    /** What is known now; when that is nothing, the read begins and the VM is woken when it ends. */
+    public UserData of(VirtualMachine vm) {
+        CloudInit cloudInit = vm.getSpec() == null ? null : vm.getSpec().cloudInit();
+        if (cloudInit == null
+                || cloudInit.userDataSecretRef() == null
+                || cloudInit.userDataSecretRef().name() == null) {
+            return new UserData.NotAsked();
+        }
+        CloudInit.SecretKey ref = cloudInit.userDataSecretRef();
+        Key key = new Key(
+                vm.getMetadata().getUid(),
+                vm.getMetadata().getNamespace(),
+                Objects.requireNonNull(ref.name()),
+                ref.key() == null ? "userData" : ref.key());
+        Instant now = clock.instant();
+        answers.values().removeIf(a -> !(a.data instanceof UserData.Pending) && isStale(a, now));
+        Answer answer = answers.putIfAbsent(key, new Answer(new UserData.Pending(), now));
+        if (answer == null) {
+            Thread.ofVirtual().name("secret-" + vm.getMetadata().getName()).start(() -> {
+                UserData read = read(key);
+                answers.put(key, new Answer(read, clock.instant()));
+                wakeVm.accept(key.vmUid);
+            });
+            return new UserData.Pending();
+        }
+        return answer.data;
+    }
+
+    private static boolean isStale(Answer answer, Instant now) {
+        Duration fresh = answer.data instanceof UserData.Found ? FRESH : FRESH_REFUSAL;
+        return Duration.between(answer.at, now).compareTo(fresh) > 0;
+    }
+
+    private UserData read(Key key) {
+        String who = "Secret " + key.namespace + "/" + key.name;
+        Secret secret;
+        try {
+            secret = client.secrets().inNamespace(key.namespace).withName(key.name).get();
+        } catch (KubernetesClientException e) {
+            return new UserData.Refused(
+                    Reason.SecretNotFound,
+                    who + " cannot be read (" + (e.getCode() == 403 ? "the agent has no right to" : e.getMessage())
+                            + "); it is tried again");
+        }
+        if (secret == null) {
+            return new UserData.Refused(
+                    Reason.SecretNotFound,
+                    who + ", which spec.cloudInit.userDataSecretRef names, does not exist; create it");
+        }
+        Optional<String> encoded =
+                Optional.ofNullable(secret.getData()).map(d -> d.get(key.key));
+        if (encoded.isEmpty()) {
+            return new UserData.Refused(
+                    Reason.SecretKeyMissing,
+                    who + " has no key " + key.key + "; add it or set spec.cloudInit.userDataSecretRef.key");
+        }
+        return new UserData.Found(new String(Base64.getDecoder().decode(encoded.get()), StandardCharsets.UTF_8));
+    }
+}

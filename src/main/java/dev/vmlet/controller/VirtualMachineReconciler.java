@@ -1,0 +1,246 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Observer;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.VmPlanner;
+import dev.vmlet.resolve.VmResolver;
+import dev.vmlet.status.VmStatus;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
+import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Cleaner;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.DeleteControl;
+import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** Keeps this node's VMs: resolve, observe, plan, apply, observe, report. */
+public final class VirtualMachineReconciler implements Reconciler<VirtualMachine>, Cleaner<VirtualMachine> {
+    /** Finalizer: this node's agent has host objects to take down first. */
+    public static final String FINALIZER = "vmlet.dev/node-agent";
+
+    /** What no event told is seen after this. */
+    private static final Duration FULL_PASS = Duration.ofSeconds(30);
+
+    private final String nodeName;
+    private final Supplier<HostFacts> facts;
+    private final UserDataReader userData;
+    private final Observer observer;
+    private final VmPlanner planner;
+    private final Applier applier;
+    private final Wakes wakes;
+    private final Reports reports;
+    private final Clock clock;
+    private @Nullable InformerEventSource<Network, VirtualMachine> networks;
+    private @Nullable InformerEventSource<NetworkSlice, VirtualMachine> slices;
+
+    public VirtualMachineReconciler(
+            String nodeName,
+            Supplier<HostFacts> facts,
+            UserDataReader userData,
+            Observer observer,
+            VmPlanner planner,
+            Applier applier,
+            Wakes wakes,
+            Reports reports,
+            Clock clock) {
+        this.nodeName = nodeName;
+        this.facts = facts;
+        this.userData = userData;
+        this.observer = observer;
+        this.planner = planner;
+        this.applier = applier;
+        this.wakes = wakes;
+        this.reports = reports;
+        this.clock = clock;
+    }
+
+    @Override
+    public List<EventSource<?, VirtualMachine>> prepareEventSources(EventSourceContext<VirtualMachine> context) {
+        context.getPrimaryCache().addIndexer("network", VirtualMachineReconciler::networkKeys);
+        networks = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(Network.class, VirtualMachine.class)
+                        .withWatchAllNamespaces()
+                        .withSecondaryToPrimaryMapper((Network n) -> users(
+                                context, n.getMetadata().getNamespace(), n.getMetadata().getName()))
+                        .withPrimaryToSecondaryMapper((VirtualMachine vm) -> networkIds(vm))
+                        .build(),
+                context);
+        slices = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(NetworkSlice.class, VirtualMachine.class)
+                        .withWatchAllNamespaces()
+                        .withFieldSelector(new FieldSelectorBuilder()
+                                .withField("spec.nodeName", nodeName)
+                                .build())
+                        .withSecondaryToPrimaryMapper((NetworkSlice s) -> s.getSpec() == null
+                                        || s.getSpec().network() == null
+                                ? Set.of()
+                                : users(context, s.getMetadata().getNamespace(), s.getSpec().network()))
+                        .withPrimaryToSecondaryMapper((VirtualMachine vm) -> Set.of())
+                        .build(),
+                context);
+        return List.of(networks, slices, wakes.vmSource());
+    }
+
+    private static Set<ResourceID> users(
+            EventSourceContext<VirtualMachine> context, String namespace, @Nullable String network) {
+        return context.getPrimaryCache().byIndex("network", namespace + "/" + network).stream()
+                .map(ResourceID::fromResource)
+                .collect(Collectors.toSet());
+    }
+
+    private static List<String> networkKeys(VirtualMachine vm) {
+        return networkIds(vm).stream()
+                .map(id -> id.getNamespace().orElse("") + "/" + id.getName())
+                .toList();
+    }
+
+    private static Set<ResourceID> networkIds(VirtualMachine vm) {
+        if (vm.getSpec() == null || vm.getSpec().networks() == null) {
+            return Set.of();
+        }
+        return vm.getSpec().networks().stream()
+                .filter(n -> n.name() != null)
+                .map(n -> new ResourceID(n.name(), vm.getMetadata().getNamespace()))
+                .collect(Collectors.toSet());
+    }
+
+    @Override
+    public UpdateControl<VirtualMachine> reconcile(VirtualMachine vm, Context<VirtualMachine> context)
+            throws ReconcileFailed {
+        wakes.knowVm(vm);
+        Round round = round(vm, resolve(vm));
+        reports.tell(vm, round.resolution, round.plan, round.outcome);
+        VirtualMachineStatus status =
+                VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        if (round.outcome.failed().isPresent()) {
+            throw failed(vm, round.outcome.failed().get(), status);
+        }
+        UpdateControl<VirtualMachine> control = status.equals(vm.getStatus())
+                ? UpdateControl.noUpdate()
+                : UpdateControl.patchStatus(bare(vm, status));
+        return control.rescheduleAfter(next(round.plan));
+    }
+
+    /** The same line with nothing desired; the finalizer goes when nothing of the VM is left to be seen. */
+    @Override
+    public DeleteControl cleanup(VirtualMachine vm, Context<VirtualMachine> context) throws ReconcileFailed {
+        wakes.knowVm(vm);
+        Round round = round(vm, new Resolution.Absent<>());
+        reports.tell(vm, round.resolution, round.plan, round.outcome);
+        VirtualMachineStatus status =
+                VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        if (round.outcome.failed().isPresent()) {
+            throw failed(vm, round.outcome.failed().get(), status);
+        }
+        if (isGone(round.after)) {
+            wakes.forgetVm(vm);
+            wakes.wakeNetworks();
+            wakes.wakeNode();
+            return DeleteControl.defaultDelete();
+        }
+        if (!status.equals(vm.getStatus())) {
+            context.resourceOperations().serverSideApplyPrimaryStatus(bare(vm, status));
+        }
+        return DeleteControl.noFinalizerRemoval().rescheduleAfter(next(round.plan).toMillis());
+    }
+
+    private static boolean isGone(VmObservation seen) {
+        return seen.record() instanceof Seen.Missing
+                && seen.process() instanceof Seen.Missing
+                && seen.leftovers().equals(Seen.present(false))
+                && seen.strayTaps() instanceof Seen.Present(var stray)
+                && stray.isEmpty();
+    }
+
+    private record Round(Resolution<DesiredVm> resolution, Plan plan, Outcome outcome, VmObservation after) {}
+
+    private Resolution<DesiredVm> resolve(VirtualMachine vm) {
+        String namespace = vm.getMetadata().getNamespace();
+        List<Network> known =
+                networks == null ? List.of() : networks.list(namespace, n -> true).toList();
+        List<NetworkSlice> ours =
+                slices == null ? List.of() : slices.list(namespace, s -> true).toList();
+        return VmResolver.resolve(vm, known, ours, userData.of(vm), facts.get());
+    }
+
+    private Round round(VirtualMachine vm, Resolution<DesiredVm> resolution) {
+        VmId id = VmResolver.idOf(vm);
+        Optional<DesiredVm> desired =
+                resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
+        VmObservation before = observer.observeVm(id, desired);
+        Plan plan = planner.plan(id, resolution, before, clock.instant());
+        Outcome outcome = applier.apply(id.toString(), plan);
+        VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
+        return new Round(resolution, plan, outcome, after);
+    }
+
+    /** A plan that changed something is followed by a look at once: what it led to may allow the next step. */
+    private static Duration next(Plan plan) {
+        if (!plan.isEmpty()) {
+            return plan.waitingFor()
+                    .map(Plan.Wait::lookAgain)
+                    .filter(d -> d.compareTo(Duration.ofMillis(50)) > 0 && d.compareTo(Duration.ofSeconds(1)) < 0)
+                    .orElse(Duration.ofMillis(50));
+        }
+        Duration asked = plan.waitingFor().map(Plan.Wait::lookAgain).orElse(FULL_PASS);
+        return asked.compareTo(FULL_PASS) < 0 ? asked : FULL_PASS;
+    }
+
+    private static ReconcileFailed failed(VirtualMachine vm, Outcome.Failure failure, VirtualMachineStatus status) {
+        return new ReconcileFailed(
+                "VM " + vm.getMetadata().getNamespace() + "/" + vm.getMetadata().getName() + ": "
+                        + failure.step().step() + ": " + failure.cause().getMessage(),
+                failure.cause(),
+                status);
+    }
+
+    @Override
+    public ErrorStatusUpdateControl<VirtualMachine> updateErrorStatus(
+            VirtualMachine vm, Context<VirtualMachine> context, Exception e) {
+        if (e instanceof ReconcileFailed failed
+                && failed.status() instanceof VirtualMachineStatus status
+                && !status.equals(vm.getStatus())) {
+            return ErrorStatusUpdateControl.patchStatus(bare(vm, status));
+        }
+        reports.unexpected(vm, Reason.HostRefused, e);
+        return ErrorStatusUpdateControl.noStatusUpdate();
+    }
+
+    /** Server-side apply wants name, namespace and what we own, and nothing else. */
+    private static VirtualMachine bare(VirtualMachine vm, VirtualMachineStatus status) {
+        VirtualMachine bare = new VirtualMachine();
+        bare.setMetadata(new ObjectMetaBuilder()
+                .withName(vm.getMetadata().getName())
+                .withNamespace(vm.getMetadata().getNamespace())
+                .build());
+        bare.setStatus(status);
+        return bare;
+    }
+}

@@ -1,0 +1,120 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VmNode;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.LinkName;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.inbound.SimpleInboundEventSource;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Turns what happens on the host into reconciles of exactly the objects concerned. Events only wake; the loop looks for
+ * itself. Safe for use by several threads.
+ */
+public final class Wakes {
+    private final SimpleInboundEventSource<VirtualMachine> vms = new SimpleInboundEventSource<>("host-vm");
+    private final SimpleInboundEventSource<Network> networks = new SimpleInboundEventSource<>("host-network");
+    private final SimpleInboundEventSource<VmNode> node = new SimpleInboundEventSource<>("host-node");
+    private final Map<String, ResourceID> vmsByUid = new ConcurrentHashMap<>();
+    private final Map<String, ResourceID> networksByUid = new ConcurrentHashMap<>();
+    /** Owner uid by the name of a link; a deleted link can only be told by its name. */
+    private final Map<LinkName, String> owners = new ConcurrentHashMap<>();
+
+    private final HostNames names;
+    private final ResourceID nodeId;
+
+    public Wakes(HostNames names, String nodeName) {
+        this.names = names;
+        this.nodeId = new ResourceID(nodeName);
+    }
+
+    SimpleInboundEventSource<VirtualMachine> vmSource() {
+        return vms;
+    }
+
+    SimpleInboundEventSource<Network> networkSource() {
+        return networks;
+    }
+
+    SimpleInboundEventSource<VmNode> nodeSource() {
+        return node;
+    }
+
+    void knowVm(VirtualMachine vm) {
+        String uid = vm.getMetadata().getUid();
+        vmsByUid.put(uid, id(vm));
+        if (vm.getSpec() != null && vm.getSpec().networks() != null) {
+            vm.getSpec().networks().forEach(n -> {
+                if (n.name() != null) {
+                    owners.put(names.tap(uid, n.name()), uid);
+                }
+            });
+        }
+    }
+
+    void knowNetwork(Network network) {
+        String uid = network.getMetadata().getUid();
+        networksByUid.put(uid, id(network));
+        owners.put(names.bridge(uid), uid);
+    }
+
+    void forgetVm(VirtualMachine vm) {
+        String uid = vm.getMetadata().getUid();
+        vmsByUid.remove(uid);
+        owners.values().removeIf(uid::equals);
+    }
+
+    private static ResourceID id(HasMetadata object) {
+        return ResourceID.fromResource(object);
+    }
+
+    public void wakeVm(String uid) {
+        ResourceID id = vmsByUid.get(uid);
+        if (id != null) {
+            vms.propagateEvent(id);
+        }
+    }
+
+    public void wakeNetwork(String uid) {
+        ResourceID id = networksByUid.get(uid);
+        if (id != null) {
+            networks.propagateEvent(id);
+        }
+    }
+
+    /** The object that the uid belongs to, whatever its kind. */
+    public void wakeOwner(String uid) {
+        wakeVm(uid);
+        wakeNetwork(uid);
+    }
+
+    public void wakeLink(LinkName link) {
+        String uid = owners.get(link);
+        if (uid != null) {
+            wakeOwner(uid);
+        }
+    }
+
+    public void wakeNode() {
+        node.propagateEvent(nodeId);
+    }
+
+    void wakeNetworks() {
+        networksByUid.keySet().forEach(this::wakeNetwork);
+    }
+
+    void wakeVms() {
+        vmsByUid.keySet().forEach(this::wakeVm);
+    }
+
+    /** Events were lost: everything may have changed. */
+    public void wakeAll() {
+        wakeNode();
+        wakeNetworks();
+        wakeVms();
+    }
+}
