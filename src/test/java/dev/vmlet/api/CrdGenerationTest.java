@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
 import io.fabric8.kubernetes.api.model.apiextensions.v1.JSONSchemaProps;
+import io.fabric8.kubernetes.api.model.apiextensions.v1.ValidationRule;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -11,8 +12,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.BiConsumer;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -65,6 +69,22 @@ class CrdGenerationTest {
                 .filter(rule -> rule.getMessage() == null || rule.getMessage().isBlank())
                 .forEach(rule -> silent.add(path + ": " + rule.getRule())));
         assertThat(silent).isEmpty();
+    }
+
+    /** What CrdValidationE2E tries against a real API server must leave no rule out. */
+    @Test
+    void everyRuleHasACaseThatBreaksIt() throws IOException {
+        Set<String> expected = ValidationCase.invalid().stream()
+                .flatMap(each -> each.expected().stream())
+                .collect(Collectors.toSet());
+        Set<String> untried = new TreeSet<>();
+        visit((path, schema) -> schema.getXKubernetesValidations().stream()
+                .map(ValidationRule::getMessage)
+                .filter(message -> !expected.contains(message))
+                .forEach(untried::add));
+        assertThat(untried)
+                .as("messages without a case in src/test/resources/validation/invalid")
+                .isEmpty();
     }
 
     @Test
