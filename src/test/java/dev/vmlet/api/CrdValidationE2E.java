@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -44,9 +45,7 @@ class CrdValidationE2E {
     @BeforeAll
     void applyCrds() throws IOException {
         String kubeconfig = System.getenv("VMLET_TEST_KUBECONFIG");
-        assumeTrue(
-                kubeconfig != null && !kubeconfig.isEmpty(),
-                "SKIPPED: the CRDs' rules were not checked, VMLET_TEST_KUBECONFIG names no kubeconfig of an API server");
+        if (kubeconfig == null || kubeconfig.isEmpty()) return;
         client = new KubernetesClientBuilder()
                 .withConfig(Config.fromKubeconfig(Path.of(kubeconfig).toFile()))
                 .withKubernetesSerialization(Serialization.lenient())
@@ -64,6 +63,14 @@ class CrdValidationE2E {
                         .endMetadata()
                         .build())
                 .create();
+    }
+
+    /** For each test, not once for all: a class that is skipped as a whole shows up in no count. */
+    @BeforeEach
+    void needsAnApiServer() {
+        assumeTrue(
+                client != null,
+                "SKIPPED: the CRDs' rules were not checked, VMLET_TEST_KUBECONFIG names no kubeconfig of an API server");
     }
 
     @AfterAll
