@@ -21,7 +21,8 @@ import org.jspecify.annotations.Nullable;
         message = "nodePrefixLength cannot change, for the nodes' slices are cut by it: create another Network",
         fieldPath = ".nodePrefixLength")
 @ValidationRule(
-        value = "!has(self.cidr) || !isCIDR(self.cidr) || !has(self.nodePrefixLength)"
+        value = "!has(self.cidr) || !isCIDR(self.cidr) || cidr(self.cidr).ip().family() != 4"
+                + " || !has(self.nodePrefixLength)"
                 + " || self.nodePrefixLength >= cidr(self.cidr).prefixLength()",
         message =
                 "nodePrefixLength must be at least the prefix length of cidr: a node's slice is a part of the Network",

@@ -1,7 +1,10 @@
 package dev.vmlet.api;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
 import io.fabric8.crd.generator.annotation.AdditionalSelectableField;
+import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
@@ -12,6 +15,8 @@ import io.fabric8.kubernetes.model.annotation.Version;
 import org.jspecify.annotations.Nullable;
 
 /** A virtual machine that the agent of its node keeps as its spec says. */
+@JsonClassDescription(
+        "A virtual machine. The agent of its node keeps it as its spec says and tells in its" + " status what it saw.")
 @Group("vmlet.dev")
 @Version("v1alpha1")
 @ShortNames({"vm", "vms"})
@@ -41,8 +46,7 @@ import org.jspecify.annotations.Nullable;
 @ValidationRule(
         value = "self.metadata.name.matches(r'^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
         message = "metadata.name becomes the guest's host name: use at most 63 lower-case letters, digits and '-',"
-                + " with a letter or digit at both ends",
-        fieldPath = ".metadata.name")
+                + " with a letter or digit at both ends")
 public final class VirtualMachine extends CustomResource<VirtualMachineSpec, VirtualMachineStatus>
         implements Namespaced {
     private static final long serialVersionUID = 1L;
@@ -51,11 +55,14 @@ public final class VirtualMachine extends CustomResource<VirtualMachineSpec, Vir
     public static final String RESTARTED_AT = "vmlet.dev/restartedAt";
 
     @Override
+    @Required
+    @JsonPropertyDescription("What is asked of the virtual machine.")
     public @Nullable VirtualMachineSpec getSpec() {
         return super.getSpec();
     }
 
     @Override
+    @JsonPropertyDescription("What the node's agent saw of the virtual machine. Written by vmlet.")
     public @Nullable VirtualMachineStatus getStatus() {
         return super.getStatus();
     }

@@ -1,5 +1,7 @@
 package dev.vmlet.api;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Categories;
@@ -9,6 +11,8 @@ import io.fabric8.kubernetes.model.annotation.Version;
 import org.jspecify.annotations.Nullable;
 
 /** A node as its agent sees it; one per node, of the same name, written by that agent alone. */
+@JsonClassDescription("A node as its agent sees it: what it can run, what it runs, and what a person should look"
+        + " at. One per node, of the node's name, made by vmlet.")
 @Group("vmlet.dev")
 @Version("v1alpha1")
 @ShortNames("vmnode")
@@ -46,11 +50,13 @@ public final class VmNode extends CustomResource<VmNodeSpec, VmNodeStatus> {
     private static final long serialVersionUID = 1L;
 
     @Override
+    @JsonPropertyDescription("Nothing yet.")
     public @Nullable VmNodeSpec getSpec() {
         return super.getSpec();
     }
 
     @Override
+    @JsonPropertyDescription("What the agent saw of its node. Written by vmlet.")
     public @Nullable VmNodeStatus getStatus() {
         return super.getStatus();
     }
