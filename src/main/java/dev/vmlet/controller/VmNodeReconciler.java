@@ -1,0 +1,238 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VmNode;
+import dev.vmlet.api.VmNodeStatus;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Host;
+import dev.vmlet.host.Observer;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.Owner;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.HostPlanner;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.status.NodeStatus;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
+import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** Keeps what belongs to this node as a whole: the firewall's tables, the uplink's forwarding flag, and the sweep. */
+public final class VmNodeReconciler implements Reconciler<VmNode> {
+    private static final Duration FULL_PASS = Duration.ofSeconds(30);
+
+    private final String nodeName;
+    private final InstallationId installation;
+    private final NodeStatus.Facts facts;
+    private final Host host;
+    private final Observer observer;
+    private final Applier applier;
+    private final Sweeper sweeper;
+    private final Wakes wakes;
+    private final Reports reports;
+    private final EventRecorder events;
+    private final Clock clock;
+    private @Nullable InformerEventSource<VirtualMachine, VmNode> vms;
+    private @Nullable InformerEventSource<Network, VmNode> networks;
+
+    public VmNodeReconciler(
+            String nodeName,
+            InstallationId installation,
+            NodeStatus.Facts facts,
+            Host host,
+            Observer observer,
+            Applier applier,
+            Sweeper sweeper,
+            Wakes wakes,
+            Reports reports,
+            EventRecorder events,
+            Clock clock) {
+        this.nodeName = nodeName;
+        this.installation = installation;
+        this.facts = facts;
+        this.host = host;
+        this.observer = observer;
+        this.applier = applier;
+        this.sweeper = sweeper;
+        this.wakes = wakes;
+        this.reports = reports;
+        this.events = events;
+        this.clock = clock;
+    }
+
+    @Override
+    public List<EventSource<?, VmNode>> prepareEventSources(EventSourceContext<VmNode> context) {
+        // Events of these do not wake the node; their caches say who is known, completely, once they are synced.
+        vms = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(VirtualMachine.class, VmNode.class)
+                        .withWatchAllNamespaces()
+                        .withFieldSelector(new FieldSelectorBuilder()
+                                .withField("spec.nodeName", nodeName)
+                                .build())
+                        .withSecondaryToPrimaryMapper((VirtualMachine vm) -> Set.of())
+                        .withPrimaryToSecondaryMapper((VmNode n) -> Set.<ResourceID>of())
+                        .build(),
+                context);
+        networks = new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(Network.class, VmNode.class)
+                        .withWatchAllNamespaces()
+                        .withSecondaryToPrimaryMapper((Network n) -> Set.of())
+                        .withPrimaryToSecondaryMapper((VmNode n) -> Set.<ResourceID>of())
+                        .build(),
+                context);
+        return List.of(vms, networks, wakes.nodeSource());
+    }
+
+    @Override
+    public UpdateControl<VmNode> reconcile(VmNode node, Context<VmNode> context) throws ReconcileFailed {
+        keepCluster(context.getClient());
+        HostObservation before = observer.observeHost();
+        Plan plan = HostPlanner.plan(installation, before);
+        Outcome outcome = applier.apply("node " + nodeName, plan);
+        reports.tell(node, new Resolution.Absent<>(), plan, outcome);
+        HostObservation after = plan.isEmpty() ? before : observer.observeHost();
+        if (!plan.isEmpty()) {
+            wakes.wakeNetworks();
+            wakes.wakeVms();
+        }
+        wakeOwnersOfMissingElements(after);
+        Sweeper.Result swept = sweep(node, context.getClient());
+        VmNodeStatus status = NodeStatus.of(
+                node,
+                facts,
+                plan,
+                outcome,
+                after,
+                bridgePorts(),
+                swept.findings(),
+                swept.holds(),
+                swept.failures(),
+                clock.instant());
+        if (outcome.failed().isPresent()) {
+            Outcome.Failure failure = outcome.failed().get();
+            throw new ReconcileFailed(
+                    "node " + nodeName + ": " + failure.step().step() + ": "
+                            + failure.cause().getMessage(),
+                    failure.cause(),
+                    status);
+        }
+        UpdateControl<VmNode> control =
+                status.equals(node.getStatus()) ? UpdateControl.noUpdate() : UpdateControl.patchStatus(bare(status));
+        Duration next = plan.waitingFor().map(Plan.Wait::lookAgain).orElse(FULL_PASS);
+        return control.rescheduleAfter(next.compareTo(FULL_PASS) < 0 ? next : FULL_PASS);
+    }
+
+    /** Which cluster this is, remembered at first contact: another one must never be mistaken for an empty one. */
+    private void keepCluster(KubernetesClient client) throws ReconcileFailed {
+        if (host.records().cluster() instanceof Seen.Present) {
+            return;
+        }
+        var kubeSystem = client.namespaces().withName("kube-system").get();
+        if (kubeSystem == null) {
+            return;
+        }
+        try {
+            host.records().keepCluster(kubeSystem.getMetadata().getUid());
+        } catch (HostException e) {
+            throw new ReconcileFailed("identity of the cluster: " + e.getMessage(), e, "");
+        }
+    }
+
+    /** The element's owner puts it back: one writer per host object. */
+    private void wakeOwnersOfMissingElements(HostObservation seen) {
+        if (seen.firewall() instanceof Seen.Present<FirewallState>(FirewallState state)) {
+            Set<String> owners = new HashSet<>();
+            for (FirewallElement element : HostPlanner.members(seen.networks(), seen.vms())) {
+                if (!state.elements().contains(element)) {
+                    owners.add(element.ownerUid());
+                }
+            }
+            owners.forEach(wakes::wakeOwner);
+        }
+    }
+
+    private Sweeper.Result sweep(VmNode node, KubernetesClient client) throws ReconcileFailed {
+        Sweeper.Result result;
+        try {
+            result = sweeper.sweep(
+                    () -> new Sweeper.Known(
+                            uids(vms == null ? List.of() : vms.list(v -> true).toList()),
+                            uids(networks == null ? List.of() : networks.list(n -> true).toList())),
+                    client);
+        } catch (HostException e) {
+            throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
+        }
+        result.findings().forEach(f -> events.normal(node, Reason.Repaired, "swept " + f.name() + ": " + f.reason()));
+        result.holds()
+                .forEach(h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));
+        result.failures().forEach(f -> events.warning(node, Reason.HostRefused, f));
+        return result;
+    }
+
+    private static Set<String> uids(List<? extends io.fabric8.kubernetes.api.model.HasMetadata> objects) {
+        return objects.stream().map(o -> o.getMetadata().getUid()).collect(Collectors.toSet());
+    }
+
+    /** Ports of the fullest bridge of ours. */
+    private int bridgePorts() throws ReconcileFailed {
+        try {
+            List<Link> links = host.links().list();
+            Map<Integer, Long> byMaster = links.stream()
+                    .filter(l -> l.masterIndex() != 0)
+                    .collect(Collectors.groupingBy(Link::masterIndex, Collectors.counting()));
+            Map<Integer, Link> byIndex = links.stream().collect(Collectors.toMap(Link::index, Function.identity()));
+            return byMaster.entrySet().stream()
+                    .filter(e -> byIndex.containsKey(e.getKey())
+                            && byIndex.get(e.getKey()).mark().owner(installation) instanceof Owner.OfNetwork)
+                    .mapToInt(e -> e.getValue().intValue())
+                    .max()
+                    .orElse(0);
+        } catch (HostException e) {
+            throw new ReconcileFailed("bridge ports of node " + nodeName + ": " + e.getMessage(), e, "");
+        }
+    }
+
+    private VmNode bare(VmNodeStatus status) {
+        VmNode bare = new VmNode();
+        bare.setMetadata(new ObjectMetaBuilder().withName(nodeName).build());
+        bare.setStatus(status);
+        return bare;
+    }
+
+    @Override
+    public ErrorStatusUpdateControl<VmNode> updateErrorStatus(VmNode node, Context<VmNode> context, Exception e) {
+        if (e instanceof ReconcileFailed failed
+                && failed.status() instanceof VmNodeStatus status
+                && !status.equals(node.getStatus())) {
+            return ErrorStatusUpdateControl.patchStatus(bare(status));
+        }
+        reports.unexpected(node, Reason.HostRefused, e);
+        return ErrorStatusUpdateControl.noStatusUpdate();
+    }
+}
