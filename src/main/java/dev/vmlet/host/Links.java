@@ -37,8 +37,9 @@ public interface Links {
     Optional<LinkName> uplink() throws HostException;
 
     /**
-     * Creates a bridge, down, with mark, MAC and MTU set in the same message, so that it never exists unmarked. Creating
-     * one that is already ours with that mark succeeds.
+     * Creates a bridge, down. Mark and MTU follow in a second message, because the kernel takes no ifalias at creation.
+     * An unmarked bridge of that name with that MAC, down and without ports, is the trace of a crash in between and is
+     * adopted. Creating one that already bears that mark succeeds and changes nothing.
      *
      * @throws HostException.Foreign when another link bears the name
      */
@@ -47,7 +48,8 @@ public interface Links {
     /**
      * Creates a persistent tap with virtio headers, down, that only the user may open. The mark follows in a second
      * message; until then the tap is down and belongs to no bridge. An unmarked tap of that name, owned by that user,
-     * down and without a master is the trace of a crash in between and is adopted.
+     * down and without a master is the trace of a crash in between and is adopted. Creating one that already bears
+     * that mark and belongs to that user succeeds and changes nothing.
      *
      * @throws HostException.Foreign when another link bears the name
      * @throws HostException.NotPermitted without CAP_NET_ADMIN or access to /dev/net/tun

@@ -3,6 +3,7 @@ package dev.vmlet.plan;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.InstallationId;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
@@ -13,6 +14,18 @@ import java.util.stream.Collectors;
  * an update cost the same with one VM or a thousand.
  *
  * <p>Nothing here accepts what another table drops; an nft accept ends only the evaluation of its own hook's chain.
+ *
+ * <p>Why some rules are there:
+ * <ul>
+ *   <li>A bridge port hands frames to 01:80:c2:00:00:0x (LLDP and its kin) to the host as arrived on the tap itself,
+ *       past the bridge and its table ({@code br_handle_frame} in net/bridge/br_input.c). A guest could reach every UDP
+ *       service of the node so. No IP packet is ever rightly addressed to that group, on any interface.
+ *   <li>Only a Network with egress has established flows to let through; one that loses it loses them at once.
+ *   <li>A packet conntrack cannot place (invalid) would leave without masquerade.
+ *   <li>The node's own packets from a gateway address to itself pass postrouting on lo.
+ *   <li>nft reads {@code arp saddr} at the offsets of Ethernet and IPv4, so an ARP packet must say that it has them.
+ *   <li>The kernel takes a VLAN tag off the frame, but {@code ether type} still sees it; tagged frames are dropped.
+ * </ul>
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
@@ -56,6 +69,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   chain input {
                     type filter hook input priority -10; policy accept;
                     iifname @bridges goto to_node
+                    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop
                   }
                   chain to_node {
                     ct state established,related accept
@@ -71,17 +85,17 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain from_guest {
                     meta nfproto != ipv4 counter drop
-                    ct state established,related accept
+                    ct state invalid counter drop
                     iifname @egress accept
                     counter drop
                   }
                   chain to_guest {
-                    ct state established,related accept
+                    oifname @egress ct state established,related accept
                     counter drop
                   }
                   chain postrouting {
                     type nat hook postrouting priority 100; policy accept;
-                    ip saddr @subnets oifname != @bridges masquerade
+                    ip saddr @subnets oifname != @bridges oifname != "lo" masquerade
                   }
                 }
                 table bridge %1$s {
@@ -97,13 +111,25 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain from_guest {
                     ether type ip iifname . ether saddr . ip saddr @ok4 accept
-                    ether type arp iifname . ether saddr . arp saddr ip @ok4 iifname . arp saddr ether . arp saddr ip @ok4 accept
+                    ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 goto arp_from_guest
+                    counter drop
+                  }
+                  chain arp_from_guest {
+                    iifname . ether saddr . arp saddr ip @ok4 iifname . arp saddr ether . arp saddr ip @ok4 accept
                     counter drop
                   }
                 }
-                """
-                        .formatted(t, mark())
-                + add(installation, elements);
+                """.formatted(t, mark()) + add(installation, elements);
+    }
+
+    /** One transaction that removes both tables, whether they are there or not. */
+    public static String remove(InstallationId installation) {
+        return """
+                table inet vmlet_%1$s
+                delete table inet vmlet_%1$s
+                table bridge vmlet_%1$s
+                delete table bridge vmlet_%1$s
+                """.formatted(installation);
     }
 
     /** Text that adds the elements; adding one that is there is no error. */
@@ -118,7 +144,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
 
     private static String change(
             String verb, InstallationId installation, Iterable<FirewallElement> elements, boolean comments) {
-        List<FirewallElement> sorted = new java.util.ArrayList<>();
+        List<FirewallElement> sorted = new ArrayList<>();
         elements.forEach(sorted::add);
         sorted.sort(Comparator.comparing(FirewallElement::set).thenComparing(FirewallElement::toString));
         return sorted.stream()
@@ -128,12 +154,16 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                 .collect(Collectors.joining());
     }
 
-    private static String key(FirewallElement element) {
+    /** The element's key as nft reads it. */
+    public static String key(FirewallElement element) {
         // Interface names are quoted: nft would read some of them as keywords or numbers.
         return switch (element.set()) {
             case TAPS, BRIDGES, EGRESS -> quote(element.key().get(0));
-            case SAME -> quote(element.key().get(0)) + " . " + quote(element.key().get(1));
-            case OK4 -> quote(element.key().get(0)) + " . " + element.key().get(1) + " . " + element.key().get(2);
+            case SAME ->
+                quote(element.key().get(0)) + " . " + quote(element.key().get(1));
+            case OK4 ->
+                quote(element.key().get(0)) + " . " + element.key().get(1) + " . "
+                        + element.key().get(2);
             case SUBNETS -> element.key().get(0);
         };
     }

@@ -1,0 +1,290 @@
+package dev.vmlet.host.net;
+
+import dev.vmlet.host.Firewall;
+import dev.vmlet.host.net.NftTable.NftObject;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Ruleset;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Our two tables in the network namespace this process runs in, through libnftables. */
+public final class NftFirewall implements Firewall, AutoCloseable {
+    /** {@code get element} answers in text even where JSON is asked for (nft 1.0.6). */
+    private static final Pattern COMMENT = Pattern.compile("comment\"?:? ?\"([^\"]*)\"");
+
+    private final InstallationId installation;
+    private final String table;
+    private final Baseline baseline;
+    private final Nftables nft = new Nftables();
+
+    /** Written: the tables as a whole. Read: their elements, and looks, which must not fall into a replacement. */
+    private final ReentrantReadWriteLock tables = new ReentrantReadWriteLock();
+
+    /**
+     * @param baseline file that remembers across restarts what was installed; under the state directory. Without it
+     *     the tables count as not intact, and installing them again is harmless.
+     */
+    public NftFirewall(InstallationId installation, Path baseline) {
+        this.installation = installation;
+        this.table = new Ruleset(installation, Set.of()).table();
+        this.baseline = new Baseline(baseline);
+    }
+
+    @Override
+    public Seen<FirewallState> observe() {
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            Optional<NftTable> inet = list("inet");
+            Optional<NftTable> bridge = list("bridge");
+            if (inet.isEmpty() && bridge.isEmpty()) {
+                return Seen.missing();
+            }
+            Set<FirewallElement> elements = new HashSet<>();
+            inet.ifPresent(t -> elements.addAll(t.elements()));
+            bridge.ifPresent(t -> elements.addAll(t.elements()));
+            String difference = difference(inet, bridge, new Ruleset(installation, Set.of()));
+            if (difference.isEmpty()) {
+                difference = baseline.difference(objects(inet, bridge));
+            }
+            return Seen.present(new FirewallState(difference.isEmpty(), difference, elements));
+        } catch (HostException | IOException e) {
+            return Seen.unknown("look at firewall " + table + ": " + e.getMessage());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Optional<NftTable> list(String family) throws HostException {
+        String operation = "list table " + family + " " + table;
+        try {
+            return Optional.of(NftTable.parse(nft.run(operation, operation)));
+        } catch (NftRefusal e) {
+            if (e.isNotThere()) {
+                return Optional.empty();
+            }
+            throw e.during(operation);
+        }
+    }
+
+    private String difference(Optional<NftTable> inet, Optional<NftTable> bridge, Ruleset ruleset) {
+        if (inet.isEmpty()) {
+            return "inet table " + table + " is missing";
+        }
+        if (bridge.isEmpty()) {
+            return "bridge table " + table + " is missing";
+        }
+        for (NftTable each : List.of(inet.get(), bridge.get())) {
+            if (!each.mark().equals(ruleset.mark())) {
+                return "mark is \"" + each.mark() + "\", expected \"" + ruleset.mark() + "\"";
+            }
+        }
+        Map<String, Integer> seen = inet.get().shape();
+        seen.putAll(bridge.get().shape());
+        return RulesetShape.difference(RulesetShape.of(ruleset.text()), seen);
+    }
+
+    private static List<NftObject> objects(Optional<NftTable> inet, Optional<NftTable> bridge) {
+        List<NftObject> objects = new ArrayList<>();
+        inet.ifPresent(t -> objects.addAll(t.objects()));
+        bridge.ifPresent(t -> objects.addAll(t.objects()));
+        return objects;
+    }
+
+    @Override
+    public Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates) {
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            // Both tables first: a get in a table that is not there and a get of an absent element answer alike.
+            if (!exists("inet") || !exists("bridge")) {
+                return Seen.missing();
+            }
+            Set<FirewallElement> found = new HashSet<>();
+            for (FirewallElement candidate : candidates) {
+                if (isContained(candidate)) {
+                    found.add(candidate);
+                }
+            }
+            return Seen.present(Set.copyOf(found));
+        } catch (HostException e) {
+            return Seen.unknown("look for elements in firewall " + table + ": " + e.getMessage());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private boolean exists(String family) throws HostException {
+        return maybe("list counter " + family + " " + table + " owner").isPresent();
+    }
+
+    private boolean isContained(FirewallElement candidate) throws HostException {
+        FirewallSet set = candidate.set();
+        if (set == FirewallSet.SUBNETS) {
+            // get answers with the interval around the asked one, and without its comment. One element per Network.
+            String listing = "list set " + set.family() + " " + table + " " + set.nftName();
+            Optional<String> listed = maybe(listing);
+            try {
+                return listed.isPresent()
+                        && NftTable.parse(listed.get()).elements().contains(candidate);
+            } catch (NftRefusal e) {
+                throw e.during(listing);
+            }
+        }
+        Optional<String> got = maybe("get element " + set.family() + " " + table + " " + set.nftName() + " { "
+                + Ruleset.key(candidate) + " }");
+        return got.isPresent() && comment(got.get()).equals(candidate.ownerUid());
+    }
+
+    private static String comment(String text) {
+        Matcher matcher = COMMENT.matcher(text);
+        return matcher.find() ? matcher.group(1) : "";
+    }
+
+    /** Output of a look; empty when what it names is not there. */
+    private Optional<String> maybe(String command) throws HostException {
+        try {
+            return Optional.of(nft.run(command, command));
+        } catch (NftRefusal e) {
+            if (e.isNotThere()) {
+                return Optional.empty();
+            }
+            throw e.during(command);
+        }
+    }
+
+    @Override
+    public void install(Ruleset ruleset) throws HostException {
+        if (!ruleset.installation().equals(installation)) {
+            throw new IllegalStateException("ruleset of installation " + ruleset.installation());
+        }
+        String operation = "install firewall " + table;
+        Lock lock = tables.writeLock();
+        lock.lock();
+        try {
+            commit(operation, ruleset.text());
+            Optional<NftTable> inet = list("inet");
+            Optional<NftTable> bridge = list("bridge");
+            String difference = difference(inet, bridge, ruleset);
+            if (difference.isEmpty()) {
+                difference = absent(ruleset.elements(), inet, bridge);
+            }
+            if (!difference.isEmpty()) {
+                baseline.delete();
+                throw new HostException.Refused(operation + ": read back something else: " + difference, null);
+            }
+            baseline.write(objects(inet, bridge));
+        } catch (IOException e) {
+            throw new HostException.Refused(operation + ": installed, but not recorded: " + e, e);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private static String absent(Set<FirewallElement> expected, Optional<NftTable> inet, Optional<NftTable> bridge) {
+        Set<String> absent = new TreeSet<>();
+        for (FirewallElement element : expected) {
+            Optional<NftTable> holder = element.set().family().equals("inet") ? inet : bridge;
+            if (holder.isEmpty() || !holder.get().elements().contains(element)) {
+                absent.add(element.toString());
+            }
+        }
+        return absent.isEmpty() ? "" : "missing " + String.join(", ", absent);
+    }
+
+    @Override
+    public void add(Collection<FirewallElement> elements) throws HostException {
+        if (elements.isEmpty()) {
+            return;
+        }
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            commit("add " + names(elements) + " to firewall " + table, Ruleset.add(installation, elements));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void delete(Collection<FirewallElement> elements) throws HostException {
+        if (elements.isEmpty()) {
+            return;
+        }
+        String operation = "delete " + names(elements) + " from firewall " + table;
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            if (!deleted(operation, elements)) {
+                // One of them is not there, and the transaction took none; nft before 1.0.7 has no "destroy".
+                for (FirewallElement element : elements) {
+                    deleted(operation, List.of(element));
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** False when an element, its set or its table is not there; nothing has changed then. */
+    private boolean deleted(String operation, Collection<FirewallElement> elements) throws HostException {
+        try {
+            nft.run(operation, Ruleset.delete(installation, elements));
+            return true;
+        } catch (NftRefusal e) {
+            if (e.isNotThere()) {
+                return false;
+            }
+            throw e.during(operation);
+        }
+    }
+
+    private static String names(Collection<FirewallElement> elements) {
+        return elements.size() == 1 ? elements.iterator().next().toString() : elements.size() + " elements";
+    }
+
+    @Override
+    public void remove() throws HostException {
+        String operation = "remove firewall " + table;
+        Lock lock = tables.writeLock();
+        lock.lock();
+        try {
+            commit(operation, Ruleset.remove(installation));
+            baseline.delete();
+        } catch (IOException e) {
+            throw new HostException.Refused(operation + ": removed, but its record was not: " + e, e);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void commit(String operation, String transaction) throws HostException {
+        try {
+            nft.run(operation, transaction);
+        } catch (NftRefusal e) {
+            throw e.during(operation);
+        }
+    }
+
+    @Override
+    public void close() {
+        nft.close();
+    }
+}
