@@ -44,9 +44,10 @@ public final class DurableFiles {
         return name.startsWith(TEMP_PREFIX) && name.endsWith(TEMP_SUFFIX);
     }
 
-    /** Removes the temporary files a crashed agent left in the folder, if there is one. */
+    /** Removes the temporary files, not folders, that a crashed agent left in the folder, if there is one. */
     public static void removeTemps(Path folder) throws IOException {
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder, DurableFiles::isTemp)) {
+        try (DirectoryStream<Path> entries =
+                Files.newDirectoryStream(folder, entry -> isTemp(entry) && !Files.isDirectory(entry))) {
             for (Path entry : entries) {
                 Files.deleteIfExists(entry);
             }
@@ -134,10 +135,16 @@ public final class DurableFiles {
     }
 
     private static void syncFolder(Path target) throws IOException {
-        Path folder = target.getParent();
-        if (folder != null) {
-            sync(folder);
+        sync(folderOf(target));
+    }
+
+    /** The folder that the file lies in, which every absolute path but the root has. */
+    public static Path folderOf(Path file) {
+        Path folder = file.toAbsolutePath().getParent();
+        if (folder == null) {
+            throw new IllegalArgumentException("no file: " + file);
         }
+        return folder;
     }
 
     private static void fill(Path temp, byte[] content, String mode) throws IOException {

@@ -214,6 +214,15 @@ class FileRecordsTest {
     }
 
     @Test
+    void leavesTheUnfinishedFoldersOfOthersAlone() throws Exception {
+        Path temp = DurableFiles.temp(Path.of(paths.seed("a")));
+        Files.createDirectories(temp.resolve("full"));
+
+        assertThat(new FileRecords(paths).vms()).isEmpty();
+        assertThat(temp).exists();
+    }
+
+    @Test
     void readsTheOldRecordAfterACrashBetweenWriteAndRename() throws Exception {
         new FileRecords(paths).write(full("a"));
         Path temp = DurableFiles.temp(Path.of(paths.vmRecord("a")));
