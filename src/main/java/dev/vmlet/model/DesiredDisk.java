@@ -1,6 +1,7 @@
 package dev.vmlet.model;
 
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * A file that the guest's VMM opens: a disk, or a boot file (kernel, initramfs, firmware).
@@ -19,7 +20,13 @@ public record DesiredDisk(String name, Role role, Optional<ImageSource> image, l
         FIRMWARE
     }
 
+    /** It becomes a file name, and must not become a path or one of our temporary names. */
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,62}");
+
     public DesiredDisk {
+        if (!NAME.matcher(name).matches()) {
+            throw new IllegalArgumentException("disk name: letters, digits, - and _ expected, not: " + name);
+        }
         if (image.isEmpty() && sizeBytes <= 0) {
             throw new IllegalArgumentException("disk " + name + ": neither image nor size");
         }

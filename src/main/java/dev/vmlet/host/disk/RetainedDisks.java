@@ -1,0 +1,66 @@
+package dev.vmlet.host.disk;
+
+import dev.vmlet.host.files.DurableFiles;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.VmId;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Optional;
+import java.util.regex.Pattern;
+
+/**
+ * Disks that outlive their VM: {@code retained/<namespace>/<name>/<disk>.raw}, taken up again by the next VM of that
+ * namespace and name. Only the agent's user may look into the folder.
+ */
+final class RetainedDisks {
+    /** What Kubernetes allows as a name, and so nothing that is a path. */
+    private static final Pattern NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]*[a-z0-9])?");
+
+    private final HostPaths paths;
+
+    RetainedDisks(HostPaths paths) {
+        this.paths = paths;
+    }
+
+    private Path folder(VmId vm) throws IOException {
+        if (!NAME.matcher(vm.namespace()).matches() || !NAME.matcher(vm.name()).matches()) {
+            throw new IOException("VM " + vm + ": namespace or name is not a file name");
+        }
+        return Path.of(paths.retainedDir(), vm.namespace(), vm.name());
+    }
+
+    /** Moves the disk aside, durably; nothing happens where the VM has none of that name. Replaces no other disk. */
+    void keep(VmId vm, String disk) throws IOException {
+        Path from = Path.of(paths.disksDir(vm.uid()), disk + ".raw");
+        if (!from.normalize().equals(from) || !Files.isRegularFile(from)) {
+            return;
+        }
+        Path folder = folder(vm);
+        DurableFiles.createFolders(folder, "rwx------");
+        Path target = folder.resolve(disk + ".raw");
+        if (Files.exists(target)) {
+            // A person's data twice under one name: both are kept, and the later one says whose it was.
+            target = folder.resolve(disk + "." + vm.uid() + ".raw");
+        }
+        Files.setPosixFilePermissions(from, PosixFilePermissions.fromString("rw-------"));
+        DurableFiles.publish(from, target);
+        DurableFiles.sync(Path.of(paths.disksDir(vm.uid())));
+    }
+
+    /** The disk that an earlier VM of this namespace and name left. */
+    Optional<Path> find(VmId vm, String disk) throws IOException {
+        return Optional.of(folder(vm).resolve(disk + ".raw")).filter(Files::isRegularFile);
+    }
+
+    /** Moves it to the VM, owned by the user. */
+    void take(Path retained, Path target, int userId) throws IOException {
+        DurableFiles.giveTo(retained, userId);
+        DurableFiles.sync(retained);
+        Files.move(retained, target, StandardCopyOption.ATOMIC_MOVE);
+        DurableFiles.sync(DurableFiles.folderOf(target));
+        DurableFiles.sync(DurableFiles.folderOf(retained));
+    }
+}

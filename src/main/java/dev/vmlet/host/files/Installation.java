@@ -1,0 +1,122 @@
+package dev.vmlet.host.files;
+
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.InstallationId;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.security.SecureRandom;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The state directory, held by this agent alone until closed. Holds the installation id, made at the first start and the
+ * same ever after, because every name and mark on the host is derived from it.
+ */
+public final class Installation implements AutoCloseable {
+    private static final String BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
+
+    private final InstallationId id;
+    private final FileChannel lockFile;
+
+    private Installation(InstallationId id, FileChannel lockFile) {
+        this.id = id;
+        this.lockFile = lockFile;
+    }
+
+    /**
+     * Creates the state directory and the id where missing.
+     *
+     * @throws HostException.Busy while another agent holds the state directory
+     * @throws HostException.Refused when the id cannot be read; it is never replaced by a new one
+     */
+    public static Installation open(HostPaths paths) throws HostException {
+        Path state = Path.of(paths.stateDir());
+        FileChannel lockFile = null;
+        try {
+            // Guests run as users of their own and must reach their files, not list ours.
+            DurableFiles.createFolders(state, "rwx--x--x");
+            lockFile = FileChannel.open(state.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            if (!holds(lockFile)) {
+                lockFile.close();
+                throw new HostException.Busy(
+                        "lock " + state + ": another vmlet uses this state directory; stop it, or give this one a"
+                                + " directory of its own",
+                        null);
+            }
+            return new Installation(readOrCreate(Path.of(paths.installationFile())), lockFile);
+        } catch (IOException e) {
+            close(lockFile);
+            throw DurableFiles.refusal("open state directory " + state, e);
+        } catch (HostException e) {
+            close(lockFile);
+            throw e;
+        }
+    }
+
+    /** The lock is fcntl's: it ends with the process, however that ends, and with the first close of the file. */
+    private static boolean holds(FileChannel lockFile) throws IOException {
+        try {
+            FileLock lock = lockFile.tryLock();
+            return lock != null;
+        } catch (OverlappingFileLockException e) {
+            return false;
+        }
+    }
+
+    private static void close(@Nullable FileChannel lockFile) {
+        try {
+            if (lockFile != null) {
+                lockFile.close();
+            }
+        } catch (IOException e) {
+            // A lock file that does not close is let go when the process ends.
+        }
+    }
+
+    private static InstallationId readOrCreate(Path file) throws IOException, HostException {
+        try {
+            return read(file);
+        } catch (NoSuchFileException e) {
+            DurableFiles.writeNew(file, (random() + "\n").getBytes(StandardCharsets.US_ASCII), "rw-r--r--");
+            return read(file);
+        }
+    }
+
+    private static InstallationId read(Path file) throws IOException, HostException {
+        String text = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1).strip();
+        try {
+            return new InstallationId(text);
+        } catch (IllegalArgumentException e) {
+            throw new HostException.Refused(
+                    "read " + file + ": it does not hold an installation id (eight of a-z2-7). Every bridge, tap and"
+                            + " guest of this host is named after it: write the eight characters that follow \"vmlet:\""
+                            + " in `ip -d link`, or delete the file if nothing of vmlet is left on this host",
+                    e);
+        }
+    }
+
+    private static String random() {
+        var random = new SecureRandom();
+        StringBuilder id = new StringBuilder(8);
+        for (int i = 0; i < 8; i++) {
+            id.append(BASE32.charAt(random.nextInt(32)));
+        }
+        return id.toString();
+    }
+
+    public InstallationId id() {
+        return id;
+    }
+
+    @Override
+    public void close() {
+        close(lockFile);
+    }
+}
