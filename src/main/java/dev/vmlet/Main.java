@@ -1,10 +1,52 @@
 package dev.vmlet;
 
+import dev.vmlet.cli.AgentCommand;
+import dev.vmlet.cli.ControllerCommand;
+import dev.vmlet.cli.InventoryCommand;
+import dev.vmlet.cli.PlanCommand;
+import dev.vmlet.cli.UserIdRange;
+import dev.vmlet.cli.VersionCommand;
+import dev.vmlet.model.Ipv4Prefix;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
 /** Start of the program. */
+@Command(
+        name = "vmlet",
+        description = "To virtual machines what the kubelet is to pods.",
+        mixinStandardHelpOptions = true,
+        subcommands = {
+            AgentCommand.class,
+            ControllerCommand.class,
+            PlanCommand.class,
+            InventoryCommand.class,
+            VersionCommand.class
+        })
 public final class Main {
     private Main() {}
 
     public static void main(String[] args) {
-        System.out.println("vmlet");
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new Main())
+                .registerConverter(Ipv4Prefix.class, Main::prefix)
+                .registerConverter(UserIdRange.class, new UserIdRange.Converter())
+                .setUsageHelpAutoWidth(true);
+    }
+
+    private static Ipv4Prefix prefix(String text) {
+        try {
+            return Ipv4Prefix.parse(text);
+        } catch (IllegalArgumentException e) {
+            throw new CommandLine.TypeConversionException(String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** The version the build gave, or a word that says there was none. */
+    public static String version() {
+        String version = Main.class.getPackage().getImplementationVersion();
+        return version == null ? "unbuilt" : version;
     }
 }

@@ -43,18 +43,11 @@ public final class UserDataReader {
 
     /** What is known now; when that is nothing, the read begins and the VM is woken when it ends. */
     public UserData of(VirtualMachine vm) {
-        CloudInit cloudInit = vm.getSpec() == null ? null : vm.getSpec().cloudInit();
-        if (cloudInit == null
-                || cloudInit.userDataSecretRef() == null
-                || cloudInit.userDataSecretRef().name() == null) {
+        Optional<Key> asked = key(vm);
+        if (asked.isEmpty()) {
             return new UserData.NotAsked();
         }
-        CloudInit.SecretKey ref = cloudInit.userDataSecretRef();
-        Key key = new Key(
-                vm.getMetadata().getUid(),
-                vm.getMetadata().getNamespace(),
-                Objects.requireNonNull(ref.name()),
-                ref.key() == null ? "userData" : ref.key());
+        Key key = asked.get();
         Instant now = clock.instant();
         answers.values().removeIf(a -> !(a.data instanceof UserData.Pending) && isStale(a, now));
         Answer answer = answers.putIfAbsent(key, new Answer(new UserData.Pending(), now));
@@ -67,6 +60,26 @@ public final class UserDataReader {
             return new UserData.Pending();
         }
         return answer.data;
+    }
+
+    /** Reads now and waits for the answer; for commands, not for reconcile threads. */
+    public UserData now(VirtualMachine vm) {
+        return key(vm).map(this::read).orElseGet(UserData.NotAsked::new);
+    }
+
+    private static Optional<Key> key(VirtualMachine vm) {
+        CloudInit cloudInit = vm.getSpec() == null ? null : vm.getSpec().cloudInit();
+        if (cloudInit == null
+                || cloudInit.userDataSecretRef() == null
+                || cloudInit.userDataSecretRef().name() == null) {
+            return Optional.empty();
+        }
+        CloudInit.SecretKey ref = cloudInit.userDataSecretRef();
+        return Optional.of(new Key(
+                vm.getMetadata().getUid(),
+                vm.getMetadata().getNamespace(),
+                Objects.requireNonNull(ref.name()),
+                ref.key() == null ? "userData" : ref.key()));
     }
 
     private static boolean isStale(Answer answer, Instant now) {

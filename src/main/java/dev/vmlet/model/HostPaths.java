@@ -6,6 +6,16 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/installation";
     }
 
+    /** Identity of the cluster this node belongs to. */
+    public String clusterFile() {
+        return stateDir + "/cluster";
+    }
+
+    /** What our firewall tables looked like when they were installed. */
+    public String firewallBaseline() {
+        return stateDir + "/firewall.json";
+    }
+
     public String vmsDir() {
         return stateDir + "/vms";
     }

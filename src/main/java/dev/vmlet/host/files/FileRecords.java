@@ -326,6 +326,32 @@ public final class FileRecords implements Records {
         }
     }
 
+    @Override
+    public Seen<String> cluster() {
+        Path file = Path.of(paths.clusterFile());
+        try {
+            String uid = Files.readString(file, StandardCharsets.US_ASCII).strip();
+            return uid.isEmpty()
+                    ? Seen.unknown("The cluster's identity in " + file + " is empty; delete the file to take the"
+                            + " present cluster for this node's own")
+                    : Seen.present(uid);
+        } catch (NoSuchFileException e) {
+            return Seen.missing();
+        } catch (IOException e) {
+            return Seen.unknown("The cluster's identity in " + file + " cannot be read: " + DurableFiles.cause(e));
+        }
+    }
+
+    @Override
+    public void keepCluster(String kubeSystemUid) throws HostException {
+        Path file = Path.of(paths.clusterFile());
+        try {
+            boolean _ = DurableFiles.writeNew(file, (kubeSystemUid + "\n").getBytes(StandardCharsets.US_ASCII), FILE_MODE);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("write " + file, e);
+        }
+    }
+
     /** A link name becomes a file name: its shape is checked here, at the border. */
     private Path forwarding(String link) {
         return Path.of(paths.forwardingDir(), new LinkName(link).value());

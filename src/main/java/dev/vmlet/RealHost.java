@@ -1,0 +1,247 @@
+package dev.vmlet;
+
+import dev.vmlet.cli.HostOptions;
+import dev.vmlet.controller.Agent;
+import dev.vmlet.controller.Wakes;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Host;
+import dev.vmlet.host.disk.ImageSettings;
+import dev.vmlet.host.disk.LinuxDisks;
+import dev.vmlet.host.files.FileRecords;
+import dev.vmlet.host.files.Installation;
+import dev.vmlet.host.net.FirewallMonitor;
+import dev.vmlet.host.net.LinkMonitor;
+import dev.vmlet.host.net.LinuxLinks;
+import dev.vmlet.host.net.NftFirewall;
+import dev.vmlet.host.probe.TcpProbes;
+import dev.vmlet.host.vmm.LinuxVmms;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Mebibytes;
+import dev.vmlet.model.VmmKind;
+import dev.vmlet.status.NodeStatus;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The real doors of this host, opened in the order in which they depend on each other. */
+public final class RealHost implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(RealHost.class);
+
+    /** The user that qemu-img runs as: Debian's and everybody's nobody. */
+    private static final int NOBODY = 65534;
+
+    private final Deque<AutoCloseable> open = new ArrayDeque<>();
+    private final String nodeName;
+    private final HostPaths paths;
+    private final InstallationId installation;
+    private final HostNames names;
+    private final String bootId;
+    private final VmmChoice vmms;
+    private final Wakes wakes;
+    private final Host host;
+    private final HostOptions options;
+    private final LinuxVmms guests;
+
+    /** Whether the host is opened to act, by the one agent of its state directory, or only to look. */
+    private enum Purpose {
+        ACT,
+        LOOK
+    }
+
+    private RealHost(HostOptions options, Purpose purpose) throws HostException {
+        this.options = options;
+        this.nodeName = nodeName(options);
+        this.paths = new HostPaths(
+                options.stateDir.toAbsolutePath().normalize().toString(),
+                options.runDir.toAbsolutePath().normalize().toString());
+        if (purpose == Purpose.ACT) {
+            Installation held = keep(Installation.open(paths));
+            this.installation = held.id();
+        } else {
+            this.installation = Installation.read(paths);
+        }
+        this.names = new HostNames(installation);
+        this.bootId = LinuxVmms.currentBootId();
+        this.wakes = new Wakes(names, nodeName);
+        LinuxLinks links = keep(new LinuxLinks());
+        NftFirewall firewall = keep(new NftFirewall(installation, Path.of(paths.firewallBaseline())));
+        FileRecords records = purpose == Purpose.ACT ? new FileRecords(paths) : FileRecords.toLook(paths);
+        ImageSettings settings = new ImageSettings(
+                paths,
+                Optional.ofNullable(options.imageDir),
+                options.imageUrlAllow,
+                List.of(),
+                !options.allowUnverifiedImages,
+                options.qemuImg,
+                NOBODY,
+                ImageSettings.Limits.DEFAULT);
+        LinuxDisks disks =
+                keep(purpose == Purpose.ACT ? new LinuxDisks(settings, wakes::wakeVm) : LinuxDisks.toLook(settings));
+        this.vmms = VmmChoice.of(options, paths, purpose == Purpose.ACT);
+        this.guests = keep(new LinuxVmms(
+                new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm), vmms.usable()));
+        TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
+        this.host = new Host(links, firewall, guests, disks, records, probes);
+        if (purpose == Purpose.ACT) {
+            keep(new LinkMonitor(link -> wakes.wakeLink(link), wakes::wakeAll));
+            keep(new FirewallMonitor(installation, wakes::wakeNode));
+        }
+    }
+
+    /** @throws HostException when another agent holds the state directory, or a door does not open */
+    public static RealHost open(HostOptions options) throws HostException {
+        return new RealHost(options, Purpose.ACT);
+    }
+
+    /** For commands that only look; works beside a running agent and writes nothing. */
+    public static RealHost toLook(HostOptions options) throws HostException {
+        return new RealHost(options, Purpose.LOOK);
+    }
+
+    private <T extends AutoCloseable> T keep(T door) {
+        open.push(door);
+        return door;
+    }
+
+    private static String nodeName(HostOptions options) throws HostException {
+        if (options.nodeName != null && !options.nodeName.isBlank()) {
+            return options.nodeName;
+        }
+        try {
+            return InetAddress.getLocalHost().getHostName().toLowerCase(java.util.Locale.ROOT);
+        } catch (IOException e) {
+            throw new HostException.Refused("find this host's name; give --node-name", e);
+        }
+    }
+
+    public String nodeName() {
+        return nodeName;
+    }
+
+    public InstallationId installation() {
+        return installation;
+    }
+
+    public HostNames names() {
+        return names;
+    }
+
+    public HostPaths paths() {
+        return paths;
+    }
+
+    public String bootId() {
+        return bootId;
+    }
+
+    public Host host() {
+        return host;
+    }
+
+    /** Everything an agent is made of. */
+    public Agent.Parts parts(KubernetesClient client, Duration orphanGrace, Applier.StepHook hook, Clock clock)
+            throws HostException {
+        return new Agent.Parts(
+                client,
+                nodeName,
+                installation,
+                paths,
+                bootId,
+                host,
+                wakes,
+                facts(),
+                nodeFacts(),
+                orphanGrace,
+                hook,
+                clock);
+    }
+
+    /** What resolving needs to know, read anew at each call as far as it changes. */
+    public Supplier<HostFacts> facts() throws HostException {
+        Mebibytes memory = memory();
+        int cores = Runtime.getRuntime().availableProcessors();
+        Map<VmmKind, String> usable = vmms.paths();
+        return () -> new HostFacts(
+                nodeName,
+                installation,
+                bootId,
+                cores,
+                memory,
+                usable,
+                vmms.reason(),
+                vmms.problem(),
+                vmms.firmware(),
+                options.userIds.first(),
+                options.userIds.count(),
+                !options.allowUnverifiedImages,
+                host.records().vms());
+    }
+
+    private NodeStatus.Facts nodeFacts() throws HostException {
+        return new NodeStatus.Facts(
+                Main.version(),
+                bootId,
+                vmms.kvmProblem().isEmpty(),
+                vmms.kvmProblem().isEmpty() ? "KVM works." : vmms.kvmProblem(),
+                vmms.name(),
+                vmms.version(),
+                vmms.path(),
+                vmms.problem(),
+                options.emulation == HostOptions.Emulation.auto,
+                vmms.emulated(),
+                vmms.landlockAbi(),
+                String.join("; ", confinementGaps()),
+                System.getProperty("os.version", ""),
+                System.getProperty("os.arch", ""),
+                Runtime.getRuntime().availableProcessors(),
+                memory().value() + "Mi");
+    }
+
+    private List<String> confinementGaps() {
+        List<String> gaps = new java.util.ArrayList<>(guests.limitsNotEnforced());
+        gaps.addAll(vmms.confinementGaps());
+        return gaps;
+    }
+
+    /** MemTotal of /proc/meminfo (proc_meminfo(5)), in kB there. */
+    private static Mebibytes memory() throws HostException {
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+                if (line.startsWith("MemTotal:")) {
+                    return new Mebibytes(Long.parseLong(line.replaceAll("\\D", "")) >> 10);
+                }
+            }
+            throw new HostException.Refused("read MemTotal in /proc/meminfo: no such line", null);
+        } catch (IOException e) {
+            throw new HostException.Refused("read /proc/meminfo", e);
+        }
+    }
+
+    @Override
+    public void close() {
+        while (!open.isEmpty()) {
+            AutoCloseable door = open.pop();
+            try {
+                door.close();
+            } catch (Exception e) {
+                log.atWarn().addKeyValue("door", door.getClass().getSimpleName()).setCause(e).log("door not closed");
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package dev.vmlet.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Options of every command that looks at this host. */
+@SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
+public final class HostOptions {
+    /** Whether guests may run under software emulation where KVM does not work. */
+    public enum Emulation {
+        auto,
+        off
+    }
+
+    @Option(
+            names = "--node-name",
+            paramLabel = "NAME",
+            defaultValue = "${env:NODE_NAME}",
+            description = "Name of this node in the API; spec.nodeName of the VMs it runs. Default: the host name, or"
+                    + " $NODE_NAME.")
+    public @Nullable String nodeName;
+
+    @Option(
+            names = "--state-dir",
+            paramLabel = "DIR",
+            defaultValue = "/var/lib/vmlet",
+            description = "Records, disks, images. Default: ${DEFAULT-VALUE}.")
+    public Path stateDir;
+
+    @Option(
+            names = "--run-dir",
+            paramLabel = "DIR",
+            defaultValue = "/run/vmlet",
+            description = "Sockets and pid files; on a file system that a reboot empties. Default: ${DEFAULT-VALUE}.")
+    public Path runDir;
+
+    @Option(
+            names = "--image-dir",
+            paramLabel = "DIR",
+            description = "The only directory that image.path may name files in. Default: none.")
+    public @Nullable Path imageDir;
+
+    @Option(
+            names = "--image-url-allow",
+            paramLabel = "HOST|PREFIX",
+            split = ",",
+            description = "Hosts and prefixes that images may be fetched from although they are loopback, link-local,"
+                    + " private or this node's own.")
+    public List<String> imageUrlAllow = new ArrayList<>();
+
+    @Option(
+            names = "--allow-unverified-images",
+            description = "Accept image URLs without sha256.")
+    public boolean allowUnverifiedImages;
+
+    @Option(names = "--qemu-img", paramLabel = "PATH", defaultValue = "qemu-img", description = "Converts qcow2 images.")
+    public String qemuImg;
+
+    @Option(
+            names = "--vmm-binary",
+            paramLabel = "PATH",
+            description = "cloud-hypervisor on this host. Default: the pinned v53.0 in the state directory.")
+    public @Nullable Path vmmBinary;
+
+    @Option(
+            names = "--vmm-url",
+            paramLabel = "URL",
+            description = "Where to get the pinned cloud-hypervisor v53.0 from when it is nowhere on this host.")
+    public @Nullable String vmmUrl;
+
+    @Option(
+            names = "--firmware",
+            paramLabel = "PATH",
+            description = "Firmware (edk2 CLOUDHV.fd) for VMs without a kernel of their own.")
+    public @Nullable Path firmware;
+
+    @Option(
+            names = "--firmware-url",
+            paramLabel = "URL",
+            description = "Where to get the firmware from when it is nowhere on this host; needs --firmware-sha256.")
+    public @Nullable String firmwareUrl;
+
+    @Option(names = "--firmware-sha256", paramLabel = "HEX", description = "Checksum of the firmware from --firmware-url.")
+    public @Nullable String firmwareSha256;
+
+    @Option(
+            names = "--emulation",
+            paramLabel = "auto|off",
+            defaultValue = "off",
+            description = "auto: run guests under qemu-system-x86_64 software emulation where KVM does not work."
+                    + " Default: ${DEFAULT-VALUE}.")
+    public Emulation emulation;
+
+    @Option(
+            names = "--qemu",
+            paramLabel = "PATH",
+            defaultValue = "/usr/bin/qemu-system-x86_64",
+            description = "The emulator. Default: ${DEFAULT-VALUE}.")
+    public Path qemu;
+
+    @Option(
+            names = "--vm-user-ids",
+            paramLabel = "FIRST:COUNT",
+            defaultValue = "700000:65536",
+            description = "User ids that guest processes get, one each. Default: ${DEFAULT-VALUE}.")
+    public UserIdRange userIds;
+
+    @Option(
+            names = "--require-landlock",
+            description = "Refuse to run guests where the kernel cannot confine them with Landlock.")
+    public boolean requireLandlock;
+}

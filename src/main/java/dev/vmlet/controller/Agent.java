@@ -1,0 +1,166 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.Network;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VmNode;
+import dev.vmlet.host.Applier;
+import dev.vmlet.host.Host;
+import dev.vmlet.host.Observer;
+import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.plan.NetworkPlanner;
+import dev.vmlet.plan.VmPlanner;
+import dev.vmlet.status.NodeStatus;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.javaoperatorsdk.operator.Operator;
+import io.javaoperatorsdk.operator.api.config.ControllerConfiguration;
+import io.javaoperatorsdk.operator.api.config.ControllerConfigurationOverrider;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Supplier;
+
+/** The node's role: its three reconcilers on one operator. Constructed stopped. */
+public final class Agent implements AutoCloseable {
+    private final Operator operator;
+    private final KubernetesClient client;
+    private final String nodeName;
+    private final EventRecorder events;
+
+    /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
+    public record Parts(
+            KubernetesClient client,
+            String nodeName,
+            InstallationId installation,
+            HostPaths paths,
+            String bootId,
+            Host host,
+            Wakes wakes,
+            Supplier<HostFacts> facts,
+            NodeStatus.Facts nodeFacts,
+            Duration orphanGrace,
+            Applier.StepHook hook,
+            Clock clock) {}
+
+    public Agent(Parts parts) {
+        this.client = parts.client;
+        this.nodeName = parts.nodeName;
+        this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
+        this.operator = Operators.create(parts.client);
+        HostNames names = new HostNames(parts.installation);
+        Observer observer = new Observer(parts.host, names);
+        Applier applier = new Applier(parts.host, parts.hook);
+        VmPlanner vmPlanner = new VmPlanner(names, parts.paths, parts.bootId);
+        NetworkPlanner networkPlanner = new NetworkPlanner(names);
+        Reports reports = new Reports(events);
+        UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
+
+        var vms = new VirtualMachineReconciler(
+                parts.nodeName, parts.facts, userData, observer, vmPlanner, applier, parts.wakes, reports, parts.clock);
+        operator.register(
+                vms,
+                new Selected<>(
+                        configure(vms, "vmlet-agent-vm")
+                                .withFinalizer(VirtualMachineReconciler.FINALIZER)
+                                .withOnUpdateFilter(Agent::concernsUs)
+                                .withGenerationAware(false)
+                                .build(),
+                        VirtualMachine.class,
+                        "spec.nodeName",
+                        parts.nodeName));
+
+        var networks = new NetworkReconciler(
+                parts.nodeName,
+                parts.installation,
+                parts.host,
+                observer,
+                networkPlanner,
+                applier,
+                parts.wakes,
+                reports,
+                events,
+                parts.clock);
+        ControllerConfiguration<Network> networkConfiguration = configure(networks, "vmlet-agent-network")
+                // A Network being deleted still has a bridge with guests on it to look after.
+                .withTriggerReconcilerOnAllEvents(true)
+                .build();
+        operator.register(networks, networkConfiguration);
+
+        Sweeper sweeper = new Sweeper(
+                observer,
+                parts.host.records(),
+                vmPlanner,
+                networkPlanner,
+                applier,
+                parts.installation,
+                parts.orphanGrace,
+                parts.clock);
+        var node = new VmNodeReconciler(
+                parts.nodeName,
+                parts.installation,
+                parts.nodeFacts,
+                parts.host,
+                observer,
+                applier,
+                sweeper,
+                parts.wakes,
+                reports,
+                events,
+                parts.clock);
+        operator.register(
+                node,
+                new Selected<>(
+                        configure(node, "vmlet-agent-node").build(), VmNode.class, "metadata.name", parts.nodeName));
+    }
+
+    private <P extends io.fabric8.kubernetes.api.model.HasMetadata> ControllerConfigurationOverrider<P> configure(
+            io.javaoperatorsdk.operator.api.reconciler.Reconciler<P> reconciler, String name) {
+        return Operators.configure(operator, reconciler, name);
+    }
+
+    /** Spec, annotations (a restart may be asked for), deletion and finalizers; not our own status. */
+    private static boolean concernsUs(VirtualMachine now, VirtualMachine before) {
+        return !Objects.equals(
+                        now.getMetadata().getGeneration(), before.getMetadata().getGeneration())
+                || !Objects.equals(
+                        now.getMetadata().getAnnotations(), before.getMetadata().getAnnotations())
+                || !Objects.equals(
+                        now.getMetadata().getFinalizers(), before.getMetadata().getFinalizers())
+                || !Objects.equals(
+                        now.getMetadata().getDeletionTimestamp(),
+                        before.getMetadata().getDeletionTimestamp());
+    }
+
+    /**
+     * Makes this node's VmNode object and starts reconciling; returns once the caches are complete.
+     *
+     * @throws KubernetesClientException when the API server cannot be reached or lacks our kinds
+     */
+    public void start() {
+        VmNode node = new VmNode();
+        node.setMetadata(new ObjectMetaBuilder()
+                .withName(nodeName)
+                .withLabels(Map.of("kubernetes.io/hostname", nodeName))
+                .build());
+        try {
+            client.resource(node).create();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 409) {
+                throw e;
+            }
+        }
+        operator.start();
+    }
+
+    /** Stops reconciling; guests go on. */
+    @Override
+    public void close() {
+        operator.stop();
+        events.close();
+    }
+}

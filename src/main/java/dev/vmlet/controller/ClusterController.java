@@ -1,0 +1,35 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.model.Ipv4Prefix;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.Operator;
+import java.time.Clock;
+import java.util.List;
+
+/** The cluster's role: decisions that belong to no node. Touches no host. Constructed stopped. */
+public final class ClusterController implements AutoCloseable {
+    private final Operator operator;
+    private final EventRecorder events;
+
+    public ClusterController(KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, Clock clock) {
+        this.events = new EventRecorder(client, "controller", "", clock);
+        this.operator = Operators.create(client);
+        var cidrs = new CidrReconciler(pool, clusterRanges, events, clock);
+        operator.register(
+                cidrs,
+                Operators.configure(operator, cidrs, "vmlet-controller-network")
+                        .withFieldManager("vmlet-controller")
+                        .withFinalizer(CidrReconciler.FINALIZER)
+                        .build());
+    }
+
+    public void start() {
+        operator.start();
+    }
+
+    @Override
+    public void close() {
+        operator.stop();
+        events.close();
+    }
+}
