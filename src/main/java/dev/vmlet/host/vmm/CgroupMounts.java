@@ -1,0 +1,84 @@
+package dev.vmlet.host.vmm;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** Finds the cgroup hierarchies of this host: pure v2, v1, or both side by side. */
+final class CgroupMounts {
+    /** Super block options of a v1 hierarchy that are not names of controllers. */
+    private static final Set<String> FLAGS =
+            Set.of("rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode");
+
+    private CgroupMounts() {}
+
+    /**
+     * One hierarchy.
+     *
+     * @param mount where its root lies
+     * @param unified whether it is cgroup v2
+     * @param controllers of this hierarchy, {@code name=…} for a named v1 hierarchy; empty for v2, whose controllers
+     *     show in each directory
+     */
+    record Hierarchy(Path mount, boolean unified, Set<String> controllers) {
+        Hierarchy {
+            controllers = Set.copyOf(controllers);
+        }
+
+        boolean has(String controller) {
+            return controllers.contains(controller);
+        }
+    }
+
+    static List<Hierarchy> find() throws IOException {
+        return parse(Files.readString(Path.of("/proc/self/mountinfo")));
+    }
+
+    /** v2 first; each hierarchy once, however often it is mounted. Read-only mounts are of no use and left out. */
+    static List<Hierarchy> parse(String mountinfo) {
+        List<Hierarchy> found = new ArrayList<>();
+        Set<String> devices = new HashSet<>();
+        for (String line : mountinfo.lines().toList()) {
+            int dash = line.indexOf(" - ");
+            if (dash < 0) {
+                continue;
+            }
+            String[] left = line.substring(0, dash).split(" ");
+            String[] right = line.substring(dash + 3).split(" ");
+            if (left.length < 6 || right.length < 3 || !right[0].startsWith("cgroup")) {
+                continue;
+            }
+            boolean readOnly = List.of(left[5].split(",")).contains("ro");
+            if (readOnly || !devices.add(left[2])) {
+                continue;
+            }
+            boolean unified = right[0].equals("cgroup2");
+            Set<String> controllers = new TreeSet<>();
+            if (!unified) {
+                for (String option : right[2].split(",")) {
+                    if (!FLAGS.contains(option)
+                            && !option.toLowerCase(Locale.ROOT).startsWith("release_agent=")) {
+                        controllers.add(option);
+                    }
+                }
+            }
+            Hierarchy hierarchy = new Hierarchy(Path.of(unescape(left[4])), unified, controllers);
+            found.add(unified ? 0 : found.size(), hierarchy);
+        }
+        return found;
+    }
+
+    /** Blanks, tabs, newlines and backslashes are octal escapes in mountinfo (proc(5)). */
+    private static String unescape(String text) {
+        return text.replace("\\040", " ")
+                .replace("\\011", "\t")
+                .replace("\\012", "\n")
+                .replace("\\134", "\\");
+    }
+}

@@ -1,0 +1,312 @@
+package dev.vmlet.host.vmm;
+
+import dev.vmlet.host.vmm.CgroupMounts.Hierarchy;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.Seen;
+import java.io.IOException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One leaf {@code vmlet-<inst>/<vm uid>} per guest in every hierarchy of the host, and one leaf {@code launchers} for the
+ * shells that wait for them. Every hierarchy, not only those with limits: a container runtime finds the processes it
+ * kills through whichever hierarchy it likes, and a guest must be in none of the agent's.
+ *
+ * <p>Stateless but for the list of hierarchies; safe for use by several threads as long as one VM has one caller.
+ */
+final class Cgroups {
+    private static final Logger LOG = LoggerFactory.getLogger(Cgroups.class);
+    private static final String LAUNCHERS = "launchers";
+    private static final List<String> LIMITING = List.of("memory", "cpu", "pids");
+    private static final int CPU_PERIOD_MICROS = 100_000;
+
+    private final List<Hierarchy> hierarchies;
+    private final String parent;
+
+    /** @param parent name of our directory below the root of every hierarchy */
+    Cgroups(List<Hierarchy> hierarchies, String parent) {
+        this.hierarchies = List.copyOf(hierarchies);
+        this.parent = parent;
+    }
+
+    /** What one guest process may use. */
+    record Limits(long memoryBytes, int cpus, int processes) {}
+
+    /** Directories that the launcher joins. Made on demand; harmless to call again. */
+    List<Path> homes() throws HostException {
+        List<Path> homes = new ArrayList<>();
+        for (Hierarchy hierarchy : hierarchies) {
+            Path top = hierarchy.mount().resolve(parent);
+            make(hierarchy, top);
+            if (hierarchy.unified()) {
+                enableControllers(hierarchy.mount());
+                enableControllers(top);
+            }
+            make(hierarchy, top.resolve(LAUNCHERS));
+            homes.add(top.resolve(LAUNCHERS));
+        }
+        return homes;
+    }
+
+    List<Path> leaves(String vmUid) {
+        return hierarchies.stream()
+                .map(h -> h.mount().resolve(parent).resolve(vmUid))
+                .toList();
+    }
+
+    /**
+     * Makes the VM's leaves anew, so that their counters start at nothing, and sets what limits there are.
+     *
+     * @throws HostException.Busy when a process is left in one of them
+     */
+    List<Path> create(String vmUid, Limits limits) throws HostException {
+        remove(vmUid);
+        homes();
+        for (Hierarchy hierarchy : hierarchies) {
+            Path leaf = hierarchy.mount().resolve(parent).resolve(vmUid);
+            make(hierarchy, leaf);
+            limit(leaf, limits);
+        }
+        return leaves(vmUid);
+    }
+
+    /** Pids in any of the VM's leaves; Missing when it has no leaf at all. The dead are not listed by the kernel. */
+    Seen<Set<Integer>> processes(String vmUid) {
+        Set<Integer> pids = new TreeSet<>();
+        boolean any = false;
+        for (Path leaf : leaves(vmUid)) {
+            try {
+                for (String line : Files.readAllLines(leaf.resolve("cgroup.procs"))) {
+                    pids.add(Integer.valueOf(line.strip()));
+                }
+                any = true;
+            } catch (NoSuchFileException e) {
+                // Not in this hierarchy.
+            } catch (IOException | NumberFormatException e) {
+                // ENODEV: removed between open and read.
+                if (Files.exists(leaf)) {
+                    return Seen.unknown("cannot read " + leaf + "/cgroup.procs: " + e.getMessage());
+                }
+            }
+        }
+        return any ? Seen.present(pids) : Seen.missing();
+    }
+
+    /** Whether the kernel killed a process of the VM for lack of memory since its leaf was made. */
+    boolean oomKilled(String vmUid) {
+        for (Path leaf : leaves(vmUid)) {
+            for (String file : List.of("memory.events", "memory.oom_control")) {
+                try {
+                    for (String line : Files.readAllLines(leaf.resolve(file))) {
+                        if (line.startsWith("oom_kill ") && !line.equals("oom_kill 0")) {
+                            return true;
+                        }
+                    }
+                } catch (IOException e) {
+                    // Not a hierarchy with this file.
+                }
+            }
+        }
+        return false;
+    }
+
+    /**
+     * SIGKILL to every process in the VM's leaves. By cgroup.kill where the kernel has it (5.14), which no fork escapes,
+     * and one by one for what stands in other hierarchies.
+     *
+     * @throws HostException.Busy when some are left after the rounds a deadline allows
+     */
+    void kill(String vmUid, Duration patience) throws HostException {
+        for (Path leaf : leaves(vmUid)) {
+            Path file = leaf.resolve("cgroup.kill");
+            if (Files.exists(file)) {
+                try {
+                    Files.writeString(file, "1");
+                } catch (IOException e) {
+                    LOG.atDebug().addKeyValue("cgroup", leaf).setCause(e).log("cgroup.kill failed, killing one by one");
+                }
+            }
+        }
+        boolean gone = Waiting.until(patience, () -> {
+            if (!(processes(vmUid) instanceof Seen.Present<Set<Integer>>(var pids)) || pids.isEmpty()) {
+                return true;
+            }
+            pids.forEach(pid -> killMember(vmUid, pid));
+            return false;
+        });
+        if (!gone) {
+            throw new HostException.Busy("kill the processes of VM " + vmUid + ": some are left in its cgroup", null);
+        }
+    }
+
+    private void killMember(String vmUid, int pid) {
+        try {
+            int pidfd = Syscalls.pidfdOpen(pid);
+            try {
+                // Looked up again behind the pidfd: a number that was reused meanwhile is not in our leaf.
+                if (processes(vmUid) instanceof Seen.Present<Set<Integer>>(var pids) && pids.contains(pid)) {
+                    Syscalls.pidfdSendSignal(pidfd, Signals.KILL);
+                }
+            } finally {
+                Syscalls.close(pidfd);
+            }
+        } catch (Syscalls.NoSuchProcess e) {
+            return;
+        } catch (IOException e) {
+            // No pidfd (before 5.3): ProcessHandle compares the start time itself before it signals.
+            ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
+        }
+    }
+
+    /**
+     * Removes the VM's leaves.
+     *
+     * @throws HostException.Busy when a process is left in one of them
+     */
+    void remove(String vmUid) throws HostException {
+        for (Path leaf : leaves(vmUid)) {
+            IOException[] last = new IOException[1];
+            // rmdir answers EBUSY for some milliseconds after the last process went.
+            boolean removed = Waiting.until(Duration.ofMillis(500), () -> {
+                try {
+                    Files.deleteIfExists(leaf);
+                    return true;
+                } catch (DirectoryNotEmptyException e) {
+                    last[0] = e;
+                    return true;
+                } catch (IOException e) {
+                    last[0] = e;
+                    return processes(vmUid) instanceof Seen.Present<Set<Integer>>(var pids) && !pids.isEmpty();
+                }
+            });
+            if (!removed || last[0] != null && Files.exists(leaf)) {
+                throw new HostException.Busy("remove cgroup " + leaf, last[0]);
+            }
+        }
+    }
+
+    /** Uids of VMs that have a leaf of ours. */
+    Set<String> names() throws HostException {
+        Set<String> names = new TreeSet<>();
+        for (Hierarchy hierarchy : hierarchies) {
+            Path top = hierarchy.mount().resolve(parent);
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(top, Files::isDirectory)) {
+                entries.forEach(entry -> names.add(String.valueOf(entry.getFileName())));
+            } catch (NoSuchFileException e) {
+                // No guest yet in this hierarchy.
+            } catch (IOException e) {
+                throw new HostException.Refused("list cgroups below " + top, e);
+            }
+        }
+        names.remove(LAUNCHERS);
+        return names;
+    }
+
+    /** What this host cannot limit, as sentences for a person. Empty where all is well. */
+    List<String> notEnforced() {
+        List<String> missing = new ArrayList<>();
+        if (hierarchies.isEmpty()) {
+            return List.of("no writable cgroup hierarchy is mounted: guests are neither limited nor kept apart");
+        }
+        try {
+            homes();
+        } catch (HostException e) {
+            return List.of("cgroups cannot be made (" + e.getMessage() + "): guests cannot be limited");
+        }
+        for (String controller : LIMITING) {
+            if (hierarchies.stream().noneMatch(h -> has(h, controller))) {
+                missing.add("the " + controller + " controller is in no cgroup hierarchy: the " + controller
+                        + " limit of guests is not enforced");
+            }
+        }
+        return missing;
+    }
+
+    private boolean has(Hierarchy hierarchy, String controller) {
+        if (!hierarchy.unified()) {
+            return hierarchy.has(controller);
+        }
+        try {
+            return words(hierarchy.mount().resolve(parent).resolve("cgroup.subtree_control"))
+                    .contains(controller);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static void make(Hierarchy hierarchy, Path directory) throws HostException {
+        try {
+            if (Files.isDirectory(directory)) {
+                return;
+            }
+            Files.createDirectories(directory);
+            if (hierarchy.has("cpuset")) {
+                // A v1 cpuset starts empty and admits nobody until it has processors and memory nodes.
+                for (String file : List.of("cpuset.cpus", "cpuset.mems")) {
+                    Files.writeString(
+                            directory.resolve(file),
+                            Files.readString(
+                                    directory.resolveSibling(".").normalize().resolve(file)));
+                }
+            }
+        } catch (IOException e) {
+            throw new HostException.Refused("make cgroup " + directory, e);
+        }
+    }
+
+    /** What cannot be switched on shows in {@link #notEnforced}; a busy parent (EBUSY) is no reason not to start. */
+    private static void enableControllers(Path directory) {
+        Path file = directory.resolve("cgroup.subtree_control");
+        for (String controller : LIMITING) {
+            try {
+                if (words(directory.resolve("cgroup.controllers")).contains(controller)
+                        && !words(file).contains(controller)) {
+                    Files.writeString(file, "+" + controller);
+                }
+            } catch (IOException e) {
+                LOG.atDebug()
+                        .addKeyValue("cgroup", directory)
+                        .addKeyValue("controller", controller)
+                        .setCause(e)
+                        .log("controller not enabled");
+            }
+        }
+    }
+
+    private static List<String> words(Path file) throws IOException {
+        return List.of(Files.readString(file).strip().split(" "));
+    }
+
+    private static void limit(Path leaf, Limits limits) throws HostException {
+        set(leaf, "memory.max", Long.toString(limits.memoryBytes()));
+        set(leaf, "memory.oom.group", "1");
+        set(leaf, "memory.limit_in_bytes", Long.toString(limits.memoryBytes()));
+        set(leaf, "pids.max", Integer.toString(limits.processes()));
+        long quota = (long) limits.cpus() * CPU_PERIOD_MICROS;
+        set(leaf, "cpu.max", String.format(Locale.ROOT, "%d %d", quota, CPU_PERIOD_MICROS));
+        set(leaf, "cpu.cfs_quota_us", Long.toString(quota));
+    }
+
+    private static void set(Path leaf, String file, String value) throws HostException {
+        Path path = leaf.resolve(file);
+        if (!Files.exists(path)) {
+            return;
+        }
+        try {
+            Files.writeString(path, value);
+        } catch (IOException e) {
+            throw new HostException.Refused("set " + path + " to " + value, e);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+package dev.vmlet.host.vmm;
+
+import dev.vmlet.host.Vmms;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.model.VmmKind;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
+
+/**
+ * Guest processes of a Linux host. What it keeps in memory (exit watch, console readers, findings about identity) is
+ * rebuilt from disk and /proc as it is asked: it can be thrown away at any time.
+ *
+ * <p>Identity: {@link #guest} compares the machine uuid the VMM names with the VM's uid. When they differ it says BUSY,
+ * and {@link #process} says Unknown from then on until another process is there: nothing is done to a stranger.
+ */
+public final class LinuxVmms implements Vmms, AutoCloseable {
+    private static final Duration KILL_PATIENCE = Duration.ofSeconds(3);
+    /** From the VMM's end to its launcher's note of it: fork, exec and a rename on a busy machine. */
+    private static final Duration EXIT_FILE_PATIENCE = Duration.ofSeconds(1);
+
+    private static final Duration LAST_CONSOLE_PATIENCE = Duration.ofMillis(200);
+
+    private final Config config;
+    private final Map<VmmKind, Vmm> vmms;
+    private final Cgroups cgroups;
+    private final Launcher launcher;
+    private final RunFiles runFiles;
+    private final Preflight preflight;
+    private final ExitWatch exits;
+    private final GuestLogs logs;
+
+    /** Living processes that are not who they should be, by VM uid. */
+    private final Map<String, Stranger> strangers = new ConcurrentHashMap<>();
+
+    private record Stranger(GuestProcess.Alive process, String sentence) {}
+
+    /** One caller at a time for spawn and release of a VM; entries stay, they are few and small. */
+    private final Map<String, Object> locks = new ConcurrentHashMap<>();
+
+    /**
+     * @param bootId /proc/sys/kernel/random/boot_id
+     * @param wake called with a VM's uid when its process ended or its guest did something worth a look; from threads
+     *     of this class, must not block
+     */
+    public record Config(HostPaths paths, HostNames names, String bootId, Consumer<String> wake) {}
+
+    /** @param vmms those usable on this host */
+    public LinuxVmms(Config config, Map<VmmKind, Vmm> vmms) throws HostException {
+        this(config, vmms, new Preflight());
+    }
+
+    LinuxVmms(Config config, Map<VmmKind, Vmm> vmms, Preflight preflight) throws HostException {
+        this.config = config;
+        this.vmms = Map.copyOf(vmms);
+        this.preflight = preflight;
+        this.launcher = new Launcher(Path.of(config.paths.binDir()), config.bootId);
+        this.runFiles = new RunFiles();
+        try {
+            this.cgroups = new Cgroups(CgroupMounts.find(), config.names.cgroup());
+            this.exits = new ExitWatch(config.wake);
+            this.logs = new GuestLogs(config.wake);
+        } catch (IOException e) {
+            throw new HostException.Refused("prepare for guest processes", e);
+        }
+    }
+
+    /** What this host cannot limit, as sentences for {@code VmNode} and {@code doctor}. */
+    public List<String> limitsNotEnforced() {
+        return cgroups.notEnforced();
+    }
+
+    /** Boot id of the running kernel. */
+    public static String currentBootId() throws HostException {
+        Path file = Path.of("/proc/sys/kernel/random/boot_id");
+        try {
+            return Files.readString(file).strip();
+        } catch (IOException e) {
+            throw new HostException.Refused("read " + file, e);
+        }
+    }
+
+    @Override
+    public Seen<GuestProcess> process(VmRecord record) {
+        String uid = record.id().uid();
+        VmFiles files = files(uid);
+        Seen<GuestProcess> judged =
+                look(files, record.launch().map(VmRecord.Launch::bootId)).judge();
+        return switch (judged) {
+            case Seen.Present<GuestProcess>(GuestProcess.Alive alive) -> {
+                exits.watch(uid, alive.pid(), alive.startTicks());
+                record.launch().ifPresent(launch -> logs.follow(files, needsReader(launch.spec())));
+                Stranger stranger = strangers.get(uid);
+                yield stranger == null || !stranger.process.equals(alive) ? judged : Seen.unknown(stranger.sentence);
+            }
+            case Seen.Present<GuestProcess>(GuestProcess.Ended ended) -> Seen.present(withLastWords(files, ended));
+            case Seen.Missing<GuestProcess> _, Seen.Unknown<GuestProcess> _ -> judged;
+        };
+    }
+
+    private Evidence look(VmFiles files, Optional<String> launchBootId) {
+        Evidence evidence = lookOnce(files, launchBootId);
+        // Its parent writes the code down some milliseconds after the kernel reports the end.
+        if (evidence.judge() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _)
+                && evidence.exitCode() instanceof Seen.Missing<Integer>
+                && evidence.pidFile() instanceof Seen.Present<PidFile>(var file)
+                && file.bootId().equals(config.bootId)) {
+            boolean _ = Waiting.until(
+                    EXIT_FILE_PATIENCE,
+                    () -> Files.exists(files.exit())
+                            || !(ProcStat.read(file.launcherPid()) instanceof Seen.Present<ProcStat>(var stat)
+                                    && stat.startTicks() == file.launcherStartTicks()
+                                    && !stat.dead()));
+            evidence = lookOnce(files, launchBootId);
+        }
+        return evidence;
+    }
+
+    private Evidence lookOnce(VmFiles files, Optional<String> launchBootId) {
+        Seen<PidFile> pidFile = PidFile.read(files.pid());
+        Seen<ProcStat> process =
+                pidFile instanceof Seen.Present<PidFile>(var file) ? ProcStat.read(file.pid()) : Seen.missing();
+        return new Evidence(
+                config.bootId,
+                launchBootId,
+                pidFile,
+                process,
+                cgroups.processes(files.vmUid()),
+                Files.exists(files.run(), LinkOption.NOFOLLOW_LINKS),
+                RunFiles.exitCode(files.exit()));
+    }
+
+    private GuestProcess.Ended withLastWords(VmFiles files, GuestProcess.Ended ended) {
+        logs.finish(files.vmUid(), LAST_CONSOLE_PATIENCE);
+        return new GuestProcess.Ended(
+                ended.code(),
+                ended.signal(),
+                cgroups.oomKilled(files.vmUid()),
+                LogFiles.tail(files.vmmLog()),
+                LogFiles.tail(files.serialLog()));
+    }
+
+    @Override
+    public GuestState guest(VmRecord record) {
+        if (record.launch().isEmpty()
+                || !(process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive))) {
+            return GuestState.of(GuestState.Kind.NONE);
+        }
+        VmRecord.Launch launch = record.launch().get();
+        Vmm vmm = vmms.get(launch.spec().vmm());
+        if (vmm == null) {
+            return GuestState.of(GuestState.Kind.BUSY);
+        }
+        String uid = record.id().uid();
+        Vmm.Answer answer = vmm.ask(files(uid), launch);
+        if (!answer.uuid().isEmpty() && !answer.uuid().equalsIgnoreCase(uid)) {
+            strangers.put(
+                    uid,
+                    new Stranger(
+                            alive,
+                            "process " + alive.pid() + " answers as machine " + answer.uuid() + ", not as VM uid "
+                                    + uid));
+            return GuestState.of(GuestState.Kind.BUSY);
+        }
+        return answer.state();
+    }
+
+    @Override
+    public void spawn(LaunchSpec launch) throws HostException {
+        Vmm vmm = vmm(launch.vmm());
+        VmFiles files = files(launch.id().uid());
+        synchronized (lock(files.vmUid())) {
+            proveDead(launch.id());
+            OptionalInt group = preflight.check(launch, vmm);
+            List<String> command = vmm.command(launch, files);
+            logs.finish(files.vmUid(), Duration.ZERO);
+            runFiles.prepare(files, launch.userId());
+            List<Path> leaves = cgroups.create(
+                    files.vmUid(),
+                    new Cgroups.Limits(
+                            launch.memory().bytes() + vmm.overheadBytes(launch),
+                            // One more than the guest has: the VMM's own threads carry its disks and NICs.
+                            launch.cores() + 1,
+                            256 + 16 * launch.cores()));
+            launcher.launch(files, cgroups.homes(), leaves, new Launcher.Credentials(launch.userId(), group), command);
+            if (PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)) {
+                exits.watch(files.vmUid(), file.pid(), file.startTicks());
+            }
+            logs.follow(files, needsReader(launch));
+        }
+    }
+
+    /** A second VMM on a living one's socket deletes that socket: nothing starts before the former is proved dead. */
+    private void proveDead(VmId vm) throws HostException {
+        switch (look(files(vm.uid()), Optional.of(config.bootId)).judge()) {
+            case Seen.Present<GuestProcess>(GuestProcess.Alive alive) ->
+                throw new HostException.Busy("start the VMM of " + vm + ": process " + alive.pid() + " lives", null);
+            case Seen.Unknown<GuestProcess>(var cause) ->
+                throw new HostException.Busy("start the VMM of " + vm + ": " + cause, null);
+            case Seen.Present<GuestProcess> _, Seen.Missing<GuestProcess> _ -> {}
+        }
+    }
+
+    @Override
+    public void pressPowerButton(VmRecord record) throws HostException {
+        vmm(kind(record)).pressPowerButton(files(record.id().uid()));
+    }
+
+    @Override
+    public void powerOff(VmRecord record) throws HostException {
+        vmm(kind(record)).powerOff(files(record.id().uid()));
+    }
+
+    @Override
+    public void terminate(VmRecord record) throws HostException {
+        VmFiles files = files(record.id().uid());
+        switch (PidFile.read(files.pid())) {
+            case Seen.Present<PidFile>(var file)
+            when file.bootId().equals(config.bootId) -> signal(file.pid(), file.startTicks(), Signals.TERM);
+            case Seen.Present<PidFile> _, Seen.Missing<PidFile> _ -> {}
+            case Seen.Unknown<PidFile>(var cause) ->
+                throw new HostException.Refused("terminate the VMM of " + record.id() + ": " + cause, null);
+        }
+    }
+
+    /** Signals the process unless it is gone or its number belongs to another by now. */
+    private static void signal(int pid, long startTicks, int signal) throws HostException {
+        try {
+            int pidfd = Syscalls.pidfdOpen(pid);
+            try {
+                if (ProcStat.read(pid) instanceof Seen.Present<ProcStat>(var stat) && stat.startTicks() == startTicks) {
+                    Syscalls.pidfdSendSignal(pidfd, signal);
+                }
+            } finally {
+                Syscalls.close(pidfd);
+            }
+        } catch (Syscalls.NoSuchProcess e) {
+            return;
+        } catch (IOException e) {
+            throw new HostException.Refused("signal process " + pid, e);
+        }
+    }
+
+    @Override
+    public void kill(VmRecord record) throws HostException {
+        String uid = record.id().uid();
+        if (PidFile.read(files(uid).pid()) instanceof Seen.Present<PidFile>(var file)
+                && file.bootId().equals(config.bootId)) {
+            signal(file.pid(), file.startTicks(), Signals.KILL);
+        }
+        cgroups.kill(uid, KILL_PATIENCE);
+    }
+
+    @Override
+    public void release(VmId vm) throws HostException {
+        String uid = vm.uid();
+        synchronized (lock(uid)) {
+            proveDead(vm);
+            exits.forget(uid);
+            logs.finish(uid, Duration.ZERO);
+            strangers.remove(uid);
+            cgroups.remove(uid);
+            runFiles.remove(files(uid));
+        }
+    }
+
+    @Override
+    public Set<String> traces() throws HostException {
+        Set<String> uids = new TreeSet<>(cgroups.names());
+        Path dir = files("none").run().resolveSibling(".").normalize();
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(dir)) {
+            entries.forEach(entry -> uids.add(String.valueOf(entry.getFileName())));
+        } catch (NoSuchFileException e) {
+            return uids;
+        } catch (IOException e) {
+            throw new HostException.Refused("list " + dir, e);
+        }
+        return uids;
+    }
+
+    /** Ends the threads; guests and their launchers run on. */
+    @Override
+    public void close() {
+        exits.close();
+        logs.close();
+    }
+
+    private Object lock(String uid) {
+        return locks.computeIfAbsent(uid, _ -> new Object());
+    }
+
+    private VmFiles files(String uid) {
+        return new VmFiles(config.paths, uid);
+    }
+
+    private boolean needsReader(LaunchSpec launch) {
+        Vmm vmm = vmms.get(launch.vmm());
+        return vmm != null && vmm.serialNeedsReader();
+    }
+
+    private Vmm vmm(VmmKind kind) throws HostException {
+        Vmm vmm = vmms.get(kind);
+        if (vmm == null) {
+            throw new HostException.Unsupported("use " + kind.text() + ": it is not set up on this host", null);
+        }
+        return vmm;
+    }
+
+    private static VmmKind kind(VmRecord record) throws HostException {
+        return record.launch()
+                .map(launch -> launch.spec().vmm())
+                .orElseThrow(() -> new HostException.Refused(
+                        "talk to the VMM of " + record.id() + ": its record knows no launch", null));
+    }
+}

@@ -1,0 +1,224 @@
+package dev.vmlet.host.vmm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.vmlet.host.vmm.qemu.Qemu;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.model.VmmKind;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** Real processes, cgroups and users, with QEMU booting nothing but its BIOS. */
+class LinuxVmmsIT {
+    private static final Path QEMU = Path.of("/usr/bin/qemu-system-x86_64");
+    private static final InstallationId INSTALLATION = new InstallationId("testtest");
+
+    private final Queue<String> woken = new ConcurrentLinkedQueue<>();
+    private final VmId id = new VmId("default", "web", UUID.randomUUID().toString());
+    private final LaunchSpec launch = Hosts.bare(VmmKind.QEMU, id, Hosts.USER);
+    private Path dir;
+    private String boot;
+    private LinuxVmms vmms;
+    private VmRecord record;
+
+    @BeforeEach
+    void prepare() throws Exception {
+        assumeTrue("root".equals(System.getProperty("user.name")), "needs root: setpriv and cgroups");
+        assumeTrue(Files.isExecutable(QEMU), "needs qemu-system-x86_64");
+        dir = Hosts.directory();
+        boot = LinuxVmms.currentBootId();
+        record = Hosts.record(launch, boot);
+        vmms = open();
+    }
+
+    private LinuxVmms open() throws HostException {
+        return new LinuxVmms(
+                new LinuxVmms.Config(Hosts.paths(dir), new HostNames(INSTALLATION), boot, woken::add),
+                Map.of(VmmKind.QEMU, new Qemu(QEMU)));
+    }
+
+    @AfterEach
+    void clear() throws Exception {
+        if (vmms != null) {
+            vmms.kill(record);
+            vmms.release(id);
+            vmms.close();
+            Hosts.delete(dir);
+        }
+    }
+
+    private GuestProcess.Alive alive() {
+        return (GuestProcess.Alive) present(vmms.process(record));
+    }
+
+    private static GuestProcess present(Seen<GuestProcess> seen) {
+        assertThat(seen).isInstanceOf(Seen.Present.class);
+        return ((Seen.Present<GuestProcess>) seen).value();
+    }
+
+    private GuestProcess.Ended awaitEnd() {
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(10))
+                .until(() -> vmms.process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _));
+        return (GuestProcess.Ended) present(vmms.process(record));
+    }
+
+    private void awaitState(GuestState.Kind kind) {
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(20))
+                .until(() -> vmms.guest(record).kind() == kind);
+    }
+
+    @Test
+    void startsAGuestThatHasNoPrivilege() throws Exception {
+        assertThat(vmms.process(Hosts.recordWithoutLaunch(id))).isEqualTo(Seen.missing());
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        assertThat(vmms.guest(record).version()).isNotEmpty();
+
+        String status = Files.readString(Path.of("/proc/" + alive().pid() + "/status"));
+        assertThat(status)
+                .contains("Uid:\t60001\t60001\t60001\t60001\n")
+                .contains("Gid:\t60001\t60001\t60001\t60001\n")
+                .containsPattern("Groups:\t ?\n")
+                .contains("NoNewPrivs:\t1\n")
+                .contains("Seccomp:\t2\n");
+        for (String set : List.of("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")) {
+            assertThat(status).contains(set + ":\t0000000000000000\n");
+        }
+        Path proc = Path.of("/proc/" + alive().pid());
+        assertThat(Files.readString(proc.resolve("oom_score_adj"))).isEqualTo("0\n");
+        assertThat(Files.readString(proc.resolve("environ")))
+                .isEqualTo("PATH=/usr/sbin:/usr/bin:/sbin:/bin\0LC_ALL=C\0PWD=/\0");
+        // Every hierarchy but those that know no directories.
+        assertThat(Files.readAllLines(proc.resolve("cgroup")))
+                .allMatch(line -> line.endsWith("/vmlet-testtest/" + id.uid()));
+        assertThat(Files.readAllLines(Path.of("/proc/" + launcher() + "/cgroup")))
+                .allMatch(line -> line.endsWith("/vmlet-testtest/launchers"));
+        assertThat(openPaths(alive().pid())).noneMatch(path -> path.endsWith(".jar") || path.contains("gate"));
+        assertThat(vmms.traces()).contains(id.uid());
+    }
+
+    private int launcher() {
+        return PidFile.read(new VmFiles(Hosts.paths(dir), id.uid()).pid()) instanceof Seen.Present<PidFile>(var file)
+                ? file.launcherPid()
+                : -1;
+    }
+
+    private static List<String> openPaths(int pid) throws IOException {
+        List<String> paths = new ArrayList<>();
+        try (DirectoryStream<Path> fds = Files.newDirectoryStream(Path.of("/proc/" + pid + "/fd"))) {
+            for (Path fd : fds) {
+                paths.add(Files.readSymbolicLink(fd).toString());
+            }
+        }
+        return paths;
+    }
+
+    @Test
+    void refusesASecondProcessOfOneVm() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive first = alive();
+        assertThatThrownBy(() -> vmms.spawn(launch))
+                .isInstanceOf(HostException.Busy.class)
+                .hasMessageContaining("process " + first.pid() + " lives");
+        assertThatThrownBy(() -> vmms.release(id)).isInstanceOf(HostException.Busy.class);
+        assertThat(alive()).isEqualTo(first);
+    }
+
+    @Test
+    void recordsTheExitCodeAndTellsAtOnce() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        woken.clear();
+        vmms.powerOff(record);
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> woken.contains(id.uid()));
+        GuestProcess.Ended ended = awaitEnd();
+        assertThat(ended.code()).isZero();
+        assertThat(ended.signal()).isZero();
+        assertThat(vmms.guest(record)).isEqualTo(GuestState.of(GuestState.Kind.NONE));
+        vmms.release(id);
+        assertThat(vmms.process(Hosts.recordWithoutLaunch(id))).isEqualTo(Seen.missing());
+        assertThat(vmms.traces()).doesNotContain(id.uid());
+    }
+
+    @Test
+    void tellsAKilledVmm() throws Exception {
+        vmms.spawn(launch);
+        vmms.kill(record);
+        GuestProcess.Ended ended = awaitEnd();
+        assertThat(ended.code()).isEqualTo(128 + 9);
+        assertThat(ended.signal()).isEqualTo(9);
+    }
+
+    @Test
+    void terminatesAfterCheckingTheStartTime() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        vmms.terminate(record);
+        assertThat(awaitEnd().code()).isZero();
+        // Nothing is left to signal, and nothing is.
+        vmms.terminate(record);
+    }
+
+    @Test
+    void aNewAgentAdoptsWhatTheLastOneStarted() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        vmms.close();
+        vmms = open();
+        assertThat(alive()).isEqualTo(before);
+        awaitState(GuestState.Kind.RUNNING);
+        woken.clear();
+        vmms.powerOff(record);
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> woken.contains(id.uid()));
+        assertThat(awaitEnd().code()).isZero();
+    }
+
+    @Test
+    void aLiveProcessWithoutALaunchInTheRecordIsUnknown() throws Exception {
+        vmms.spawn(launch);
+        assertThat(vmms.process(Hosts.recordWithoutLaunch(id))).isInstanceOf(Seen.Unknown.class);
+        assertThat(vmms.process(Hosts.record(launch, "another-boot"))).isInstanceOf(Seen.Unknown.class);
+    }
+
+    @Test
+    void aProcessThatAnswersAsAnotherMachineIsUnknown() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        VmId other = new VmId("default", "other", UUID.randomUUID().toString());
+        // The other VM's files are taken for this one's: what a copied run directory would look like.
+        VmFiles files = new VmFiles(Hosts.paths(dir), other.uid());
+        Files.createSymbolicLink(files.run(), new VmFiles(Hosts.paths(dir), id.uid()).run());
+        VmRecord strange = Hosts.record(Hosts.bare(VmmKind.QEMU, other, Hosts.USER), boot);
+        assertThat(vmms.guest(strange).kind()).isEqualTo(GuestState.Kind.BUSY);
+        assertThat(vmms.process(strange))
+                .isInstanceOfSatisfying(
+                        Seen.Unknown.class,
+                        unknown -> assertThat(unknown.cause()).asString().contains("answers as machine " + id.uid()));
+        Files.delete(files.run());
+    }
+}
