@@ -5,13 +5,15 @@ import io.javaoperatorsdk.operator.api.config.ControllerConfiguration;
 import io.javaoperatorsdk.operator.api.config.ResolvedControllerConfiguration;
 import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
 import io.javaoperatorsdk.operator.api.config.informer.InformerConfiguration;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A controller configuration whose primary informer has a field selector known only at run time; the framework's
  * overrider has no setter for it (5.3.2).
  */
 final class Selected<P extends HasMetadata> extends ResolvedControllerConfiguration<P> {
-    private final InformerConfiguration<P> informer;
+    /** Null while the super constructor runs, which asks for it already. */
+    private @Nullable InformerConfiguration<P> informer;
 
     Selected(ControllerConfiguration<P> base, Class<P> type, String field, String value) {
         super(base);
@@ -27,6 +29,6 @@ final class Selected<P extends HasMetadata> extends ResolvedControllerConfigurat
 
     @Override
     public InformerConfiguration<P> getInformerConfig() {
-        return informer;
+        return informer == null ? super.getInformerConfig() : informer;
     }
 }

@@ -20,8 +20,8 @@ public record DesiredDisk(String name, Role role, Optional<ImageSource> image, l
         FIRMWARE
     }
 
-    /** It becomes a file name, and must not become a path or one of our temporary names. */
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,62}");
+    /** It becomes a file name, and must not become a path or one of our temporary names; {@code boot.} is ours. */
+    private static final Pattern NAME = Pattern.compile("(boot\\.)?[A-Za-z0-9][A-Za-z0-9_-]{0,62}");
 
     public DesiredDisk {
         if (!NAME.matcher(name).matches()) {

@@ -79,14 +79,24 @@ public final class LinuxDisks implements Disks, AutoCloseable {
         this(settings, wake, Space.ofFileSystem());
     }
 
+    /** For commands that only look, beside the agent that holds the directory: nothing is cleaned up or made. */
+    public static LinuxDisks toLook(ImageSettings settings) throws HostException {
+        return new LinuxDisks(settings, _ -> {}, Space.ofFileSystem(), false);
+    }
+
     LinuxDisks(ImageSettings settings, Consumer<String> wake, Space space) throws HostException {
+        this(settings, wake, space, true);
+    }
+
+    private LinuxDisks(ImageSettings settings, Consumer<String> wake, Space space, boolean holder)
+            throws HostException {
         this.paths = settings.paths();
         this.wake = wake;
         try {
             this.store = new ImageStore(settings, space);
             this.retained = new RetainedDisks(paths);
             this.maker = new DiskMaker(paths, store, retained);
-            for (String vmUid : folders()) {
+            for (String vmUid : holder ? folders() : Set.<String>of()) {
                 removeTemps(Path.of(paths.vmDir(vmUid)));
                 removeTemps(Path.of(paths.disksDir(vmUid)));
             }

@@ -45,26 +45,43 @@ public final class FileRecords implements Records {
 
     /** @throws HostException when the state directory cannot be listed or created */
     public FileRecords(HostPaths paths) throws HostException {
+        this(paths, true);
+    }
+
+    /** What is on disk now, beside the agent that holds the directory: nothing is made or cleaned up. */
+    public static FileRecords toLook(HostPaths paths) throws HostException {
+        return new FileRecords(paths, false);
+    }
+
+    private FileRecords(HostPaths paths, boolean holder) throws HostException {
         this.paths = paths;
         try {
-            DurableFiles.createFolders(Path.of(paths.vmsDir()), PASSAGE_MODE);
-            DurableFiles.createFolders(Path.of(paths.networksDir()), FOLDER_MODE);
-            DurableFiles.createFolders(Path.of(paths.forwardingDir()), FOLDER_MODE);
-            DurableFiles.removeTemps(Path.of(paths.networksDir()));
-            DurableFiles.removeTemps(Path.of(paths.forwardingDir()));
-            loadVms();
+            if (holder) {
+                prepare();
+            }
+            loadVms(holder);
             loadNetworks();
         } catch (IOException e) {
             throw DurableFiles.refusal("read records in " + paths.stateDir(), e);
         }
     }
 
-    private void loadVms() throws IOException {
+    private void prepare() throws IOException {
+            DurableFiles.createFolders(Path.of(paths.vmsDir()), PASSAGE_MODE);
+            DurableFiles.createFolders(Path.of(paths.networksDir()), FOLDER_MODE);
+            DurableFiles.createFolders(Path.of(paths.forwardingDir()), FOLDER_MODE);
+            DurableFiles.removeTemps(Path.of(paths.networksDir()));
+            DurableFiles.removeTemps(Path.of(paths.forwardingDir()));
+    }
+
+    private void loadVms(boolean holder) throws IOException {
         for (Path folder : list(Path.of(paths.vmsDir()))) {
             if (!Files.isDirectory(folder)) {
                 continue;
             }
-            DurableFiles.removeTemps(folder);
+            if (holder) {
+                DurableFiles.removeTemps(folder);
+            }
             String uid = folder.getFileName().toString();
             Path file = Path.of(paths.vmRecord(uid));
             try {

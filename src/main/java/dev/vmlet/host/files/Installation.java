@@ -111,6 +111,24 @@ public final class Installation implements AutoCloseable {
         return id.toString();
     }
 
+    /**
+     * The id of a state directory, without holding it: for commands that only look.
+     *
+     * @throws HostException.Refused when no agent has ever run with this state directory
+     */
+    public static InstallationId read(HostPaths paths) throws HostException {
+        Path file = Path.of(paths.installationFile());
+        try {
+            return read(file);
+        } catch (NoSuchFileException e) {
+            throw new HostException.Refused(
+                    "read " + file + ": there is none, so no agent has run with this state directory; give --state-dir",
+                    e);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("read " + file, e);
+        }
+    }
+
     public InstallationId id() {
         return id;
     }

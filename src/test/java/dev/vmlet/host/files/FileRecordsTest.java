@@ -28,6 +28,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -75,6 +76,7 @@ class FileRecordsTest {
                 userId,
                 List.of(nics),
                 List.of(),
+                Duration.ofSeconds(30),
                 Optional.empty(),
                 Optional.empty(),
                 Optional.empty(),
@@ -102,6 +104,7 @@ class FileRecordsTest {
                 70_001,
                 record.nics(),
                 List.of("data"),
+                Duration.ofSeconds(30),
                 Optional.of(new VmRecord.Launch(spec, "boot", at, Optional.of(at.plusSeconds(1)), "v53.0")),
                 Optional.of(new VmRecord.Stop(at, Reason.StoppedOnRequest, VmRecord.Rung.POWER_BUTTON, at, at)),
                 Optional.of(new VmRecord.Exit(Reason.GuestPanic, "line one\nline \"two\"", at, 6, "")),

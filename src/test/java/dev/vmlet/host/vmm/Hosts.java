@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
@@ -86,6 +87,7 @@ public final class Hosts {
                 spec.userId(),
                 List.of(),
                 List.of(),
+                Duration.ZERO,
                 Optional.of(launched(spec, bootId, false)),
                 Optional.empty(),
                 Optional.empty(),
@@ -94,7 +96,7 @@ public final class Hosts {
     }
 
     public static VmRecord recordWithoutLaunch(VmId id) {
-        return new VmRecord(id, USER, List.of(), List.of(), Optional.empty(), Optional.empty(), Optional.empty(), 0, 0);
+        return new VmRecord(id, USER, List.of(), List.of(), Duration.ZERO, Optional.empty(), Optional.empty(), Optional.empty(), 0, 0);
     }
 
     /** A directory that any user may pass through, unlike JUnit's own; its path is short enough for sockets. */

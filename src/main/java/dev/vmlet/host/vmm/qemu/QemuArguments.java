@@ -66,7 +66,8 @@ final class QemuArguments {
     }
 
     private static void disks(List<String> args, LaunchSpec launch) {
-        int index = 0;
+        // From 1: with -kernel QEMU itself takes place 0.
+        int index = 1;
         for (LaunchSpec.Drive drive : launch.drives()) {
             if (drive.role() != DesiredDisk.Role.DISK) {
                 continue;
