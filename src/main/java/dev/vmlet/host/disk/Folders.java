@@ -1,9 +1,12 @@
 package dev.vmlet.host.disk;
 
+import dev.vmlet.host.files.DurableFiles;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
@@ -29,6 +32,15 @@ final class Folders {
             }
 
             @Override
+            public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+                // Others delete here too: a preparation that ends removes its temporary file.
+                if (e instanceof NoSuchFileException) {
+                    return FileVisitResult.CONTINUE;
+                }
+                throw e;
+            }
+
+            @Override
             public FileVisitResult postVisitDirectory(Path folder, @Nullable IOException e) throws IOException {
                 if (e != null) {
                     throw e;
@@ -37,6 +49,17 @@ final class Folders {
                 return FileVisitResult.CONTINUE;
             }
         });
+    }
+
+    /** Deletes what a crashed agent left half done in the folder, if there is one. */
+    static void deleteTemps(Path folder) throws IOException {
+        try (DirectoryStream<Path> temps = Files.newDirectoryStream(folder, DurableFiles::isTemp)) {
+            for (Path temp : temps) {
+                delete(temp);
+            }
+        } catch (NoSuchFileException e) {
+            // No folder, no leftovers.
+        }
     }
 
     /** For what is left over anyway; the next start removes what this could not. */

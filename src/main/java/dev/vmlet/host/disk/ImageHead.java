@@ -4,6 +4,7 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
 import java.util.List;
@@ -15,6 +16,9 @@ import java.util.Locale;
  */
 final class ImageHead {
     static final int LENGTH = 512;
+
+    /** Of version 3, the longer one; every qcow2 file is at least a cluster long. */
+    private static final int QCOW2_HEADER = 104;
 
     private static final String QCOW2 = "514649fb";
 
@@ -56,17 +60,37 @@ final class ImageHead {
         }
     }
 
-    /** @throws DiskFailure ImageFormatMismatch */
+    /**
+     * Looks at the header ourselves before any program opens the file: versions of qemu-img opened the external data
+     * file that an image named, just to print it (CVE-2024-4467). Offsets are those of qemu's docs/interop/qcow2.txt.
+     *
+     * @throws DiskFailure ImageFormatMismatch, ImageRefused
+     */
     static void checkQcow2(byte[] head, ImageSource source) throws DiskFailure {
         refuseHtml(head, source);
-        if (!startsWith(head, QCOW2)) {
+        if (!startsWith(head, QCOW2) || head.length < QCOW2_HEADER) {
             throw DiskFailure.last(
                     Reason.ImageFormatMismatch,
                     "image " + source + ": declared qcow2, but it does not begin like one; declare the right format");
         }
+        ByteBuffer header = ByteBuffer.wrap(head);
+        if (header.getLong(8) != 0) {
+            throw DiskFailure.last(
+                    Reason.ImageFormatMismatch,
+                    "image " + source + ": it builds on another file (backing file); flatten it with qemu-img convert");
+        }
+        if (header.getInt(32) != 0) {
+            throw DiskFailure.last(Reason.ImageRefused, "image " + source + ": it is encrypted");
+        }
+        // From version 3 on: bit 2 of the incompatible features.
+        if (header.getInt(4) >= 3 && (header.getLong(72) & 4) != 0) {
+            throw DiskFailure.last(
+                    Reason.ImageFormatMismatch,
+                    "image " + source + ": its data is in another file; flatten it with qemu-img convert");
+        }
     }
 
-    private static void refuseHtml(byte[] head, ImageSource source) throws DiskFailure {
+    static void refuseHtml(byte[] head, ImageSource source) throws DiskFailure {
         String text =
                 new String(head, StandardCharsets.ISO_8859_1).stripLeading().toLowerCase(Locale.ROOT);
         if (text.startsWith("<!doctype html") || text.startsWith("<html")) {

@@ -2,19 +2,25 @@ package dev.vmlet.host.disk;
 
 import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.DesiredDisk;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Images in the form that disks are cloned from: raw, checked, held open. Files of the node are used where they lie;
@@ -22,6 +28,8 @@ import java.util.concurrent.ConcurrentHashMap;
  * waits for the same work.
  */
 final class ImageStore implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
+
     private final ImageSettings settings;
     private final Flights flights = new Flights();
     private final Heavy heavy = new Heavy(2);
@@ -29,13 +37,39 @@ final class ImageStore implements AutoCloseable {
     private final Map<OpenImage.Stamp, String> digests = new ConcurrentHashMap<>();
 
     private final Space space;
+    private final QemuImg qemuImg;
+    private final Downloads downloads;
+    /** Downloads at once; more would only share the line. */
+    private final Semaphore lines = new Semaphore(2, true);
 
-    ImageStore(ImageSettings settings, Space space) throws IOException {
+    ImageStore(ImageSettings settings, Space space) {
         this.settings = settings;
         this.space = space;
+        this.qemuImg = new QemuImg(settings);
+        this.downloads = new Downloads(settings, (bytes, what) -> requireSpace(images(), bytes, what));
+    }
+
+    /** Makes the folders and removes what a crashed agent left half done; for the holder of the state directory. */
+    void prepare() throws IOException {
         // The unprivileged converter passes through to its work folder.
         DurableFiles.createFolders(images(), "rwx--x--x");
-        DurableFiles.removeTemps(images());
+        DurableFiles.createFolders(byUrl(), "rwx------");
+        Folders.deleteTemps(images());
+        Folders.deleteTemps(byUrl());
+    }
+
+    /** Refuses what does not fit into the image folder any more. */
+    interface SpaceCheck {
+        void require(long bytes, String what) throws DiskFailure, IOException;
+    }
+
+    /** For URLs without a declared sha256: which one they had. */
+    private Path byUrl() {
+        return images().resolve("by-url");
+    }
+
+    private Path cached(String sha256, ImageFormat format) {
+        return images().resolve(sha256 + ImageHead.suffix(format));
     }
 
     private Path images() {
@@ -49,10 +83,10 @@ final class ImageStore implements AutoCloseable {
     OpenImage open(ImageSource source, DesiredDisk.Role role, Progress progress)
             throws DiskFailure, IOException, InterruptedException {
         return switch (source) {
-            case ImageSource.File file -> local(OpenImage.beneath(settings.imageDir(), file), file, role, progress);
-            case ImageSource.Host host -> local(OpenImage.trusted(Path.of(host.path()), host), host, role, progress);
-            case ImageSource.Url url ->
-                throw DiskFailure.last(Reason.ImageRefused, "image " + url + ": images by url come later");
+            case ImageSource.File _, ImageSource.Host _
+            when source.format() == ImageFormat.QCOW2 -> converted(source, progress);
+            case ImageSource.File _, ImageSource.Host _ -> local(openHere(source), source, role, progress);
+            case ImageSource.Url url -> remote(url, role, progress);
         };
     }
 
@@ -60,9 +94,6 @@ final class ImageStore implements AutoCloseable {
             throws DiskFailure, IOException, InterruptedException {
         boolean done = false;
         try {
-            if (source.format() == ImageFormat.QCOW2) {
-                throw DiskFailure.last(Reason.ImageRefused, "image " + source + ": qcow2 images come later");
-            }
             ImageHead.checkRaw(image.head(ImageHead.LENGTH), source, role);
             if (!source.sha256().isEmpty()) {
                 checkDigest(digest(image, source, progress), source);
@@ -74,6 +105,160 @@ final class ImageStore implements AutoCloseable {
                 image.close();
             }
         }
+    }
+
+    private OpenImage openHere(ImageSource source) throws DiskFailure {
+        return switch (source) {
+            case ImageSource.File file -> OpenImage.beneath(settings.imageDir(), file);
+            case ImageSource.Host host -> OpenImage.trusted(Path.of(host.path()), host);
+            case ImageSource.Url url -> throw new IllegalStateException("not on this node: " + url);
+        };
+    }
+
+    /** A qcow2 file of this node, from the cache or into it. */
+    private OpenImage converted(ImageSource source, Progress progress)
+            throws DiskFailure, IOException, InterruptedException {
+        String digest;
+        try (OpenImage image = openHere(source)) {
+            ImageHead.checkQcow2(image.head(ImageHead.LENGTH), source);
+            digest = digest(image, source, progress);
+        }
+        if (!source.sha256().isEmpty()) {
+            checkDigest(digest, source);
+        }
+        Path cached = cached(digest, ImageFormat.QCOW2);
+        if (!Files.exists(cached)) {
+            String _ = flights.join(
+                    cached.toString(),
+                    progress,
+                    own -> inWorkFolder(work -> {
+                        Path input = work.resolve("in");
+                        // Opened anew: this work may outlive the one who asked first. Copied, so that what is converted
+                        // is what
+                        // was checked, and so that the file itself need not be readable by all.
+                        try (OpenImage image = openHere(source)) {
+                            requireSpace(images(), image.size(), "image " + source);
+                            heavy.run(() -> {
+                                Files.createFile(input);
+                                SparseCopy.copy(image, input, at -> own.say("Copying " + ImageHead.shortName(source)));
+                                return input;
+                            });
+                            if (!digest.equals(digests.get(image.stamp()))) {
+                                throw changed(source);
+                            }
+                        }
+                        convert(input, cached, source, own);
+                        return cached.toString();
+                    }));
+        }
+        return OpenImage.trusted(cached, source);
+    }
+
+    private interface FolderWork {
+        String run(Path work) throws DiskFailure, IOException, InterruptedException;
+    }
+
+    private String inWorkFolder(FolderWork body) throws DiskFailure, IOException, InterruptedException {
+        Path work = DurableFiles.temp(images().resolve("work"));
+        Files.createDirectory(work, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        try {
+            return body.run(work);
+        } finally {
+            Folders.deleteQuietly(work);
+        }
+    }
+
+    /** Puts the image that the qcow2 file holds into the cache. */
+    private void convert(Path input, Path cached, ImageSource source, Progress progress)
+            throws DiskFailure, IOException, InterruptedException {
+        String name = ImageHead.shortName(source);
+        progress.say("Waiting to convert " + name);
+        Path output = input.resolveSibling("out");
+        qemuImg.open(DurableFiles.folderOf(input));
+        long size = heavy.run(() -> qemuImg.inspect(input, source));
+        progress.say("Converting " + name + " to " + Bytes.text(size) + " raw");
+        heavy.run(() -> {
+            qemuImg.convert(input, output, size, source);
+            DurableFiles.publish(output, cached);
+            return cached;
+        });
+    }
+
+    private OpenImage remote(ImageSource.Url url, DesiredDisk.Role role, Progress progress)
+            throws DiskFailure, IOException, InterruptedException {
+        String known = url.sha256();
+        Path note = byUrl().resolve(HostNames.fingerprint(url.format() + " " + url.url()));
+        if (known.isEmpty()) {
+            if (settings.sha256Required()) {
+                throw DiskFailure.last(
+                        Reason.ImageRefused,
+                        "image " + url + ": it declares no sha256; add one (sha256sum of the file that is offered), or"
+                                + " have the operator lift --image-sha256-required");
+            }
+            known = Files.exists(note)
+                    ? Files.readString(note, StandardCharsets.US_ASCII).strip()
+                    : "";
+        }
+        Path path = known.isEmpty() ? note : cached(known, url.format());
+        if (known.isEmpty() || !Files.exists(path)) {
+            String key = url.sha256().isEmpty() ? url.url() : url.sha256();
+            path = Path.of(flights.join("fetch " + url.format() + " " + key, progress, own -> fetch(url, note, own)));
+        }
+        OpenImage image = OpenImage.trusted(path, url);
+        boolean done = false;
+        try {
+            if (url.format() == ImageFormat.RAW) {
+                ImageHead.checkRaw(image.head(ImageHead.LENGTH), url, role);
+            }
+            done = true;
+            return image;
+        } finally {
+            if (!done) {
+                image.close();
+            }
+        }
+    }
+
+    /** Downloads, checks and converts; the path in the cache. */
+    private String fetch(ImageSource.Url url, Path note, Progress progress)
+            throws DiskFailure, IOException, InterruptedException {
+        return inWorkFolder(work -> {
+            Path input = work.resolve("in");
+            progress.say("Waiting for other downloads");
+            String digest;
+            lines.acquire();
+            try {
+                progress.say("Connecting to fetch " + ImageHead.shortName(url));
+                digest = downloads.fetch(url, input, progress);
+            } finally {
+                lines.release();
+            }
+            byte[] head;
+            try (InputStream in = Files.newInputStream(input)) {
+                head = in.readNBytes(ImageHead.LENGTH);
+            }
+            // Before the digest: that an error page has another one helps nobody.
+            ImageHead.refuseHtml(head, url);
+            if (!url.sha256().isEmpty()) {
+                checkDigest(digest, url);
+            }
+            Path cached = cached(digest, url.format());
+            switch (url.format()) {
+                case RAW -> {
+                    ImageHead.checkRaw(head, url, DesiredDisk.Role.KERNEL);
+                    Files.setPosixFilePermissions(input, PosixFilePermissions.fromString("rw-------"));
+                    DurableFiles.publish(input, cached);
+                }
+                case QCOW2 -> {
+                    ImageHead.checkQcow2(head, url);
+                    convert(input, cached, url, progress);
+                }
+            }
+            if (url.sha256().isEmpty()) {
+                DurableFiles.write(note, (digest + "\n").getBytes(StandardCharsets.US_ASCII), "rw-------");
+            }
+            return cached.toString();
+        });
     }
 
     private static void checkDigest(String actual, ImageSource source) throws DiskFailure {
@@ -158,5 +343,10 @@ final class ImageStore implements AutoCloseable {
     @Override
     public void close() {
         flights.close();
+        try {
+            downloads.close();
+        } catch (IOException e) {
+            LOG.atDebug().setCause(e).log("HTTP client not closed");
+        }
     }
 }

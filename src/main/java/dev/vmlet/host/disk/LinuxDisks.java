@@ -96,22 +96,15 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             this.store = new ImageStore(settings, space);
             this.retained = new RetainedDisks(paths);
             this.maker = new DiskMaker(paths, store, retained);
+            if (holder) {
+                store.prepare();
+            }
             for (String vmUid : holder ? folders() : Set.<String>of()) {
-                removeTemps(Path.of(paths.vmDir(vmUid)));
-                removeTemps(Path.of(paths.disksDir(vmUid)));
+                Folders.deleteTemps(Path.of(paths.vmDir(vmUid)));
+                Folders.deleteTemps(Path.of(paths.disksDir(vmUid)));
             }
         } catch (IOException e) {
             throw DurableFiles.refusal("clean up in " + paths.stateDir(), e);
-        }
-    }
-
-    private static void removeTemps(Path folder) throws IOException {
-        try (DirectoryStream<Path> temps = Files.newDirectoryStream(folder, DurableFiles::isTemp)) {
-            for (Path temp : temps) {
-                Folders.delete(temp);
-            }
-        } catch (NoSuchFileException e) {
-            // No folder, no leftovers.
         }
     }
 
@@ -256,6 +249,9 @@ public final class LinuxDisks implements Disks, AutoCloseable {
     public void delete(VmId vm, List<String> retainedNames) throws HostException {
         cancel(vm);
         Path folder = Path.of(paths.vmDir(vm.uid()));
+        if (Files.notExists(folder)) {
+            return;
+        }
         try {
             for (String disk : retainedNames) {
                 retained.keep(vm, disk);
@@ -269,9 +265,7 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             if (!Files.exists(Path.of(paths.vmRecord(vm.uid())))) {
                 DurableFiles.delete(folder);
             }
-        } catch (NoSuchFileException e) {
-            // No folder: nothing is left.
-        } catch (DirectoryNotEmptyException e) {
+        } catch (DirectoryNotEmptyException | NoSuchFileException e) {
             throw new HostException.Busy("delete the files of VM " + vm + ": a preparation is still ending", e);
         } catch (IOException e) {
             throw DurableFiles.refusal("delete the files of VM " + vm + " in " + folder, e);

@@ -7,6 +7,7 @@ import static dev.vmlet.host.disk.DiskFixture.disk;
 import static dev.vmlet.host.disk.DiskFixture.raw;
 import static dev.vmlet.host.disk.DiskFixture.vm;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.DesiredDisk;
@@ -19,8 +20,12 @@ import dev.vmlet.model.VmId;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -55,7 +60,7 @@ class LinuxDisksTest {
 
         byte[] clone = Files.readAllBytes(fixture.path(VM, disk));
         byte[] original = Files.readAllBytes(image);
-        assertThat(java.util.Arrays.copyOf(clone, original.length)).isEqualTo(original);
+        assertThat(Arrays.copyOf(clone, original.length)).isEqualTo(original);
         assertThat(DiskFixture.allocated(fixture.path(VM, disk))).isLessThanOrEqualTo(DiskFixture.allocated(image));
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(fixture.path(VM, disk))))
                 .isEqualTo("rw-------");
@@ -92,8 +97,7 @@ class LinuxDisksTest {
         fixture.image("debian.raw", 8 * MIB);
         fixture.prepared(VM, disk(raw("debian.raw"), 16L * MIB));
         Path file = fixture.path(VM, disk(raw("debian.raw"), 1));
-        Files.write(
-                file, "written by the guest".getBytes(StandardCharsets.UTF_8), java.nio.file.StandardOpenOption.WRITE);
+        Files.write(file, "written by the guest".getBytes(StandardCharsets.UTF_8), StandardOpenOption.WRITE);
 
         assertThat(fixture.prepared(VM, disk(raw("debian.raw"), 9L * MIB))).isEqualTo(new DiskState.Ready(16L * MIB));
         assertThat(fixture.prepared(VM, disk(raw("other.raw"), 24L * MIB))).isEqualTo(new DiskState.Ready(24L * MIB));
@@ -238,6 +242,36 @@ class LinuxDisksTest {
         assertThat(failed.message()).contains("512 KiB", "100 KiB");
         assertThat(failed.retry()).isTrue();
         assertThat(fixture.path(VM, disk(raw("debian.raw"), 0))).doesNotExist();
+    }
+
+    @Test
+    void leavesNothingBehindWhenTheFileSystemFillsUp() throws Exception {
+        assumeThat(Tool.isRoot()).as("root, who may mount a small file system").isTrue();
+        Path small = Files.createDirectory(folder.resolve("small"));
+        Tool.Result mounted = Tool.run(
+                folder,
+                Duration.ofSeconds(10),
+                Map.of(),
+                List.of("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small.toString()));
+        assumeThat(mounted.code())
+                .as("mount of a small tmpfs: " + mounted.output())
+                .isZero();
+        try (DiskFixture full = new DiskFixture(small)) {
+            Path image = folder.resolve("big.raw");
+            byte[] data = new byte[4 * MIB];
+            Arrays.fill(data, (byte) 7);
+            Files.write(image, data);
+            DesiredDisk disk = disk(new ImageSource.Host(image.toString(), ImageFormat.RAW, ""), 0);
+            full.space = any -> Long.MAX_VALUE;
+
+            DiskState.Failed failed = full.failed(VM, disk);
+
+            assertThat(failed.reason()).isEqualTo(Reason.NoSpace);
+            assertThat(failed.message()).contains("No space left on device");
+            assertThat(full.path(VM, disk)).doesNotExist();
+        } finally {
+            Tool.run(folder, Duration.ofSeconds(10), Map.of(), List.of("umount", small.toString()));
+        }
     }
 
     @Test
