@@ -13,8 +13,17 @@ final class KernelRefusal extends Exception {
 
     /** @param detail the failed call or the kernel's extended acknowledgement, not empty */
     KernelRefusal(Errno errno, String detail) {
-        super(errno.description() + " (" + errno.name() + "): " + detail);
-        this.errno = errno;
+        super(errno.description() + " (" + plain(errno).name() + "): " + detail);
+        this.errno = plain(errno);
+    }
+
+    /** On Linux two names share one number here, and jnr-constants answers with the rarer. */
+    private static Errno plain(Errno errno) {
+        return switch (errno) {
+            case ENOTSUP -> Errno.EOPNOTSUPP;
+            case EWOULDBLOCK -> Errno.EAGAIN;
+            default -> errno;
+        };
     }
 
     Errno errno() {

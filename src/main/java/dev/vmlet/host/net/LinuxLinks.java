@@ -250,6 +250,9 @@ public final class LinuxLinks implements Links, AutoCloseable {
     public void attach(LinkName port, LinkName bridge) throws HostException {
         String operation = "attach link " + port + " to bridge " + bridge;
         Link master = existing(operation, bridge);
+        if (!master.kind().equals("bridge")) {
+            throw new HostException.Refused(operation + ": " + bridge + " is no bridge", null);
+        }
         Link link = existing(operation, port);
         if (link.masterIndex() != master.index()) {
             netlink.exchange(operation, socket -> socket.ask(RtNetlink.setMaster(link.index(), master.index())));

@@ -88,7 +88,11 @@ record NetlinkMessage(int type, int flags, int sequence, int port, ByteBuffer bo
             if (body.limit() < 4 + NetlinkRequest.HEADER) {
                 throw malformed("acknowledgement of " + body.limit() + " bytes");
             }
-            skip += (flags & CAPPED) != 0 ? NetlinkRequest.HEADER : align(body.getInt(4));
+            int echoed = (flags & CAPPED) != 0 ? NetlinkRequest.HEADER : body.getInt(4);
+            if (echoed < NetlinkRequest.HEADER || echoed > body.limit() - 4) {
+                throw malformed("acknowledgement of a request of " + echoed + " bytes");
+            }
+            skip += align(echoed);
         }
         return attributes(skip).text(EXTENDED_TEXT);
     }

@@ -205,13 +205,13 @@ final class RtNetlink {
         ByteBuffer body = message.body();
         // On a point-to-point link IFA_ADDRESS is the peer; IFA_LOCAL is ours.
         Optional<byte[]> local = attributes.bytes(IFA_LOCAL).or(() -> attributes.bytes(IFA_ADDRESS));
-        if (body.get(0) != Kernel.AF_INET || local.isEmpty() || local.get().length != 4) {
+        if (body.get(0) != Kernel.AF_INET || local.isEmpty()) {
             return Optional.empty();
         }
         return Optional.of(new AddressAt(
                 body.getInt(4),
                 attributes.text(IFA_LABEL).orElse(""),
-                new InterfaceAddress(Ipv4Address.of(local.get()), body.get(1))));
+                new InterfaceAddress(ipv4(local.get()), prefixLength(body))));
     }
 
     static NetlinkRequest getMainRoutes() {
@@ -243,8 +243,8 @@ final class RtNetlink {
                 || (body.getInt(8) & RTM_F_CLONED) != 0) {
             return List.of();
         }
-        Ipv4Address network = attributes.bytes(RTA_DST).map(Ipv4Address::of).orElse(new Ipv4Address(0));
-        Ipv4Prefix destination = Ipv4Prefix.around(network, body.get(1));
+        Ipv4Address network = ipv4(attributes.bytes(RTA_DST).orElse(new byte[4]));
+        Ipv4Prefix destination = Ipv4Prefix.around(network, prefixLength(body));
         long metric = Integer.toUnsignedLong(attributes.number(RTA_PRIORITY, 0));
         List<RouteBy> routes = new ArrayList<>();
         int only = attributes.number(RTA_OIF, 0);
@@ -255,6 +255,22 @@ final class RtNetlink {
             routes.add(new RouteBy(destination, index, metric));
         }
         return routes;
+    }
+
+    private static Ipv4Address ipv4(byte[] bytes) throws KernelRefusal {
+        if (bytes.length != 4) {
+            throw NetlinkMessage.malformed("IPv4 address of " + bytes.length + " bytes");
+        }
+        return Ipv4Address.of(bytes);
+    }
+
+    /** The second byte of ifaddrmsg and of rtmsg. */
+    private static int prefixLength(ByteBuffer body) throws KernelRefusal {
+        int length = body.get(1) & 0xff;
+        if (length > 32) {
+            throw NetlinkMessage.malformed("IPv4 prefix of " + length + " bits");
+        }
+        return length;
     }
 
     /** Link indexes of an RTA_MULTIPATH: structures rtnexthop, each with its own length and attributes. */
