@@ -30,5 +30,8 @@ public record DesiredDisk(String name, Role role, Optional<ImageSource> image, l
         if (image.isEmpty() && sizeBytes <= 0) {
             throw new IllegalArgumentException("disk " + name + ": neither image nor size");
         }
+        if (image.isEmpty() && role != Role.DISK) {
+            throw new IllegalArgumentException("boot file " + name + ": no image");
+        }
     }
 }

@@ -37,6 +37,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class Downloads implements AutoCloseable {
     private static final int HOPS_MAX = 5;
+    /** A server that drips would hold one of the few lines for the whole time limit. */
+    private static final long BYTES_PER_SECOND_MIN = 16 << 10;
+
+    private static final long JUDGED_AFTER = Duration.ofSeconds(60).toNanos();
 
     private final ImageSettings.Limits limits;
     private final ImageStore.SpaceCheck spaceCheck;
@@ -307,14 +311,24 @@ final class Downloads implements AutoCloseable {
                 take(transfer, buffer, read);
                 limit(transfer, transfer.have);
                 show(transfer, total);
-                if (System.nanoTime() > transfer.deadline) {
-                    throw transfer.late();
-                }
+                checkPace(transfer, uri);
                 read = in.read(buffer);
             }
         }
         if (total >= 0 && transfer.have != total) {
             throw new Cut(uri.getHost() + " ended after " + transfer.have + " of " + total + " bytes", null);
+        }
+    }
+
+    private static void checkPace(Transfer transfer, URI uri) throws DiskFailure, Cut {
+        long now = System.nanoTime();
+        if (now > transfer.deadline) {
+            throw transfer.late();
+        }
+        long elapsed = now - transfer.begun;
+        if (elapsed > JUDGED_AFTER
+                && transfer.have - transfer.begunAt < elapsed / 1_000_000_000L * BYTES_PER_SECOND_MIN) {
+            throw new Cut(uri.getHost() + " sends less than " + Bytes.text(BYTES_PER_SECOND_MIN) + "/s", null);
         }
     }
 

@@ -33,6 +33,8 @@ final class ImageStore implements AutoCloseable {
     private final ImageSettings settings;
     private final Flights flights = new Flights();
     private final Heavy heavy = new Heavy(2);
+    /** Apart: an image that was made to convert for ever must not keep the clones of others waiting. */
+    private final Heavy conversions = new Heavy(1);
     /** A file's sha256 holds for as long as its stamp does. */
     private final Map<OpenImage.Stamp, String> digests = new ConcurrentHashMap<>();
 
@@ -175,9 +177,9 @@ final class ImageStore implements AutoCloseable {
         progress.say("Waiting to convert " + name);
         Path output = input.resolveSibling("out");
         qemuImg.open(DurableFiles.folderOf(input));
-        long size = heavy.run(() -> qemuImg.inspect(input, source));
+        long size = conversions.run(() -> qemuImg.inspect(input, source));
         progress.say("Converting " + name + " to " + Bytes.text(size) + " raw");
-        heavy.run(() -> {
+        conversions.run(() -> {
             qemuImg.convert(input, output, size, source);
             DurableFiles.publish(output, cached);
             return cached;

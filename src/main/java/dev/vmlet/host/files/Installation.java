@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermission;
 import java.security.SecureRandom;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,6 +44,7 @@ public final class Installation implements AutoCloseable {
         try {
             // Guests run as users of their own and must reach their files, not list ours.
             DurableFiles.createFolders(state, "rwx--x--x");
+            letGuestsPass(state);
             lockFile = FileChannel.open(state.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
             if (!holds(lockFile)) {
                 lockFile.close();
@@ -57,6 +60,14 @@ public final class Installation implements AutoCloseable {
         } catch (HostException e) {
             close(lockFile);
             throw e;
+        }
+    }
+
+    /** A folder that somebody else has made may be closed to all but its owner. */
+    private static void letGuestsPass(Path state) throws IOException {
+        Set<PosixFilePermission> mode = Files.getPosixFilePermissions(state);
+        if (mode.addAll(Set.of(PosixFilePermission.GROUP_EXECUTE, PosixFilePermission.OTHERS_EXECUTE))) {
+            Files.setPosixFilePermissions(state, mode);
         }
     }
 

@@ -7,6 +7,7 @@ import static dev.vmlet.host.disk.DiskFixture.disk;
 import static dev.vmlet.host.disk.DiskFixture.raw;
 import static dev.vmlet.host.disk.DiskFixture.vm;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.vmlet.host.files.DurableFiles;
@@ -160,6 +161,13 @@ class LinuxDisksTest {
         fixture.image("debian-13.raw", MIB);
         Files.createSymbolicLink(fixture.imageDir.resolve("latest"), Path.of("debian-13.raw"));
         assertThat(fixture.prepared(VM, disk(raw("latest"), 0))).isEqualTo(new DiskState.Ready(MIB));
+    }
+
+    @Test
+    void takesNoPathForAChecksumOrAName() {
+        assertThatThrownBy(() -> new ImageSource.Url("http://x/", ImageFormat.RAW, "../vms/b/disks/root"))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> blank("../../b/disks/root", MIB, false)).isInstanceOf(IllegalArgumentException.class);
     }
 
     @Test

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
@@ -86,6 +87,16 @@ class InstallationTest {
                 System.out.println(e.getMessage());
             }
         }
+    }
+
+    @Test
+    void letsGuestsPassThroughAStateDirectoryThatWasMadeForIt() throws Exception {
+        Path state = Files.createDirectory(
+                folder.resolve("state"),
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        Installation.open(paths).close();
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(state)))
+                .isEqualTo("rwx--x--x");
     }
 
     @Test
