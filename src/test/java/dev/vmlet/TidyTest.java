@@ -39,7 +39,9 @@ class TidyTest {
             Map.entry("host.vmm", Set.of("model", "host", "plan")),
             Map.entry("host.vmm.cloudhypervisor", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.vmm.qemu", Set.of("model", "host", "plan", "host.vmm")),
-            Map.entry("host.disk", Set.of("model", "host", "plan")),
+            Map.entry("host.files", Set.of("model", "host", "plan")),
+            Map.entry("host.disk", Set.of("model", "host", "plan", "host.files")),
+            Map.entry("host.probe", Set.of("model", "host")),
             Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host")),
             Map.entry("apiserver", Set.of("api")));
 
