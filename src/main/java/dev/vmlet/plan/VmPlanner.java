@@ -30,6 +30,10 @@ import java.util.Optional;
 public final class VmPlanner {
     private static final Duration SOON = Duration.ofSeconds(2);
     private static final Duration LATER = Duration.ofSeconds(30);
+    private static final Duration RETRY = Duration.ofSeconds(30);
+    /** Where only a person can help; the image may have been put in place meanwhile. */
+    private static final Duration RETRY_RARELY = Duration.ofMinutes(2);
+
     private static final Duration HEALTHY = Duration.ofMinutes(10);
 
     private final HostNames names;
@@ -256,8 +260,16 @@ public final class VmPlanner {
                             new Step.PrepareDisk(vm, disk, asked.userId()), "VM " + vm + " cannot start without it"));
                 case DiskState.Preparing(String progress) ->
                     waiting = waiting.or(() -> wait(Reason.PreparingDisks, progress, SOON));
-                case DiskState.Failed(Reason reason, String message, boolean retry) ->
-                    waiting = Optional.of(new Plan.Wait(reason, message, retry ? SOON : LATER));
+                case DiskState.Failed(Reason reason, String message, boolean retry, Instant at) -> {
+                    Duration left = Duration.between(now, at.plus(retry ? RETRY : RETRY_RARELY));
+                    if (left.isNegative() || left.isZero()) {
+                        steps.add(new PlannedStep(
+                                new Step.PrepareDisk(vm, disk, asked.userId()),
+                                "the last attempt failed (" + reason + ") and is made again"));
+                    } else {
+                        waiting = Optional.of(new Plan.Wait(reason, message, left));
+                    }
+                }
                 case DiskState.Ready(long bytes) -> {
                     if (disk.role() == DesiredDisk.Role.DISK && bytes < disk.sizeBytes()) {
                         steps.add(new PlannedStep(

@@ -8,6 +8,11 @@ public final class Landlock {
     private Landlock() {}
 
     public static boolean available() {
-        return Syscalls.landlockAbi() >= ABI_NEEDED;
+        return abi() >= ABI_NEEDED;
+    }
+
+    /** Version of Landlock this kernel offers, 0 for none. */
+    public static int abi() {
+        return Math.max(0, Syscalls.landlockAbi());
     }
 }

@@ -97,15 +97,15 @@ class QemuTest {
                         -drive
                         if=none,id=disk-root,file=/state/vms/u/disks/root.raw,format=raw,file.locking=on,discard=unmap,readonly=off
                         -device
-                        virtio-blk-pci,drive=disk-root,serial=root,bootindex=0
+                        virtio-blk-pci,drive=disk-root,serial=root,bootindex=1
                         -drive
                         if=none,id=disk-data,file=/state/vms/u/disks/data.raw,format=raw,file.locking=on,discard=unmap,readonly=off
                         -device
-                        virtio-blk-pci,drive=disk-data,serial=data,bootindex=1
+                        virtio-blk-pci,drive=disk-data,serial=data,bootindex=2
                         -drive
                         if=none,id=disk-seed,file=/state/vms/u/seed.img,format=raw,file.locking=on,discard=unmap,readonly=on
                         -device
-                        virtio-blk-pci,drive=disk-seed,serial=seed,bootindex=2
+                        virtio-blk-pci,drive=disk-seed,serial=seed,bootindex=3
                         -netdev
                         tap,id=net-lab,ifname=vmt-aaaaaaaaaa,script=no,downscript=no
                         -device
