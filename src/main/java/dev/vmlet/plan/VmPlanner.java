@@ -22,6 +22,7 @@ import dev.vmlet.model.VmRecord.Exit;
 import dev.vmlet.model.VmRecord.Launch;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -226,7 +227,7 @@ public final class VmPlanner {
         if (now.isBefore(notBefore) && !restartAsked) {
             return Plan.waiting(
                     Reason.BackOff,
-                    record.lastExit().map(Exit::message).orElse("") + " Next try at " + notBefore + ".",
+                    record.lastExit().map(Exit::message).orElse("") + " The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
                     Duration.between(now, notBefore));
         }
         return start(desired, record, asked, seen, now);
@@ -279,6 +280,12 @@ public final class VmPlanner {
                 }
             }
         }
+        if (waiting.isPresent() || !steps.isEmpty()) {
+            // Disks first: a VM whose image is missing or wrong gets no link and no place in the firewall. A prepared
+            // disk wakes the VM by itself.
+            return new Plan(
+                    steps, waiting.or(() -> wait(Reason.PreparingDisks, Reason.PreparingDisks.sentence(), SOON)));
+        }
         if (!seen.seed().equals(Seen.present(desired.seed().fingerprint()))) {
             steps.add(new PlannedStep(
                     new Step.WriteSeed(vm, desired.seed(), asked.userId()),
@@ -294,11 +301,8 @@ public final class VmPlanner {
             steps.addAll(part.steps());
             waiting = waiting.or(part::waitingFor);
         }
-        boolean pending = steps.stream().anyMatch(s -> s.step() instanceof Step.PrepareDisk);
-        if (waiting.isPresent() || pending) {
-            // A prepared disk wakes the VM by itself.
-            return new Plan(
-                    steps, waiting.or(() -> wait(Reason.PreparingDisks, Reason.PreparingDisks.sentence(), SOON)));
+        if (waiting.isPresent()) {
+            return new Plan(steps, waiting);
         }
         LaunchSpec spec = launch(desired, asked.userId());
         boolean again = record.lastExit().isPresent()
