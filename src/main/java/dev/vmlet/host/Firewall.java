@@ -14,9 +14,8 @@ public interface Firewall {
     Seen<FirewallState> observe();
 
     /**
-     * Which of the candidates are in their sets, with that owner. One that is there costs tens of microseconds at any
-     * size of the sets; one that is not costs a look for similar names, 5 ms at 1,000 members. Missing when one of our
-     * tables is not there.
+     * Which of the candidates are in their sets, with that owner. Costs tens of microseconds per candidate at any size
+     * of the sets. Missing when one of our tables is not there.
      */
     Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
 
