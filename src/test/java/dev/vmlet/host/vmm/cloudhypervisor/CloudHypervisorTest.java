@@ -143,12 +143,17 @@ class CloudHypervisorTest {
         Process _ = start();
         awaitState(GuestState.Kind.RUNNING);
         List<SocketChannel> idle = new ArrayList<>();
-        for (int i = 0; i < 10; i++) {
-            SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
-            channel.connect(UnixDomainSocketAddress.of(files.control()));
-            idle.add(channel);
-        }
-        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> state(true).kind() == GuestState.Kind.BUSY);
+        // One more at each look: the server may still count a call of ours that has ended, and refuse an early one.
+        Awaitility.await()
+                .pollInterval(Duration.ofMillis(20))
+                .during(Duration.ofMillis(400))
+                .atMost(Duration.ofSeconds(10))
+                .until(() -> {
+                    SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
+                    boolean _ = channel.connect(UnixDomainSocketAddress.of(files.control()));
+                    idle.add(channel);
+                    return state(true).kind() == GuestState.Kind.BUSY;
+                });
         assertThatThrownBy(() -> vmm.pressPowerButton(files)).isInstanceOf(HostException.Busy.class);
         for (SocketChannel channel : idle) {
             channel.close();

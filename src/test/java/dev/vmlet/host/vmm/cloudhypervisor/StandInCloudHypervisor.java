@@ -13,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -579,36 +578,12 @@ final class StandInCloudHypervisor {
 
     private static Map<String, String> calls() {
         Map<String, String> calls = new LinkedHashMap<>();
-        Arrays.asList("vmm.ping", "vm.info", "vm.counters").forEach(call -> calls.put(call, "GET"));
-        Arrays.asList(
-                        "vmm.shutdown",
-                        "vm.create",
-                        "vm.delete",
-                        "vm.boot",
-                        "vm.pause",
-                        "vm.resume",
-                        "vm.shutdown",
-                        "vm.reboot",
-                        "vm.power-button",
-                        "vm.resize",
-                        "vm.resize-disk",
-                        "vm.resize-zone",
-                        "vm.add-device",
-                        "vm.add-disk",
-                        "vm.add-fs",
-                        "vm.add-pmem",
-                        "vm.add-net",
-                        "vm.add-vsock",
-                        "vm.add-vdpa",
-                        "vm.add-user-device",
-                        "vm.add-generic-vhost-user",
-                        "vm.remove-device",
-                        "vm.snapshot",
-                        "vm.restore",
-                        "vm.nmi",
-                        "vm.receive-migration",
-                        "vm.send-migration")
-                .forEach(call -> calls.put(call, "PUT"));
+        List.of("vmm.ping vm.info vm.counters".split(" ")).forEach(call -> calls.put(call, "GET"));
+        String put = "vmm.shutdown vm.create vm.delete vm.boot vm.pause vm.resume vm.shutdown vm.reboot vm.power-button"
+                + " vm.resize vm.resize-disk vm.resize-zone vm.add-device vm.add-disk vm.add-fs vm.add-pmem vm.add-net"
+                + " vm.add-vsock vm.add-vdpa vm.add-user-device vm.add-generic-vhost-user vm.remove-device vm.snapshot"
+                + " vm.restore vm.nmi vm.receive-migration vm.send-migration";
+        List.of(put.split(" ")).forEach(call -> calls.put(call, "PUT"));
         return calls;
     }
 }
