@@ -346,10 +346,14 @@ public final class NetworkReconciler implements Reconciler<Network> {
 
     private static void release(NetworkSlice slice, KubernetesClient client) {
         try {
-            client.resource(slice).edit(s -> {
-                s.getMetadata().getFinalizers().remove(SLICE_FINALIZER);
-                return s;
-            });
+            // Read anew: our own status was written since the cache saw the slice.
+            client.resources(NetworkSlice.class)
+                    .inNamespace(slice.getMetadata().getNamespace())
+                    .withName(slice.getMetadata().getName())
+                    .edit(s -> {
+                        s.getMetadata().getFinalizers().remove(SLICE_FINALIZER);
+                        return s;
+                    });
         } catch (KubernetesClientException e) {
             if (e.getCode() != 404) {
                 throw e;

@@ -7,6 +7,7 @@ import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.PlannedStep;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -96,9 +97,22 @@ public final class Reports {
         return text.append(", because ").append(because).toString();
     }
 
-    /** A defect of ours: logged with its stack, told with its name. */
+    /**
+     * What is neither a refusal of the host nor of the object. The API server's own troubles are logged: an Event could
+     * not be written then, or would only repeat them. The rest is a defect of ours: logged with its stack, and told.
+     */
     void unexpected(HasMetadata object, Reason reason, Exception e) {
         if (e instanceof ReconcileFailed) {
+            return;
+        }
+        if (e instanceof KubernetesClientException) {
+            log.atWarn()
+                    .addKeyValue(
+                            "object",
+                            object.getMetadata().getNamespace() + "/"
+                                    + object.getMetadata().getName())
+                    .addKeyValue("cause", e.getMessage())
+                    .log("the API server did not take it; it is tried again");
             return;
         }
         log.atError()
