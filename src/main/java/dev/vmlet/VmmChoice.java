@@ -2,18 +2,28 @@ package dev.vmlet;
 
 import dev.vmlet.cli.HostOptions;
 import dev.vmlet.host.vmm.KvmProbe;
+import dev.vmlet.host.vmm.Landlock;
 import dev.vmlet.host.vmm.Vmm;
+import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisor;
+import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisorFiles;
 import dev.vmlet.host.vmm.qemu.Qemu;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.VmmKind;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Which VMM guests of this host run under, and why not another. Emulation is never chosen silently. */
 record VmmChoice(
@@ -24,9 +34,10 @@ record VmmChoice(
         Optional<ImageSource.Host> firmware,
         int landlockAbi,
         List<String> confinementGaps) {
+    private static final Logger log = LoggerFactory.getLogger(VmmChoice.class);
 
     /** @param mayFetch whether a missing binary may be downloaded */
-    static VmmChoice of(HostOptions options, HostPaths paths, boolean mayFetch) throws HostException {
+    static VmmChoice of(HostOptions options, HostPaths paths, boolean mayFetch) {
         String kvm = new KvmProbe().problem();
         Map<VmmKind, Vmm> usable = new TreeMap<>();
         if (!kvm.isEmpty()) {
@@ -62,8 +73,62 @@ record VmmChoice(
                     0,
                     List.of("guests run in an emulator, which Landlock does not confine"));
         }
+        return cloudHypervisor(options, paths, mayFetch, usable);
+    }
+
+    private static VmmChoice cloudHypervisor(
+            HostOptions options, HostPaths paths, boolean mayFetch, Map<VmmKind, Vmm> usable) {
+        int landlock = Landlock.abi();
+        Optional<ImageSource.Host> firmware = Optional.empty();
+        String problem = "";
+        List<String> gaps = List.of();
+        try {
+            CloudHypervisor vmm = new CloudHypervisor(CloudHypervisorFiles.binary(
+                    Optional.ofNullable(options.vmmBinary),
+                    Path.of(paths.binDir()),
+                    mayFetch ? uri("--vmm-url", options.vmmUrl) : Optional.empty()));
+            if (!vmm.confined()) {
+                gaps = List.of("this kernel lacks the Landlock that cloud-hypervisor asks for (Linux 6.2 with Landlock on)");
+            }
+            if (vmm.confined() || !options.requireLandlock) {
+                usable.put(VmmKind.CLOUD_HYPERVISOR, vmm);
+            } else {
+                problem = "--require-landlock is given and " + gaps.get(0);
+            }
+        } catch (HostException e) {
+            problem = "no usable cloud-hypervisor: " + e.getMessage();
+        }
+        try {
+            Path file = CloudHypervisorFiles.firmware(
+                    Optional.ofNullable(options.firmware),
+                    Path.of(paths.binDir()),
+                    mayFetch ? uri("--firmware-url", options.firmwareUrl) : Optional.empty(),
+                    Optional.ofNullable(options.firmwareSha256));
+            firmware = Optional.of(new ImageSource.Host(
+                    file.toAbsolutePath().toString(), ImageFormat.RAW, ""));
+        } catch (HostException e) {
+            // VMs with a kernel of their own run without; the others say what is missing.
+            log.atWarn().setCause(e).log("no firmware: only VMs with boot.kernel can start");
+        }
         return new VmmChoice(
-                usable, Reason.VmmUnavailable, "no cloud-hypervisor", kvm, Optional.empty(), 0, List.of());
+                usable,
+                usable.isEmpty() ? Reason.VmmUnavailable : Reason.AsExpected,
+                problem,
+                "",
+                firmware,
+                landlock,
+                gaps);
+    }
+
+    private static Optional<URI> uri(String option, @Nullable String text) throws HostException {
+        if (text == null) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(new URI(text));
+        } catch (URISyntaxException e) {
+            throw new HostException.Refused(option + " " + text + " is no URL", e);
+        }
     }
 
     boolean emulated() {

@@ -61,6 +61,7 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
         vms = new InformerEventSource<>(
                 InformerEventSourceConfiguration.from(VirtualMachine.class, Network.class)
                         .withWatchAllNamespaces()
+                        .withOnUpdateFilter(NetworkReconciler::specChanged)
                         .withSecondaryToPrimaryMapper(NetworkReconciler::networksOf)
                         .withPrimaryToSecondaryMapper((Network n) -> Set.of())
                         .build(),

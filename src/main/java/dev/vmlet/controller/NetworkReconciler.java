@@ -108,6 +108,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 InformerEventSourceConfiguration.from(VirtualMachine.class, Network.class)
                         .withWatchAllNamespaces()
                         .withFieldSelector(thisNode)
+                        .withOnUpdateFilter(NetworkReconciler::specChanged)
                         .withSecondaryToPrimaryMapper(NetworkReconciler::networksOf)
                         .withPrimaryToSecondaryMapper((Network n) -> Set.of())
                         .build(),
@@ -125,6 +126,15 @@ public final class NetworkReconciler implements Reconciler<Network> {
                         .build(),
                 context);
         return List.of(vms, slices, wakes.networkSource());
+    }
+
+    /** A VM's status says nothing new about its Networks. */
+    static boolean specChanged(VirtualMachine now, VirtualMachine before) {
+        return !Objects.equals(
+                        now.getMetadata().getGeneration(), before.getMetadata().getGeneration())
+                || !Objects.equals(
+                        now.getMetadata().getDeletionTimestamp(),
+                        before.getMetadata().getDeletionTimestamp());
     }
 
     static Set<ResourceID> networksOf(VirtualMachine vm) {
@@ -311,15 +321,22 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 .withNamespace(slice.getMetadata().getNamespace())
                 .build());
         bare.setStatus(status);
-        client.resource(bare)
-                .subresource("status")
-                .patch(
-                        new PatchContext.Builder()
-                                .withPatchType(PatchType.SERVER_SIDE_APPLY)
-                                .withFieldManager("vmlet-agent")
-                                .withForce(true)
-                                .build(),
-                        bare);
+        try {
+            client.resource(bare)
+                    .subresource("status")
+                    .patch(
+                            new PatchContext.Builder()
+                                    .withPatchType(PatchType.SERVER_SIDE_APPLY)
+                                    .withFieldManager("vmlet-agent")
+                                    .withForce(true)
+                                    .build(),
+                            bare);
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 404) {
+                throw e;
+            }
+            // Released and gone; the cache has not heard of it yet.
+        }
         wakes.wakeVms();
     }
 
@@ -328,10 +345,21 @@ public final class NetworkReconciler implements Reconciler<Network> {
     }
 
     private static void release(NetworkSlice slice, KubernetesClient client) {
-        client.resource(slice).edit(s -> {
-            s.getMetadata().getFinalizers().remove(SLICE_FINALIZER);
-            return s;
-        });
+        try {
+            // Read anew: our own status was written since the cache saw the slice.
+            client.resources(NetworkSlice.class)
+                    .inNamespace(slice.getMetadata().getNamespace())
+                    .withName(slice.getMetadata().getName())
+                    .edit(s -> {
+                        s.getMetadata().getFinalizers().remove(SLICE_FINALIZER);
+                        return s;
+                    });
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 404) {
+                throw e;
+            }
+            // Released already; the cache has not heard of it yet.
+        }
     }
 
     @Override

@@ -2,14 +2,16 @@ package dev.vmlet.controller;
 
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
+import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.PlannedStep;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -27,7 +29,13 @@ public final class Reports {
             Reason.NetworkNotReady,
             Reason.FirewallNotReady,
             Reason.InUse,
+            Reason.WaitingForSecret,
+            // Told once, as the end of the guest it follows.
+            Reason.BackOff,
             Reason.WaitingForCidr);
+
+    private static final Set<Reason> EXPECTED =
+            EnumSet.of(Reason.StoppedOnRequest, Reason.Deleting, Reason.GuestPoweredOff, Reason.HostRebooted);
 
     private final EventRecorder events;
 
@@ -45,14 +53,26 @@ public final class Reports {
                 .ifPresent(f -> events.warning(
                         object, Reason.HostRefused, f.step().step() + ": " + f.cause().getMessage()));
         if (resolution instanceof Resolution.Unresolved<?>(Reason why, String message)
-                && !QUIET.contains(why)
-                && !message.startsWith("waiting")) {
+                && !QUIET.contains(why)) {
             events.warning(object, why, message);
             return;
         }
         plan.waitingFor()
                 .filter(w -> !QUIET.contains(w.reason()))
                 .ifPresent(w -> events.warning(object, w.reason(), w.message()));
+    }
+
+    /** How a guest ended, when that was written down in this round. */
+    void exit(HasMetadata object, Optional<VmRecord> before, Optional<VmRecord> after) {
+        after.flatMap(VmRecord::lastExit)
+                .filter(exit -> !before.flatMap(VmRecord::lastExit).equals(Optional.of(exit)))
+                .ifPresent(exit -> {
+                    if (EXPECTED.contains(exit.reason())) {
+                        events.normal(object, exit.reason(), exit.message());
+                    } else {
+                        events.warning(object, exit.reason(), exit.message());
+                    }
+                });
     }
 
     private static Reason reason(List<PlannedStep> news) {
@@ -77,9 +97,22 @@ public final class Reports {
         return text.append(", because ").append(because).toString();
     }
 
-    /** A defect of ours: logged with its stack, told with its name. */
+    /**
+     * What is neither a refusal of the host nor of the object. The API server's own troubles are logged: an Event could
+     * not be written then, or would only repeat them. The rest is a defect of ours: logged with its stack, and told.
+     */
     void unexpected(HasMetadata object, Reason reason, Exception e) {
         if (e instanceof ReconcileFailed) {
+            return;
+        }
+        if (e instanceof KubernetesClientException) {
+            log.atWarn()
+                    .addKeyValue(
+                            "object",
+                            object.getMetadata().getNamespace() + "/"
+                                    + object.getMetadata().getName())
+                    .addKeyValue("cause", e.getMessage())
+                    .log("the API server did not take it; it is tried again");
             return;
         }
         log.atError()
@@ -90,9 +123,5 @@ public final class Reports {
                 .setCause(e)
                 .log("reconcile failed unexpectedly; it is tried again");
         events.warning(object, reason, "unexpected error, tried again: " + e);
-    }
-
-    static String join(List<String> lines) {
-        return lines.stream().collect(Collectors.joining("; "));
     }
 }

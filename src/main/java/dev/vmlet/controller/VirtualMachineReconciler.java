@@ -7,14 +7,17 @@ import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.Step;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.resolve.VmResolver;
 import dev.vmlet.status.VmStatus;
@@ -47,6 +50,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
 
     /** What no event told is seen after this. */
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
+
+    /** As many VMs as start at once may be ahead of us. */
+    private static final int RACES_MAX = 64;
 
     private final String nodeName;
     private final Supplier<HostFacts> facts;
@@ -136,7 +142,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             throws ReconcileFailed {
         wakes.knowVm(vm);
         Round round = round(vm, resolve(vm));
+        for (int race = 0; race < RACES_MAX && lostRace(round.outcome); race++) {
+            // Another VM took the address or user id since we looked; look again and choose the next.
+            round = round(vm, resolve(vm));
+        }
         reports.tell(vm, round.resolution, round.plan, round.outcome);
+        reports.exit(vm, record(round.before), record(round.after));
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
         if (round.outcome.failed().isPresent()) {
@@ -154,6 +165,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         wakes.knowVm(vm);
         Round round = round(vm, new Resolution.Absent<>());
         reports.tell(vm, round.resolution, round.plan, round.outcome);
+        reports.exit(vm, record(round.before), record(round.after));
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
         if (round.outcome.failed().isPresent()) {
@@ -171,6 +183,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         return DeleteControl.noFinalizerRemoval().rescheduleAfter(next(round.plan).toMillis());
     }
 
+    private static boolean lostRace(Outcome outcome) {
+        return outcome.failed()
+                .map(f -> f.cause() instanceof HostException.Busy && f.step().step() instanceof Step.WriteVmRecord)
+                .orElse(false);
+    }
+
     private static boolean isGone(VmObservation seen) {
         return seen.record() instanceof Seen.Missing
                 && seen.process() instanceof Seen.Missing
@@ -179,7 +197,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                 && stray.isEmpty();
     }
 
-    private record Round(Resolution<DesiredVm> resolution, Plan plan, Outcome outcome, VmObservation after) {}
+    private record Round(
+            Resolution<DesiredVm> resolution, VmObservation before, Plan plan, Outcome outcome, VmObservation after) {}
+
+    private static Optional<VmRecord> record(VmObservation seen) {
+        return seen.record() instanceof Seen.Present<VmRecord>(VmRecord record) ? Optional.of(record) : Optional.empty();
+    }
 
     private Resolution<DesiredVm> resolve(VirtualMachine vm) {
         String namespace = vm.getMetadata().getNamespace();
@@ -198,7 +221,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Plan plan = planner.plan(id, resolution, before, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
-        return new Round(resolution, plan, outcome, after);
+        return new Round(resolution, before, plan, outcome, after);
     }
 
     /** A plan that changed something is followed by a look at once: what it led to may allow the next step. */

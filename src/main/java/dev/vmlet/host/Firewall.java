@@ -14,8 +14,8 @@ public interface Firewall {
     Seen<FirewallState> observe();
 
     /**
-     * Which of the candidates are in their sets. Costs tens of microseconds per candidate at any size of the sets.
-     * Missing when one of our tables is not there.
+     * Which of the candidates are in their sets, with that owner. Costs tens of microseconds per candidate at any size
+     * of the sets. Missing when one of our tables is not there.
      */
     Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
 
@@ -27,7 +27,7 @@ public interface Firewall {
      */
     void install(Ruleset ruleset) throws HostException;
 
-    /** Adds elements in one transaction; one that is there already is no error. */
+    /** Adds elements in one transaction; one that is there already is no error and keeps its owner. */
     void add(Collection<FirewallElement> elements) throws HostException;
 
     /** Deletes elements; one that is not there, or has no set any more, is no error. */

@@ -1,5 +1,7 @@
 package dev.vmlet.model;
 
+import java.time.Instant;
+
 /** A disk or boot file of a VM as seen. Preparation runs beside the loop and wakes it when it ends. */
 public sealed interface DiskState {
     record Missing() implements DiskState {}
@@ -10,5 +12,5 @@ public sealed interface DiskState {
     record Ready(long sizeBytes) implements DiskState {}
 
     /** The last attempt failed; {@code retry} tells whether another may succeed without a change by a person. */
-    record Failed(Reason reason, String message, boolean retry) implements DiskState {}
+    record Failed(Reason reason, String message, boolean retry, Instant at) implements DiskState {}
 }

@@ -27,6 +27,7 @@ public enum Reason {
     ImageLargerThanDisk("The image is larger than the disk it is asked for."),
     ImageFetchFailed("The image could not be fetched; it is tried again."),
     NoSpace("The file system is full."),
+    WaitingForSecret("The Secret with the user data is being read."),
     SecretNotFound("The Secret with the user data does not exist or cannot be read."),
     SecretKeyMissing("The Secret lacks the key with the user data."),
     UserDataInvalid("The user data is neither a cloud-config mapping nor a script."),

@@ -12,6 +12,9 @@ import java.time.Instant;
 /** What the end of a guest means, and when it is started again. */
 public final class Exits {
     private static final int SIGSYS = 31;
+    /** Characters of the console that go into a message. */
+    private static final int LONGEST_CONSOLE = 400;
+
     private static final Duration HEALTHY = Duration.ofMinutes(10);
     private static final Duration LONGEST = Duration.ofMinutes(5);
 
@@ -29,13 +32,14 @@ public final class Exits {
             message = Reason.OutOfMemory.sentence();
         } else if (record.stop().isPresent()) {
             reason = record.stop().get().reason();
-            message = reason.sentence();
+            message = reason.sentence() + (reason == Reason.GuestPanic ? console(ended.lastSerial()) : "");
         } else if (ended.signal() == SIGSYS) {
             reason = Reason.SeccompViolation;
             message = Reason.SeccompViolation.sentence() + tail(ended.lastLog());
         } else if (ended.signal() != 0) {
             reason = Reason.VmmKilled;
-            message = "The VMM was killed by signal " + ended.signal() + "." + tail(ended.lastLog());
+            message = "The VMM was killed by signal " + ended.signal() + "." + tail(ended.lastLog())
+                    + console(ended.lastSerial());
         } else if (launch.ranAt().isEmpty()) {
             reason = Reason.StartFailed;
             message = "The VMM ended with " + code(ended) + " before the guest ran." + tail(ended.lastLog());
@@ -88,6 +92,13 @@ public final class Exits {
 
     private static String code(GuestProcess.Ended ended) {
         return ended.code() < 0 ? "an exit code nobody could record" : "exit code " + ended.code();
+    }
+
+    private static String console(String serial) {
+        String last = serial.strip();
+        return last.isEmpty()
+                ? ""
+                : " Last on its console: " + last.substring(Math.max(0, last.length() - LONGEST_CONSOLE));
     }
 
     private static String tail(String log) {

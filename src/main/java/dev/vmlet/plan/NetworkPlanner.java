@@ -6,6 +6,8 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
@@ -45,7 +47,8 @@ public final class NetworkPlanner {
 
     private Plan realise(DesiredNetwork desired, NetworkObservation seen) {
         if (seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && (!bridge.mark().equals(desired.mark()) || !bridge.kind().equals("bridge"))) {
+                && !(bridge.mark().equals(desired.mark()) && bridge.kind().equals("bridge"))
+                && !isHalfMade(bridge, desired.bridgeMac())) {
             return Plan.waiting(
                     Reason.ForeignObject,
                     "link " + desired.bridge() + " exists and is not ours ("
@@ -88,7 +91,7 @@ public final class NetworkPlanner {
             DesiredNetwork desired, NetworkObservation seen, String need, List<PlannedStep> steps) {
         LinkName name = desired.bridge();
         boolean recorded = seen.record() instanceof Seen.Present;
-        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))) {
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge)) || isHalfMade(bridge, desired.bridgeMac())) {
             String because = recorded ? "the bridge of Network " + desired.id() + " is gone" : need;
             steps.add(new PlannedStep(
                     new Step.CreateBridge(name, desired.bridgeMac(), desired.mtu(), desired.mark()), because));
@@ -114,6 +117,17 @@ public final class NetworkPlanner {
         }
     }
 
+    /**
+     * The trace of a crash between making the bridge and marking it: of our derived name and MAC, down. The kernel
+     * ignores an ifalias in the message that creates a link.
+     */
+    private static boolean isHalfMade(Link bridge, MacAddress ourMac) {
+        return bridge.kind().equals("bridge")
+                && bridge.mark().text().isEmpty()
+                && !bridge.up()
+                && bridge.mac().equals(ourMac.value());
+    }
+
     private Plan remove(String networkUid, NetworkObservation seen) {
         boolean ours = seen.bridge() instanceof Seen.Present<Link>(Link bridge)
                 && bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid));
@@ -128,6 +142,16 @@ public final class NetworkPlanner {
         }
         String because = "no VM of this node uses Network " + who(networkUid, seen) + " any more";
         List<PlannedStep> steps = new ArrayList<>();
+        if (seen.bridge() instanceof Seen.Present<Link>(Link bridge)
+                && isHalfMade(bridge, names.bridgeMac(networkUid))) {
+            Mark mark = Mark.ofNetwork(names.installation(), networkUid);
+            String half = "a crash left it without its mark";
+            steps.add(new PlannedStep(
+                    new Step.CreateBridge(
+                            bridge.name(), names.bridgeMac(networkUid), bridge.mtu(), mark),
+                    half));
+            steps.add(new PlannedStep(new Step.DeleteLink(bridge.name(), mark), because));
+        }
         if (ours && seen.bridge() instanceof Seen.Present<Link>(Link bridge)) {
             steps.add(new PlannedStep(new Step.DeleteLink(bridge.name(), bridge.mark()), because));
         }

@@ -12,6 +12,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -88,8 +89,32 @@ final class NicPlanner {
         if (!tap.kind().equals("tun")) {
             return false;
         }
-        return tap.mark().equals(nic.mark())
-                || tap.mark().text().isEmpty() && tap.tapUid() == userId && !tap.up() && tap.masterIndex() == 0;
+        return tap.mark().equals(nic.mark()) || isHalfMade(tap, userId);
+    }
+
+    private static boolean isHalfMade(Link tap, int userId) {
+        return tap.kind().equals("tun")
+                && tap.mark().text().isEmpty()
+                && tap.tapUid() == userId
+                && !tap.up()
+                && tap.masterIndex() == 0;
+    }
+
+    /** A crash may have left a tap without its mark: marked first, so that it can be proved ours and deleted. */
+    private static List<PlannedStep> markHalfMade(VmRecord record, VmObservation seen) {
+        List<PlannedStep> steps = new ArrayList<>();
+        for (DesiredNic nic : record.nics()) {
+            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            if (nicSeen != null
+                    && nicSeen.tap() instanceof Seen.Present<Link>(Link tap)
+                    && isHalfMade(tap, record.userId())) {
+                String half = "a crash left it without its mark";
+                steps.add(new PlannedStep(
+                        new Step.CreateTap(nic.tap(), record.userId(), nic.mtu(), nic.mark()), half));
+                steps.add(new PlannedStep(new Step.DeleteLink(nic.tap(), nic.mark()), half));
+            }
+        }
+        return steps;
     }
 
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
@@ -119,6 +144,9 @@ final class NicPlanner {
                     && uid.equals(vm.uid())) {
                 links.put(tap.name(), tap.mark());
             }
+        }
+        if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
+            steps.addAll(markHalfMade(record, seen));
         }
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.CutOffLink(name, mark), because)));
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because)));

@@ -75,8 +75,19 @@ final class StopLadder {
                 || reason == Reason.GuestPanic
                 || record.grace().isZero();
         return guestIsGone
-                ? to(Rung.POWER_OFF, record, first, reason.sentence(), now)
-                : press(record, first, reason.sentence(), now);
+                ? to(Rung.POWER_OFF, record, first, because(reason), now)
+                : press(record, first, because(reason), now);
+    }
+
+    private static String because(Reason reason) {
+        return switch (reason) {
+            case StoppedOnRequest -> "a stop or restart is asked for";
+            case Deleting -> "its object is deleted";
+            case GuestPoweredOff -> "the guest has powered itself off";
+            case GuestPanic -> "the guest's kernel has panicked";
+            case TapLost -> "its tap was deleted under it, and only a new start gives it another";
+            default -> reason.sentence();
+        };
     }
 
     private static Plan press(VmRecord record, Stop stop, String because, Instant now) {

@@ -22,6 +22,7 @@ import dev.vmlet.model.VmRecord.Exit;
 import dev.vmlet.model.VmRecord.Launch;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -30,6 +31,10 @@ import java.util.Optional;
 public final class VmPlanner {
     private static final Duration SOON = Duration.ofSeconds(2);
     private static final Duration LATER = Duration.ofSeconds(30);
+    private static final Duration RETRY = Duration.ofSeconds(30);
+    /** Where only a person can help; the image may have been put in place meanwhile. */
+    private static final Duration RETRY_RARELY = Duration.ofMinutes(2);
+
     private static final Duration HEALTHY = Duration.ofMinutes(10);
 
     private final HostNames names;
@@ -222,7 +227,7 @@ public final class VmPlanner {
         if (now.isBefore(notBefore) && !restartAsked) {
             return Plan.waiting(
                     Reason.BackOff,
-                    record.lastExit().map(Exit::message).orElse("") + " Next try at " + notBefore + ".",
+                    record.lastExit().map(Exit::message).orElse("") + " The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
                     Duration.between(now, notBefore));
         }
         return start(desired, record, asked, seen, now);
@@ -256,8 +261,16 @@ public final class VmPlanner {
                             new Step.PrepareDisk(vm, disk, asked.userId()), "VM " + vm + " cannot start without it"));
                 case DiskState.Preparing(String progress) ->
                     waiting = waiting.or(() -> wait(Reason.PreparingDisks, progress, SOON));
-                case DiskState.Failed(Reason reason, String message, boolean retry) ->
-                    waiting = Optional.of(new Plan.Wait(reason, message, retry ? SOON : LATER));
+                case DiskState.Failed(Reason reason, String message, boolean retry, Instant at) -> {
+                    Duration left = Duration.between(now, at.plus(retry ? RETRY : RETRY_RARELY));
+                    if (left.isNegative() || left.isZero()) {
+                        steps.add(new PlannedStep(
+                                new Step.PrepareDisk(vm, disk, asked.userId()),
+                                "the last attempt failed (" + reason + ") and is made again"));
+                    } else {
+                        waiting = Optional.of(new Plan.Wait(reason, message, left));
+                    }
+                }
                 case DiskState.Ready(long bytes) -> {
                     if (disk.role() == DesiredDisk.Role.DISK && bytes < disk.sizeBytes()) {
                         steps.add(new PlannedStep(
@@ -266,6 +279,12 @@ public final class VmPlanner {
                     }
                 }
             }
+        }
+        if (waiting.isPresent() || !steps.isEmpty()) {
+            // Disks first: a VM whose image is missing or wrong gets no link and no place in the firewall. A prepared
+            // disk wakes the VM by itself.
+            return new Plan(
+                    steps, waiting.or(() -> wait(Reason.PreparingDisks, Reason.PreparingDisks.sentence(), SOON)));
         }
         if (!seen.seed().equals(Seen.present(desired.seed().fingerprint()))) {
             steps.add(new PlannedStep(
@@ -282,11 +301,8 @@ public final class VmPlanner {
             steps.addAll(part.steps());
             waiting = waiting.or(part::waitingFor);
         }
-        boolean pending = steps.stream().anyMatch(s -> s.step() instanceof Step.PrepareDisk);
-        if (waiting.isPresent() || pending) {
-            // A prepared disk wakes the VM by itself.
-            return new Plan(
-                    steps, waiting.or(() -> wait(Reason.PreparingDisks, Reason.PreparingDisks.sentence(), SOON)));
+        if (waiting.isPresent()) {
+            return new Plan(steps, waiting);
         }
         LaunchSpec spec = launch(desired, asked.userId());
         boolean again = record.lastExit().isPresent()

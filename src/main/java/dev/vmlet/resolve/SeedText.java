@@ -87,7 +87,7 @@ final class SeedText {
                     case UserData.Found(String text) -> text;
                     case UserData.NotAsked _ -> asked == null || asked.userData() == null ? "" : asked.userData();
                     case UserData.Pending _ ->
-                        throw new Refusal(Reason.SecretNotFound, "waiting for the Secret with the user data to be read");
+                        throw new Refusal(Reason.WaitingForSecret, Reason.WaitingForSecret.sentence());
                     case UserData.Refused(Reason reason, String message) -> throw new Refusal(reason, message);
                 };
         ObjectNode base = YAML.createObjectNode();

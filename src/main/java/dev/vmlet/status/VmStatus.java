@@ -189,7 +189,7 @@ public final class VmStatus {
         }
         for (Map.Entry<String, DiskState> disk : new java.util.TreeMap<>(seen.disks()).entrySet()) {
             switch (disk.getValue()) {
-                case DiskState.Failed(Reason reason, String message, _) -> {
+                case DiskState.Failed(Reason reason, String message, _, _) -> {
                     return new Verdict(Status.False, reason, message);
                 }
                 case DiskState.Preparing(String progress) -> {

@@ -33,6 +33,11 @@ class FakeHostTest extends HostContract {
     }
 
     @Override
+    int userId() {
+        return 4711;
+    }
+
+    @Override
     void plantTap(LinkName name, int userId, boolean up) {
         host.plant(name.value(), "tun", "fe:01:02:03:04:05", 1500, up, new Mark(""), userId);
     }

@@ -37,7 +37,8 @@ abstract class HostContract {
     private static final Mark OF_NETWORK = Mark.ofNetwork(INSTALLATION, "net-1");
     private static final Mark OF_NIC = Mark.ofNic(INSTALLATION, "vm-1", "net-1");
     private static final InterfaceAddress GATEWAY = new InterfaceAddress(Ipv4Address.parse("10.77.4.1"), 24);
-    private static final int USER = 4711;
+
+    static final int NO_OWNER = -1;
 
     private static final FirewallElement TAP_ELEMENT =
             new FirewallElement(FirewallSet.TAPS, List.of("vmt-one"), "vm-1");
@@ -70,6 +71,9 @@ abstract class HostContract {
 
     /** Somebody makes a bridge without a mark. */
     abstract void plantBridge(LinkName name, MacAddress mac, boolean up) throws Exception;
+
+    /** A user who exists in this user namespace. */
+    abstract int userId();
 
     /** Somebody makes a persistent tap without a mark. */
     abstract void plantTap(LinkName name, int userId, boolean up) throws Exception;
@@ -137,7 +141,7 @@ abstract class HostContract {
     void bridgeKeepsItsMtuWhenItsLastPortLeaves() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1400, OF_NETWORK);
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         links().attach(TAP, BRIDGE);
         links().delete(TAP, OF_NIC);
         assertThat(look(BRIDGE)).isEqualTo(bridge(1400, false));
@@ -155,68 +159,68 @@ abstract class HostContract {
     @Test
     void createsATapThatIsDownAndMarkedAndOneUsers() throws Exception {
         needTaps();
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         assertThat(look(TAP)).isEqualTo(tap(1400, false, 0));
     }
 
     @Test
     void createsATapTwiceAsOnce() throws Exception {
         needTaps();
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         links().setUp(TAP);
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         assertThat(look(TAP)).isEqualTo(tap(1400, true, 0));
     }
 
     @Test
     void adoptsATapThatACrashLeftWithoutMark() throws Exception {
         needTaps();
-        plantTap(TAP, USER, false);
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        plantTap(TAP, userId(), false);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         assertThat(look(TAP)).isEqualTo(tap(1400, false, 0));
     }
 
     @Test
     void leavesAnUnmarkedTapThatIsUpAlone() throws Exception {
         needTaps();
-        plantTap(TAP, USER, true);
-        leavesAlone(TAP, () -> links().createTap(TAP, USER, 1400, OF_NIC));
+        plantTap(TAP, userId(), true);
+        leavesAlone(TAP, () -> links().createTap(TAP, userId(), 1400, OF_NIC));
     }
 
     @Test
     void leavesAnUnmarkedTapInABridgeAlone() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
-        plantTap(TAP, USER, false);
+        plantTap(TAP, userId(), false);
         links().attach(TAP, BRIDGE);
-        leavesAlone(TAP, () -> links().createTap(TAP, USER, 1400, OF_NIC));
+        leavesAlone(TAP, () -> links().createTap(TAP, userId(), 1400, OF_NIC));
     }
 
     @Test
-    void leavesAnotherUsersTapAlone() throws Exception {
+    void leavesATapThatIsNotThatUsersAlone() throws Exception {
         needTaps();
-        plantTap(TAP, USER + 1, false);
-        leavesAlone(TAP, () -> links().createTap(TAP, USER, 1400, OF_NIC));
+        plantTap(TAP, NO_OWNER, false);
+        leavesAlone(TAP, () -> links().createTap(TAP, userId(), 1400, OF_NIC));
     }
 
     @Test
     void leavesAnotherVmsTapAlone() throws Exception {
         needTaps();
-        links().createTap(TAP, USER, 1500, Mark.ofNic(INSTALLATION, "vm-2", "net-1"));
-        leavesAlone(TAP, () -> links().createTap(TAP, USER, 1500, OF_NIC));
+        links().createTap(TAP, userId(), 1500, Mark.ofNic(INSTALLATION, "vm-2", "net-1"));
+        leavesAlone(TAP, () -> links().createTap(TAP, userId(), 1500, OF_NIC));
     }
 
     @Test
     void makesNoTapOfABridge() throws Exception {
         needTaps();
         plantBridge(TAP, MAC, false);
-        leavesAlone(TAP, () -> links().createTap(TAP, USER, 1500, OF_NIC));
+        leavesAlone(TAP, () -> links().createTap(TAP, userId(), 1500, OF_NIC));
     }
 
     @Test
     void makesNoBridgeOfATap() throws Exception {
         needTaps();
-        plantTap(BRIDGE, USER, false);
+        plantTap(BRIDGE, userId(), false);
         leavesAlone(BRIDGE, () -> links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK));
     }
 
@@ -226,7 +230,7 @@ abstract class HostContract {
     void attachesAPortOnceAndAgain() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1400, OF_NETWORK);
-        links().createTap(TAP, USER, 1400, OF_NIC);
+        links().createTap(TAP, userId(), 1400, OF_NIC);
         links().attach(TAP, BRIDGE);
         links().attach(TAP, BRIDGE);
         assertThat(look(TAP)).isEqualTo(tap(1400, false, look(BRIDGE).index()));
@@ -235,7 +239,7 @@ abstract class HostContract {
     @Test
     void attachesNothingToWhatIsNoBridge() throws Exception {
         needTaps();
-        plantTap(TAP, USER, false);
+        plantTap(TAP, userId(), false);
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
         refused(HostException.Refused.class, TAP, () -> links().attach(BRIDGE, TAP));
     }
@@ -255,7 +259,7 @@ abstract class HostContract {
     void cutsATapOff() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
-        links().createTap(TAP, USER, 1500, OF_NIC);
+        links().createTap(TAP, userId(), 1500, OF_NIC);
         links().attach(TAP, BRIDGE);
         links().setUp(TAP);
         links().cutOff(TAP, OF_NIC);
@@ -286,7 +290,7 @@ abstract class HostContract {
     void freesThePortsOfADeletedBridge() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
-        links().createTap(TAP, USER, 1500, OF_NIC);
+        links().createTap(TAP, userId(), 1500, OF_NIC);
         links().attach(TAP, BRIDGE);
         links().delete(BRIDGE, OF_NETWORK);
         assertThat(look(TAP)).isEqualTo(tap(1500, false, 0));
@@ -509,7 +513,7 @@ abstract class HostContract {
     /** The expected tap; its index and MAC are the host's choice. */
     private Link tap(int mtu, boolean up, int masterIndex) {
         Link seen = look(TAP);
-        return new Link(seen.index(), TAP, "tun", seen.mac(), mtu, up, OF_NIC, masterIndex, USER);
+        return new Link(seen.index(), TAP, "tun", seen.mac(), mtu, up, OF_NIC, masterIndex, userId());
     }
 
     private void leavesAlone(LinkName name, ThrowingCallable attempt) {

@@ -32,6 +32,8 @@ final class LibC {
 
         int close(int fd);
 
+        int geteuid();
+
         long lseek(int fd, long offset, int whence);
 
         long copy_file_range(
@@ -64,6 +66,10 @@ final class LibC {
             throw new Failed(call, Errno.valueOf(RUNTIME.getLastError()));
         }
         return result;
+    }
+
+    static int effectiveUser() {
+        return C.geteuid();
     }
 
     static int open(String path, int flags) throws Failed {

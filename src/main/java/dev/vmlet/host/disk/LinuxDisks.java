@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -134,7 +135,8 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             return new DiskState.Failed(
                     Reason.CannotLook,
                     "disk " + disk.name() + ": look at " + paths.disk(vm.uid(), disk) + ": " + DurableFiles.cause(e),
-                    true);
+                    true,
+                    Instant.now());
         }
     }
 
@@ -164,19 +166,19 @@ public final class LinuxDisks implements Disks, AutoCloseable {
         try {
             maker.make(job.vm, job.disk, userId, job.progress, gate(job));
         } catch (DiskFailure e) {
-            failed = new DiskState.Failed(e.reason(), what + ": " + e.getMessage(), e.retry());
+            failed = new DiskState.Failed(e.reason(), what + ": " + e.getMessage(), e.retry(), Instant.now());
         } catch (IOException e) {
             DiskFailure failure = DiskFailure.of("prepare", e);
-            failed = new DiskState.Failed(failure.reason(), what + ": " + failure.getMessage(), failure.retry());
+            failed = new DiskState.Failed(failure.reason(), what + ": " + failure.getMessage(), failure.retry(), Instant.now());
         } catch (InterruptedException e) {
-            failed = new DiskState.Failed(Reason.HostRefused, what + ": preparation was given up", true);
+            failed = new DiskState.Failed(Reason.HostRefused, what + ": preparation was given up", true, Instant.now());
         } catch (RuntimeException | Error e) {
             LOG.atError()
                     .addKeyValue("vm", job.vm)
                     .addKeyValue("disk", job.disk.name())
                     .setCause(e)
                     .log("bug");
-            failed = new DiskState.Failed(Reason.HostRefused, what + ": a bug in vmlet: " + e, true);
+            failed = new DiskState.Failed(Reason.HostRefused, what + ": a bug in vmlet: " + e, true, Instant.now());
         }
         if (finish(key, job, failed)) {
             wake.accept(job.vm.uid());

@@ -7,7 +7,6 @@ import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -46,9 +45,8 @@ final class Tool {
         return Optional.empty();
     }
 
-    static boolean isRoot() throws IOException {
-        return Integer.valueOf(0)
-                .equals(Files.getAttribute(Path.of("/proc/self"), "unix:uid", LinkOption.NOFOLLOW_LINKS));
+    static boolean isRoot() {
+        return LibC.effectiveUser() == 0;
     }
 
     /**

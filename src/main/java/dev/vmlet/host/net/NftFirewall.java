@@ -21,17 +21,13 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** Our two tables in the network namespace this process runs in, through libnftables. */
 public final class NftFirewall implements Firewall, AutoCloseable {
-    /** {@code get element} answers in text even where JSON is asked for (nft 1.0.6). */
-    private static final Pattern COMMENT = Pattern.compile("comment\"?:? ?\"([^\"]*)\"");
-
     private final InstallationId installation;
     private final String table;
     private final Baseline baseline;
+    private final NftElements single;
     private final Nftables nft = new Nftables();
 
     /** Written: the tables as a whole. Read: their elements, and looks, which must not fall into a replacement. */
@@ -45,6 +41,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         this.installation = installation;
         this.table = new Ruleset(installation, Set.of()).table();
         this.baseline = new Baseline(baseline);
+        this.single = new NftElements(table);
     }
 
     @Override
@@ -113,8 +110,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         Lock lock = tables.readLock();
         lock.lock();
         try {
-            // Both tables first: a get in a table that is not there and a get of an absent element answer alike.
-            if (!exists("inet") || !exists("bridge")) {
+            if (!single.tableExists("inet") || !single.tableExists("bridge")) {
                 return Seen.missing();
             }
             Set<FirewallElement> found = new HashSet<>();
@@ -124,49 +120,27 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                 }
             }
             return Seen.present(Set.copyOf(found));
-        } catch (HostException e) {
+        } catch (HostException | KernelRefusal e) {
             return Seen.unknown("look for elements in firewall " + table + ": " + e.getMessage());
         } finally {
             lock.unlock();
         }
     }
 
-    private boolean exists(String family) throws HostException {
-        return maybe("list counter " + family + " " + table + " owner").isPresent();
-    }
-
-    private boolean isContained(FirewallElement candidate) throws HostException {
-        FirewallSet set = candidate.set();
-        if (set == FirewallSet.SUBNETS) {
-            // get answers with the interval around the asked one, and without its comment. One element per Network.
-            String listing = "list set " + set.family() + " " + table + " " + set.nftName();
-            Optional<String> listed = maybe(listing);
-            try {
-                return listed.isPresent()
-                        && NftTable.parse(listed.get()).elements().contains(candidate);
-            } catch (NftRefusal e) {
-                throw e.during(listing);
-            }
+    private boolean isContained(FirewallElement candidate) throws HostException, KernelRefusal {
+        if (candidate.set() != FirewallSet.SUBNETS) {
+            return single.owner(candidate).equals(Optional.of(candidate.ownerUid()));
         }
-        Optional<String> got = maybe("get element " + set.family() + " " + table + " " + set.nftName() + " { "
-                + Ruleset.key(candidate) + " }");
-        return got.isPresent() && comment(got.get()).equals(candidate.ownerUid());
-    }
-
-    private static String comment(String text) {
-        Matcher matcher = COMMENT.matcher(text);
-        return matcher.find() ? matcher.group(1) : "";
-    }
-
-    /** Output of a look; empty when what it names is not there. */
-    private Optional<String> maybe(String command) throws HostException {
+        // The kernel answers with the interval around the asked one. One element per Network: reading all is cheap.
+        String listing = "list set " + candidate.set().family() + " " + table + " "
+                + candidate.set().nftName();
         try {
-            return Optional.of(nft.run(command, command));
+            return NftTable.parse(nft.run(listing, listing)).elements().contains(candidate);
         } catch (NftRefusal e) {
             if (e.isNotThere()) {
-                return Optional.empty();
+                return false;
             }
-            throw e.during(command);
+            throw e.during(listing);
         }
     }
 
@@ -286,5 +260,6 @@ public final class NftFirewall implements Firewall, AutoCloseable {
     @Override
     public void close() {
         nft.close();
+        single.close();
     }
 }

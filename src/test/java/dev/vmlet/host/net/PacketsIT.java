@@ -24,6 +24,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketTimeoutException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -142,6 +143,19 @@ class PacketsIT {
     void guestsOfTwoNetworksDoNot() throws Exception {
         assertThat(one.pings(LONELY)).isFalse();
         assertThat(lonely.pings(ONE)).isFalse();
+    }
+
+    /** One way too: that no answer comes back would hide a packet that got through. */
+    @Test
+    void noPacketCrossesFromNetworkToNetwork() throws Exception {
+        assertThat(InetAddress.getByName(LONELY).isReachable(1000)).isTrue();
+        one.send(Frames.ethernet(GATEWAY_MAC, ONE_MAC, IPV4, Frames.udp(4, ONE, LONELY, 9, "evil")));
+        String mark = Frames.markText("from the node");
+        try (DatagramSocket node = new DatagramSocket()) {
+            byte[] bytes = mark.getBytes(StandardCharsets.US_ASCII);
+            node.send(new DatagramPacket(bytes, bytes.length, InetAddress.getByName(LONELY), 9));
+        }
+        assertThat(lonely.marksUpTo(mark)).isEqualTo(List.of(mark));
     }
 
     @Test

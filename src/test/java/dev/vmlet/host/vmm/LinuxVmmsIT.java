@@ -15,6 +15,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -23,9 +24,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -196,6 +199,70 @@ class LinuxVmmsIT {
         vmms.powerOff(record);
         Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> woken.contains(id.uid()));
         assertThat(awaitEnd().code()).isZero();
+    }
+
+    @Test
+    void aGuestOutlivesItsAgentsKillAndCgroup() throws Exception {
+        Process agent = new ProcessBuilder(
+                        System.getProperty("java.home") + "/bin/java",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                        "dev.vmlet.host.vmm.ShortLivedAgent",
+                        dir.toString(),
+                        id.uid(),
+                        QEMU.toString())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        try (BufferedReader said = agent.inputReader()) {
+            Awaitility.await().atMost(Duration.ofSeconds(30)).until(() -> "spawned".equals(said.readLine()));
+        } finally {
+            agent.destroyForcibly();
+        }
+        assertThat(agent.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        awaitState(GuestState.Kind.RUNNING);
+        vmms.powerOff(record);
+        assertThat(awaitEnd().code())
+                .as("recorded by the launcher the dead agent left")
+                .isZero();
+    }
+
+    @Test
+    void aVmmWhosePidCannotBeWrittenDownNeverRuns() throws Exception {
+        VmFiles files = new VmFiles(Hosts.paths(dir), id.uid());
+        new RunFiles().prepare(files, Hosts.USER);
+        // In the way of the launcher's note.
+        Files.createDirectory(files.run().resolve("pid.new"));
+        Path marker = files.sockets().resolve("ran");
+        Launcher launcher = new Launcher(dir.resolve("state/bin"), boot);
+        Launcher.Credentials user = new Launcher.Credentials(Hosts.USER, OptionalInt.empty());
+        assertThatThrownBy(
+                        () -> launcher.launch(files, List.of(), List.of(), user, List.of("touch", marker.toString())))
+                .isInstanceOf(HostException.Refused.class)
+                .hasMessageContaining("cannot write " + files.run() + "/pid");
+        assertThat(Waiting.until(Duration.ofMillis(500), () -> Files.exists(marker)))
+                .isFalse();
+        // The same without the obstacle, so that the test above means something.
+        Files.delete(files.run().resolve("pid.new"));
+        launcher.launch(files, List.of(), List.of(), user, List.of("touch", marker.toString()));
+        assertThat(Waiting.until(Duration.ofSeconds(5), () -> Files.exists(marker)))
+                .isTrue();
+        assertThat(awaitEnd().code()).isZero();
+    }
+
+    @Test
+    void limitsAreSetAndWhatCannotBeIsSaid() throws Exception {
+        vmms.spawn(launch);
+        assertThat(vmms.limitsNotEnforced()).allMatch(sentence -> sentence.contains("is not enforced"));
+        String memory = Long.toString(launch.memory().bytes() + new Qemu(QEMU).overheadBytes(launch));
+        List<Path> leaves = new Cgroups(CgroupMounts.find(), "vmlet-testtest").leaves(id.uid());
+        for (Path leaf : leaves) {
+            for (String file : List.of("memory.max", "memory.limit_in_bytes")) {
+                if (Files.exists(leaf.resolve(file))) {
+                    assertThat(leaf.resolve(file)).hasContent(memory);
+                }
+            }
+        }
     }
 
     @Test

@@ -1,0 +1,173 @@
+package dev.vmlet.host.vmm.cloudhypervisor;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.vmlet.host.vmm.Landlock;
+import dev.vmlet.host.vmm.VersionProbe;
+import dev.vmlet.host.vmm.VmFiles;
+import dev.vmlet.host.vmm.Vmm;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.VmRecord;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.SocketTimeoutException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * cloud-hypervisor v53.
+ *
+ * <pre>
+ * vm.info says            and                                   the guest is
+ * Running                                                       RUNNING
+ * Paused                                                        PAUSED
+ * Created, Shutdown       it was booted, or the record saw it   POWERED_OFF
+ * Created                 otherwise                             STARTING
+ * (no VM)                 as Created
+ * (nobody listens)        the record never saw it run           STARTING
+ * (nothing in time, 503)                                        BUSY
+ * </pre>
+ */
+public final class CloudHypervisor implements Vmm {
+    private static final Duration LOOK_PATIENCE = Duration.ofSeconds(2);
+    private static final Duration CALL_PATIENCE = Duration.ofSeconds(4);
+    private static final long MIB = 1 << 20;
+
+    private final Path binary;
+    private final boolean confined;
+
+    /** Where each VM's event file was read to. An entry is replaced when the file is another one. */
+    private final Map<String, EventLog> events = new ConcurrentHashMap<>();
+
+    public CloudHypervisor(Path binary) {
+        this(binary, Landlock.available());
+    }
+
+    CloudHypervisor(Path binary, boolean confined) {
+        this.binary = binary;
+        this.confined = confined;
+    }
+
+    /** Whether guests are started under Landlock; it needs Linux 6.2 with Landlock switched on. */
+    public boolean confined() {
+        return confined;
+    }
+
+    @Override
+    public List<String> command(LaunchSpec launch, VmFiles files) throws HostException {
+        return CommandLine.of(binary, confined, launch, files);
+    }
+
+    @Override
+    public long overheadBytes(LaunchSpec launch) {
+        // The VMM itself takes 10 MiB; the rest is page tables and page cache of the disks, charged to this cgroup.
+        return 256 * MIB + launch.memory().bytes() / 16;
+    }
+
+    @Override
+    public boolean needsKvm() {
+        return true;
+    }
+
+    @Override
+    public boolean serialNeedsReader() {
+        return true;
+    }
+
+    @Override
+    public Answer ask(VmFiles files, VmRecord.Launch launch) {
+        ApiClient api = new ApiClient(files.control());
+        boolean ran = launch.ranAt().isPresent();
+        try {
+            EventLog log = eventsOf(files);
+            String version = launch.version().isEmpty()
+                    ? api.get("vmm.ping", LOOK_PATIENCE).path("version").asText()
+                    : launch.version();
+            JsonNode info = info(api);
+            GuestState.Kind down = ran || log.booted() ? GuestState.Kind.POWERED_OFF : GuestState.Kind.STARTING;
+            GuestState.Kind kind = switch (info.path("state").asText()) {
+                case "Running" -> GuestState.Kind.RUNNING;
+                case "Paused", "BreakPoint" -> GuestState.Kind.PAUSED;
+                case "Created", "Shutdown", "" -> down;
+                default -> GuestState.Kind.BUSY;
+            };
+            return new Answer(
+                    new GuestState(kind, log.panicked(), version),
+                    info.path("config").path("platform").path("system_uuid").asText(""));
+        } catch (SocketTimeoutException | EOFException | ApiClient.Crowded | ApiClient.Refused e) {
+            return Answer.of(GuestState.Kind.BUSY);
+        } catch (IOException e) {
+            return Answer.of(ran ? GuestState.Kind.BUSY : GuestState.Kind.STARTING);
+        }
+    }
+
+    /** Missing when the VMM has no VM: 404 since v53. */
+    private static JsonNode info(ApiClient api) throws IOException {
+        try {
+            return api.get("vm.info", LOOK_PATIENCE);
+        } catch (ApiClient.Refused e) {
+            if (e.status == 404) {
+                return MissingNode.getInstance();
+            }
+            throw e;
+        }
+    }
+
+    private EventLog eventsOf(VmFiles files) throws IOException {
+        EventLog before = events.get(files.vmUid());
+        EventLog log = before == null ? EventLog.of(files.events()) : EventLog.of(files.events(), before);
+        events.put(files.vmUid(), log);
+        synchronized (log) {
+            return log.readOn();
+        }
+    }
+
+    @Override
+    public void pressPowerButton(VmFiles files) throws HostException {
+        call(files, "vm.power-button");
+    }
+
+    @Override
+    public void powerOff(VmFiles files) throws HostException {
+        try {
+            call(files, "vm.shutdown");
+        } catch (HostException.Refused e) {
+            // Not running, or no VM: the process is to end all the same, and says so itself if it cannot.
+        }
+        call(files, "vmm.shutdown");
+        events.remove(files.vmUid());
+    }
+
+    private static void call(VmFiles files, String call) throws HostException {
+        String what = call + " of VM " + files.vmUid() + " over " + files.control();
+        try {
+            new ApiClient(files.control()).put(call, CALL_PATIENCE);
+        } catch (SocketTimeoutException e) {
+            throw new HostException.TimedOut(what, e);
+        } catch (ApiClient.Crowded e) {
+            throw new HostException.Busy(what, e);
+        } catch (EOFException e) {
+            if (!call.equals("vmm.shutdown")) {
+                throw new HostException.Busy(what, e);
+            }
+            // The process may be gone before its answer.
+        } catch (IOException e) {
+            throw new HostException.Refused(what, e);
+        }
+    }
+
+    @Override
+    public String version() {
+        return VersionProbe.ask(binary, "v");
+    }
+
+    @Override
+    public Path binary() {
+        return binary;
+    }
+}
