@@ -1,0 +1,219 @@
+package dev.vmlet.e2e;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One {@code vmlet agent} (or {@code vmlet controller}) as a process of its own, with its own node name, state and run
+ * directory. It can be killed and started again; the directories stay.
+ */
+public final class AgentProcess implements AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(90);
+
+    private final String name;
+    private final Path home;
+    private final Path log;
+    private final List<String> java;
+    private final List<String> arguments;
+    private final String started;
+    private @Nullable Process process;
+
+    private AgentProcess(String name, Path home, List<String> java, List<String> arguments, String started) {
+        this.name = name;
+        this.home = home;
+        this.java = java;
+        this.arguments = arguments;
+        this.started = started;
+        Path logs = Path.of("target", "e2e");
+        try {
+            Files.createDirectories(logs);
+            this.log = logs.resolve(name + ".log");
+            Files.writeString(log, "");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    static AgentProcess agent(Cluster cluster, String nodeName, List<String> options) {
+        Path home = cluster.dir().resolve(nodeName);
+        List<String> arguments = new ArrayList<>(List.of(
+                "agent",
+                "--kubeconfig",
+                cluster.kubeconfig().toString(),
+                "--node-name",
+                nodeName,
+                "--state-dir",
+                home.resolve("state").toString(),
+                "--run-dir",
+                home.resolve("run").toString(),
+                "--image-dir",
+                cluster.imageDir().toString(),
+                "--emulation",
+                "auto",
+                "--orphan-grace",
+                "PT5S"));
+        arguments.addAll(options);
+        return new AgentProcess("agent-" + nodeName, home, cluster.java(), arguments, "agent started");
+    }
+
+    static AgentProcess controller(Cluster cluster) {
+        return new AgentProcess(
+                "controller",
+                cluster.dir().resolve("controller"),
+                cluster.java(),
+                List.of("controller", "--kubeconfig", cluster.kubeconfig().toString()),
+                "controller started");
+    }
+
+    /** Starts it and waits until it says that it has started. */
+    public AgentProcess start(String... more) {
+        launch(more);
+        Awaitility.await(name + " says that it started")
+                .atMost(PATIENCE)
+                .pollInterval(Duration.ofMillis(100))
+                .until(() -> sinceLaunch().contains(started) || !isAlive());
+        if (!isAlive()) {
+            throw new AssertionError(name + " ended early: " + logTail(20));
+        }
+        return this;
+    }
+
+    /** Starts it and waits for nothing: it may end before it is ready. */
+    public AgentProcess launch(String... more) {
+        if (isAlive()) {
+            throw new IllegalStateException(name + " runs already");
+        }
+        List<String> command = new ArrayList<>(java);
+        command.addAll(arguments);
+        command.addAll(List.of(more));
+        try {
+            Files.createDirectories(home);
+            launchedAt = Files.size(log);
+            process = new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
+                    .start();
+        } catch (IOException e) {
+            throw new UncheckedIOException("start " + name, e);
+        }
+        return this;
+    }
+
+    private long launchedAt;
+
+    /** What it logged since its last start. */
+    public String sinceLaunch() {
+        try {
+            byte[] all = Files.readAllBytes(log);
+            int from = (int) Math.min(launchedAt, all.length);
+            return new String(all, from, all.length - from, StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    public boolean isAlive() {
+        return process != null && process.isAlive();
+    }
+
+    public long pid() {
+        return running().pid();
+    }
+
+    /** SIGKILL, as the kernel's OOM killer or a person would; returns when it is dead. */
+    public void kill() {
+        running().destroyForcibly();
+        awaitEnd(Duration.ofSeconds(10));
+    }
+
+    /** SIGTERM, as a kubelet would; returns the exit code. */
+    public int terminate() {
+        running().destroy();
+        return awaitEnd(Duration.ofSeconds(30));
+    }
+
+    /** Waits for an end that comes by itself; returns the exit code. */
+    public int awaitEnd(Duration patience) {
+        Process it = running();
+        try {
+            if (!it.waitFor(patience.toMillis(), TimeUnit.MILLISECONDS)) {
+                throw new AssertionError(
+                        name + " did not end within " + patience.toSeconds() + " s; it says: " + logTail(20));
+            }
+            return it.exitValue();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private Process running() {
+        if (process == null) {
+            throw new IllegalStateException(name + " was not started");
+        }
+        return process;
+    }
+
+    public String name() {
+        return name;
+    }
+
+    /** Records, disks, the installation id. */
+    public Path stateDir() {
+        return home.resolve("state");
+    }
+
+    public Path runDir() {
+        return home.resolve("run");
+    }
+
+    public String installation() {
+        try {
+            return Files.readString(stateDir().resolve("installation")).strip();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Runs {@code vmlet plan} or {@code vmlet inventory} with this agent's options. */
+    public String ask(String subcommand) {
+        List<String> command = new ArrayList<>(java);
+        command.add(subcommand);
+        boolean inventory = subcommand.equals("inventory");
+        for (int i = 1; i + 1 < arguments.size(); i += 2) {
+            String option = arguments.get(i);
+            if (option.equals("--orphan-grace") || inventory && option.equals("--kubeconfig")) {
+                continue;
+            }
+            command.add(option);
+            command.add(arguments.get(i + 1));
+        }
+        return Command.of(command).run().mustSucceed();
+    }
+
+    public String logTail(int lines) {
+        try {
+            List<String> all = Files.readAllLines(log);
+            return String.join("\n", all.subList(Math.max(0, all.size() - lines), all.size()));
+        } catch (IOException e) {
+            return "no log: " + e;
+        }
+    }
+
+    /** Ends the process; guests go on. */
+    @Override
+    public void close() {
+        if (isAlive()) {
+            kill();
+        }
+    }
+}

@@ -1,0 +1,125 @@
+package dev.vmlet.e2e;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.extension.ConditionEvaluationResult;
+import org.junit.jupiter.api.extension.ExecutionCondition;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.LifecycleMethodExecutionExceptionHandler;
+import org.junit.jupiter.api.extension.ParameterContext;
+import org.junit.jupiter.api.extension.ParameterResolver;
+import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
+import org.opentest4j.TestAbortedException;
+
+/**
+ * Gives tests the {@link Cluster} as a parameter, and prints what a person would look at when one fails. Tests are
+ * skipped, saying why, unless
+ *
+ * <ul>
+ *   <li>{@code VMLET_E2E=1}: src/test/netns/bin/java made namespaces for this JVM ({@code ./mvnw -Pe2e verify}, as root),
+ *   <li>{@code KUBEBUILDER_ASSETS} names a directory with etcd, kube-apiserver and kubectl (hack/envtest/install),
+ *   <li>{@code VMLET_GUESTS} names a directory with the guests {@code tiny} (hack/guests/tiny) and, for the test that
+ *       needs it, {@code cloud} (hack/guests/cloud).
+ * </ul>
+ *
+ * <p>Ask for the cluster in test methods and {@code @BeforeEach}, not in constructors and {@code @BeforeAll}: a class
+ * that is skipped as a whole shows up in no count.
+ */
+public final class EndToEnd
+        implements ExecutionCondition,
+                ParameterResolver,
+                TestExecutionExceptionHandler,
+                LifecycleMethodExecutionExceptionHandler {
+    /** Closed by JUnit with the root context, after the last class. */
+    private record Shared(Cluster cluster) implements AutoCloseable {
+        @Override
+        public void close() {
+            cluster.close();
+        }
+    }
+
+    @Override
+    public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
+        Optional<String> missing = missing();
+        if (context.getTestMethod().isEmpty() || missing.isEmpty()) {
+            return ConditionEvaluationResult.enabled("what it needs is there");
+        }
+        return ConditionEvaluationResult.disabled("SKIPPED: " + missing.get());
+    }
+
+    private static Optional<String> missing() {
+        if (!"1".equals(System.getenv("VMLET_E2E"))) {
+            return Optional.of("needs namespaces of its own: ./mvnw -Pe2e verify, as root (src/test/netns/bin/java)");
+        }
+        if (!has("KUBEBUILDER_ASSETS", "kube-apiserver")) {
+            return Optional.of("KUBEBUILDER_ASSETS names no API server: eval \"$(hack/envtest/install)\"");
+        }
+        if (!has("VMLET_GUESTS", "tiny/SHA256SUMS")) {
+            return Optional.of(
+                    "VMLET_GUESTS names no directory with the guest tiny/: hack/guests/tiny $VMLET_GUESTS/tiny");
+        }
+        return Optional.empty();
+    }
+
+    private static boolean has(String variable, String file) {
+        @Nullable String dir = System.getenv(variable);
+        return dir != null && !dir.isEmpty() && Files.exists(Path.of(dir, file));
+    }
+
+    @Override
+    public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
+        return parameter.getParameter().getType() == Cluster.class;
+    }
+
+    @Override
+    public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
+        return context.getRoot()
+                .getStore(ExtensionContext.Namespace.create(EndToEnd.class))
+                .computeIfAbsent(Shared.class, _ -> new Shared(start()), Shared.class)
+                .cluster();
+    }
+
+    private static Cluster start() {
+        try {
+            return new Cluster();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public void handleTestExecutionException(ExtensionContext context, Throwable failure) throws Throwable {
+        throw reported(context, failure);
+    }
+
+    @Override
+    public void handleBeforeEachMethodExecutionException(ExtensionContext context, Throwable failure) throws Throwable {
+        throw reported(context, failure);
+    }
+
+    @Override
+    public void handleAfterEachMethodExecutionException(ExtensionContext context, Throwable failure) throws Throwable {
+        throw reported(context, failure);
+    }
+
+    @Override
+    public void handleAfterAllMethodExecutionException(ExtensionContext context, Throwable failure) throws Throwable {
+        throw reported(context, failure);
+    }
+
+    private static Throwable reported(ExtensionContext context, Throwable failure) {
+        Shared shared = context.getRoot()
+                .getStore(ExtensionContext.Namespace.create(EndToEnd.class))
+                .get(Shared.class, Shared.class);
+        if (shared != null && !(failure instanceof TestAbortedException)) {
+            System.out.println("=== " + context.getDisplayName() + " failed: " + failure);
+            System.out.println(shared.cluster().report());
+            System.out.println("=== end of the report about " + context.getDisplayName());
+        }
+        return failure;
+    }
+}
