@@ -184,7 +184,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                     () -> new Sweeper.Known(
                             uids(vms == null ? List.of() : vms.list(v -> true).toList()),
                             uids(networks == null ? List.of() : networks.list(n -> true).toList())),
-                    client);
+                    new DirectReads(client));
         } catch (HostException e) {
             throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
         }
