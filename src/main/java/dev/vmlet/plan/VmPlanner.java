@@ -48,25 +48,47 @@ public final class VmPlanner {
     }
 
     public Plan plan(VmId vm, Resolution<DesiredVm> resolution, VmObservation seen, Instant now) {
-        Optional<String> blind = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers(), seen.strayTaps());
+        Optional<Plan> blind = blind(seen);
         if (blind.isPresent()) {
-            return Plan.waiting(Reason.CannotLook, blind.get(), SOON);
-        }
-        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String evidence)) {
-            return Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON);
-        }
-        for (NicObservation nic : seen.nics().values()) {
-            Optional<String> dark = Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements());
-            if (dark.isPresent()) {
-                return Plan.waiting(Reason.CannotLook, dark.get(), SOON);
-            }
+            return blind.get();
         }
         return switch (resolution) {
             case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
                 unresolved(reason, message, seen, now);
             case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, seen, now);
-            case Resolution.Absent<DesiredVm> _ -> remove(vm, seen, now);
+            case Resolution.Absent<DesiredVm> _ ->
+                remove(
+                        vm,
+                        seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                                ? record.retained()
+                                : List.of(),
+                        seen,
+                        now);
         };
+    }
+
+    /**
+     * The plan for a VM whose object is being deleted and can still be read.
+     *
+     * @param retained disks that the object's last word keeps; the record may not have heard of it yet
+     */
+    public Plan planRemoval(VmId vm, List<String> retained, VmObservation seen, Instant now) {
+        return blind(seen).orElseGet(() -> remove(vm, retained, seen, now));
+    }
+
+    /** A look that failed blocks every change to the VM. */
+    private static Optional<Plan> blind(VmObservation seen) {
+        Optional<String> dark = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers(), seen.strayTaps());
+        if (dark.isPresent()) {
+            return Optional.of(Plan.waiting(Reason.CannotLook, dark.get(), SOON));
+        }
+        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String evidence)) {
+            return Optional.of(Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON));
+        }
+        return seen.nics().values().stream()
+                .flatMap(nic -> Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements()).stream())
+                .findFirst()
+                .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }
 
     /** What runs is left alone; what has ended is written down, and a stop that has begun is finished. */
@@ -341,7 +363,7 @@ public final class VmPlanner {
                         .toList());
     }
 
-    private Plan remove(VmId vm, VmObservation seen, Instant now) {
+    private Plan remove(VmId vm, List<String> retained, VmObservation seen, Instant now) {
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)) {
             if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
                     && record.launch().isPresent()) {
@@ -359,9 +381,6 @@ public final class VmPlanner {
             steps.add(new PlannedStep(new Step.ReleaseProcess(vm), "its process is proved dead"));
         }
         steps.addAll(NicPlanner.remove(vm, seen, names.installation(), because));
-        List<String> retained = seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
-                ? record.retained()
-                : List.of();
         if (seen.leftovers().equals(Seen.present(true))) {
             steps.add(new PlannedStep(new Step.DeleteVmFiles(vm, retained), because));
         }
