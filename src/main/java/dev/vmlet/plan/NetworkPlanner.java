@@ -6,6 +6,7 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
@@ -45,7 +46,8 @@ public final class NetworkPlanner {
 
     private Plan realise(DesiredNetwork desired, NetworkObservation seen) {
         if (seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && (!bridge.mark().equals(desired.mark()) || !bridge.kind().equals("bridge"))) {
+                && (!bridge.mark().equals(desired.mark()) || !bridge.kind().equals("bridge"))
+                && !isTraceOfACrash(bridge, desired.bridgeMac(), seen)) {
             return Plan.waiting(
                     Reason.ForeignObject,
                     "link " + desired.bridge() + " exists and is not ours ("
@@ -88,7 +90,8 @@ public final class NetworkPlanner {
             DesiredNetwork desired, NetworkObservation seen, String need, List<PlannedStep> steps) {
         LinkName name = desired.bridge();
         boolean recorded = seen.record() instanceof Seen.Present;
-        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))) {
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))
+                || bridge.mark().text().isEmpty()) {
             String because = recorded ? "the bridge of Network " + desired.id() + " is gone" : need;
             steps.add(new PlannedStep(
                     new Step.CreateBridge(name, desired.bridgeMac(), desired.mtu(), desired.mark()), because));
@@ -114,9 +117,22 @@ public final class NetworkPlanner {
         }
     }
 
+    /**
+     * The trace of a crash between making and marking it: of our derived name and MAC, down and without ports, so that
+     * nothing can be lost by taking it.
+     */
+    private static boolean isTraceOfACrash(Link bridge, MacAddress mac, NetworkObservation seen) {
+        return bridge.kind().equals("bridge")
+                && bridge.mark().text().isEmpty()
+                && bridge.mac().equals(mac.value())
+                && !bridge.up()
+                && seen.ports().equals(Seen.present(Set.of()));
+    }
+
     private Plan remove(String networkUid, NetworkObservation seen) {
         boolean ours = seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid));
+                && (bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid))
+                        || isTraceOfACrash(bridge, names.bridgeMac(networkUid), seen));
         if (ours
                 && seen.ports() instanceof Seen.Present<Set<LinkName>>(Set<LinkName> ports)
                 && !ports.isEmpty()) {

@@ -12,6 +12,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -85,11 +86,19 @@ final class NicPlanner {
      * in no bridge, so that nothing can be lost by taking it.
      */
     private static boolean isOurs(Link tap, DesiredNic nic, int userId) {
-        if (!tap.kind().equals("tun")) {
-            return false;
-        }
-        return tap.mark().equals(nic.mark())
-                || tap.mark().text().isEmpty() && tap.tapUid() == userId && !tap.up() && tap.masterIndex() == 0;
+        return tap.kind().equals("tun") && tap.mark().equals(nic.mark()) || isTraceOfACrash(tap, userId);
+    }
+
+    private static boolean isTraceOfACrash(Link tap, int userId) {
+        return tap.kind().equals("tun")
+                && tap.mark().text().isEmpty()
+                && tap.tapUid() == userId
+                && !tap.up()
+                && tap.masterIndex() == 0;
+    }
+
+    private static boolean isOfVm(Link tap, VmId vm, InstallationId installation) {
+        return tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _) && uid.equals(vm.uid());
     }
 
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
@@ -115,8 +124,9 @@ final class NicPlanner {
         }
         for (NicObservation nic : seen.nics().values()) {
             if (nic.tap() instanceof Seen.Present<Link>(Link tap)
-                    && tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _)
-                    && uid.equals(vm.uid())) {
+                    && (isOfVm(tap, vm, installation)
+                            || seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                                    && isTraceOfACrash(tap, record.userId()))) {
                 links.put(tap.name(), tap.mark());
             }
         }
