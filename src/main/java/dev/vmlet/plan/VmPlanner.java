@@ -96,7 +96,7 @@ public final class VmPlanner {
         if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
                     && record.launch().isPresent()) {
-                return buried(record, record.launch().get(), ended, now);
+                return ended(record, record.launch().get(), ended, now);
             }
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
                     && record.stop().isPresent()) {
@@ -127,16 +127,15 @@ public final class VmPlanner {
                 case GuestProcess.Alive alive -> alive(desired, record, alive, seen, now);
                 case GuestProcess.Ended ended ->
                     record.launch().isPresent()
-                            ? buried(record, record.launch().get(), ended, now)
+                            ? ended(record, record.launch().get(), ended, now)
                             : new Plan(
                                     List.of(new PlannedStep(
                                             new Step.ReleaseProcess(vm), "its process is proved dead")),
                                     Optional.empty());
             };
         }
-        if (record.launch().isPresent()
-                && !record.launch().get().bootId().equals(bootId)) {
-            return buried(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
+        if (record.launch().isPresent()) {
+            return ended(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
         }
         return idle(desired, record, seen, now);
     }
@@ -215,6 +214,55 @@ public final class VmPlanner {
             }
         }
         return Optional.empty();
+    }
+
+    private Plan ended(VmRecord record, Launch launch, GuestProcess.Ended ended, Instant now) {
+        return neverBegan(record, launch, ended) ? withdrawn(record, launch, now) : buried(record, launch, ended, now);
+    }
+
+    /**
+     * The record tells of a launch, and nothing else does: the agent died between writing it down and starting the VMM,
+     * or the host refused to start it. A VMM that was started leaves its code.
+     */
+    private boolean neverBegan(VmRecord record, Launch launch, GuestProcess.Ended ended) {
+        return launch.bootId().equals(bootId)
+                && launch.ranAt().isEmpty()
+                && record.stop().isEmpty()
+                && ended.code() < 0
+                && ended.signal() == 0
+                && !ended.oomKilled();
+    }
+
+    /** Takes the launch back out of the record: it was no run of the guest, so it is no exit and no restart either. */
+    private static Plan withdrawn(VmRecord record, Launch launch, Instant now) {
+        int failures = record.failures() + 1;
+        // The same pause as after an end: a host that refuses once is likely to refuse at once again.
+        Instant notBefore = launch.startedAt().plus(Exits.pause(failures));
+        if (now.isBefore(notBefore)) {
+            return Plan.waiting(
+                    Reason.BackOff,
+                    "The VMM could not be started. Next try at " + notBefore + ".",
+                    Duration.between(now, notBefore));
+        }
+        String because = "no process came of it";
+        return new Plan(
+                List.of(
+                        new PlannedStep(
+                                new Step.WriteVmRecord(
+                                        record.withoutLaunch(
+                                                Math.max(0, record.restarts() - (isStartedAgain(record) ? 1 : 0)),
+                                                failures),
+                                        "that the start did not happen"),
+                                because),
+                        new PlannedStep(new Step.ReleaseProcess(record.id()), because)),
+                Optional.empty());
+    }
+
+    /** Whether a start counts as one more after an end that nobody asked for. */
+    private static boolean isStartedAgain(VmRecord record) {
+        return record.lastExit()
+                .map(exit -> exit.reason() != Reason.StoppedOnRequest)
+                .orElse(false);
     }
 
     /** The guest has ended: say how, then let go of the process; its taps stay for the next start. */
@@ -327,11 +375,8 @@ public final class VmPlanner {
             return new Plan(steps, waiting);
         }
         LaunchSpec spec = launch(desired, asked.userId());
-        boolean again = record.lastExit().isPresent()
-                && record.lastExit().get().reason() != Reason.StoppedOnRequest
-                && record.launch().isEmpty();
         VmRecord launched = asked.withLaunch(
-                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (again ? 1 : 0));
+                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (isStartedAgain(record) ? 1 : 0));
         String because = record.lastExit()
                 .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
                 .orElse("VM " + vm + " is to run");
