@@ -176,7 +176,7 @@ public final class VmPlanner {
         }
         Optional<Plan.Wait> waiting = Optional.empty();
         for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen != null) {
                 Plan part = NicPlanner.ensure(desired.id(), record.userId(), nic, nicSeen, names.installation());
                 steps.addAll(part.steps());
@@ -207,7 +207,7 @@ public final class VmPlanner {
         }
         // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
         for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             boolean launchedWith = launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
             if (nicSeen != null && launchedWith && nicSeen.tap() instanceof Seen.Missing<Link>) {
                 return Optional.of(Reason.TapLost);
@@ -318,6 +318,12 @@ public final class VmPlanner {
 
     private Plan start(DesiredVm desired, VmRecord record, VmRecord asked, VmObservation seen, Instant now) {
         VmId vm = desired.id();
+        List<PlannedStep> farewell = NicPlanner.removeLeft(
+                record, desired.nics(), seen, names.installation(), "VM " + vm + " is on that Network no longer");
+        if (!farewell.isEmpty()) {
+            // While the record names them: whoever dies in between finds them again.
+            return new Plan(farewell, Optional.empty());
+        }
         List<PlannedStep> steps = new ArrayList<>();
         if (!asked.equals(record)) {
             steps.add(new PlannedStep(
@@ -362,7 +368,7 @@ public final class VmPlanner {
                     seen.seed() instanceof Seen.Missing ? "VM " + vm + " has no seed yet" : "its contents changed"));
         }
         for (DesiredNic nic : desired.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen == null) {
                 waiting = waiting.or(() -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
                 continue;

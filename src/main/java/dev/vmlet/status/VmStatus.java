@@ -6,6 +6,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.api.VirtualMachineStatus.Phase;
+import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.FirewallElement;
@@ -165,21 +166,33 @@ public final class VmStatus {
         if (resolution instanceof Resolution.Unresolved && record.isEmpty()) {
             return Verdict.of(Status.False, Reason.NetworkNotReady);
         }
-        for (NicObservation nic : seen.nics().values()) {
-            if (nic.bridge() instanceof Seen.Unknown<Link>(String cause)) {
-                return new Verdict(Status.Unknown, Reason.CannotLook, cause);
+        boolean alive = process() instanceof GuestProcess.Alive;
+        // What runs is judged by what it was started with: a NIC that is asked for since waits for the next start.
+        List<DesiredNic> nics = !alive && resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired)
+                ? desired.nics()
+                : record.map(VmRecord::nics).orElse(List.of());
+        for (DesiredNic nic : nics) {
+            NicObservation look = seen.nics().get(nic.network().uid());
+            if (look == null) {
+                continue;
             }
-            if (nic.bridge() instanceof Seen.Missing
-                    || process() instanceof GuestProcess.Alive
-                            && (!(nic.tap() instanceof Seen.Present<Link>(Link tap) && tap.up())
-                                    || !(nic.elements()
-                                                    instanceof Seen.Present<Set<FirewallElement>>(
-                                                            Set<FirewallElement> e)
-                                            && e.size() == 2))) {
+            for (Seen<?> part : List.of(look.bridge(), look.tap(), look.elements())) {
+                if (part instanceof Seen.Unknown<?>(String cause)) {
+                    return new Verdict(Status.Unknown, Reason.CannotLook, cause);
+                }
+            }
+            if (look.bridge() instanceof Seen.Missing || alive && !isConnected(nic, look)) {
                 return Verdict.of(Status.False, Reason.NetworkNotReady);
             }
         }
         return Verdict.of(Status.True, Reason.AsExpected);
+    }
+
+    private boolean isConnected(DesiredNic nic, NicObservation look) {
+        return look.tap() instanceof Seen.Present<Link>(Link tap)
+                && tap.up()
+                && look.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> elements)
+                && elements.containsAll(nic.elements(vm.getMetadata().getUid()));
     }
 
     private Verdict disks() {
