@@ -209,7 +209,8 @@ public final class Observer {
                 uplinkForwarding,
                 kept,
                 host.records().networks(),
-                host.records().vms());
+                host.records().vms(),
+                host.records().unreadable());
     }
 
     /** Everything on this host that bears our mark or lies in our directories. */
