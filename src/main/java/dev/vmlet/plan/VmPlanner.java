@@ -152,7 +152,12 @@ public final class VmPlanner {
         Launch launch = record.launch().get();
         Optional<Reason> stopReason = stopReason(desired, record, launch, seen);
         if (stopReason.isPresent()) {
-            return StopLadder.climb(record, seen.guest(), stopReason.get(), now);
+            // With the grace that is asked for now: one edit may halt the VM and change its grace.
+            return StopLadder.climb(
+                    record.withAsked(record.userId(), record.nics(), retained(desired), desired.grace()),
+                    seen.guest(),
+                    stopReason.get(),
+                    now);
         }
         List<PlannedStep> steps = new ArrayList<>();
         VmRecord next = record;
@@ -182,6 +187,9 @@ public final class VmPlanner {
                 steps.addAll(part.steps());
                 waiting = waiting.or(part::waitingFor);
             }
+        }
+        if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.PAUSED) {
+            waiting = Optional.of(new Plan.Wait(Reason.Paused, Reason.Paused.sentence(), LATER));
         }
         if (waiting.isEmpty() && seen.guest().kind() != GuestState.Kind.RUNNING) {
             waiting = Optional.of(new Plan.Wait(
