@@ -153,6 +153,10 @@ public final class VmStatus {
         if (seen.process() instanceof Seen.Unknown<GuestProcess>(String cause)) {
             return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, cause));
         }
+        if (process() instanceof GuestProcess.Alive && record.flatMap(VmRecord::launch).isPresent()) {
+            // The guest was seen; what could not be looked at is another part's.
+            return Optional.empty();
+        }
         return plan.waitingFor()
                 .filter(w -> w.reason() == Reason.CannotLook || w.reason() == Reason.EvidenceDisagrees)
                 .map(w -> new Verdict(Status.Unknown, w.reason(), w.message()));
@@ -275,8 +279,14 @@ public final class VmStatus {
                 case Readiness.TcpPort(int port, Duration timeout) -> reach(port, timeout);
             };
         }
-        return seen.reach() == Reach.OPEN
-                ? Verdict.of(Status.True, Reason.PortOpen)
+        if (seen.reach() == Reach.OPEN) {
+            return Verdict.of(Status.True, Reason.PortOpen);
+        }
+        VirtualMachineSpec spec = vm.getSpec();
+        boolean asksNothing = addresses().isEmpty()
+                || spec != null && spec.readiness() != null && spec.readiness().none() != null;
+        return asksNothing
+                ? Verdict.of(Status.Unknown, Reason.NoProbe)
                 : Verdict.of(Status.Unknown, Reason.PortClosed);
     }
 
