@@ -200,7 +200,7 @@ public final class Sweeper {
         records.vms().forEach(r -> owned.add(r.id().uid()));
         records.networks().forEach(r -> owned.add(r.id().uid()));
         List<FirewallElement> stale = inventory.elements().stream()
-                .filter(e -> !owned.contains(e.ownerUid()))
+                .filter(e -> !owned.contains(e.ownerUid()) && !isUnreadable(e.ownerUid()))
                 .sorted(Comparator.comparing(FirewallElement::toString))
                 .toList();
         if (!stale.isEmpty()) {
@@ -209,6 +209,11 @@ public final class Sweeper {
                     Optional.empty());
             run("FirewallElement", stale.size() + " elements", "", plan, findings, failures);
         }
+    }
+
+    /** What a record that cannot be read may still claim. */
+    private boolean isUnreadable(String uid) {
+        return records.vm(uid) instanceof Seen.Unknown || records.network(uid) instanceof Seen.Unknown;
     }
 
     private void run(

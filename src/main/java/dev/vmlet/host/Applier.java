@@ -122,10 +122,20 @@ public final class Applier {
 
     /** The marker goes only after its value is back. */
     private void restoreForwarding(LinkName name) throws HostException {
-        if (host.records().keptForwarding(name.value()) instanceof Seen.Present<Boolean>(Boolean original)
-                && host.links().forwarding(name) instanceof Seen.Present<Boolean>(Boolean present)
-                && !present.equals(original)) {
-            host.links().setForwarding(name, original);
+        switch (host.records().keptForwarding(name.value())) {
+            case Seen.Missing<Boolean> _ -> {
+                return;
+            }
+            case Seen.Unknown<Boolean>(String cause) -> throw new HostException.Refused(cause, null);
+            case Seen.Present<Boolean>(Boolean original) -> {
+                switch (host.links().forwarding(name)) {
+                    case Seen.Unknown<Boolean>(String cause) -> throw new HostException.Refused(cause, null);
+                    case Seen.Present<Boolean>(Boolean present) when !present.equals(original) ->
+                        host.links().setForwarding(name, original);
+                    // The link is gone with its flag, or the flag is back already.
+                    case Seen.Present<Boolean> _, Seen.Missing<Boolean> _ -> {}
+                }
+            }
         }
         host.records().forgetForwarding(name.value());
     }

@@ -101,17 +101,18 @@ public final class Observer {
         Seen<VmRecord> recordSeen = host.records().vm(vm.uid());
         Optional<VmRecord> record =
                 recordSeen instanceof Seen.Present<VmRecord>(VmRecord r) ? Optional.of(r) : Optional.empty();
-        // By network name; where the record and the wish differ, both their elements are looked for.
+        // By Network uid: another Network of the same name is another NIC. Where the record and the wish differ in
+        // the address, the elements of both are looked for.
         Map<String, List<DesiredNic>> nics = new LinkedHashMap<>();
         desired.ifPresent(d -> d.nics()
-                .forEach(n -> nics.computeIfAbsent(n.network().name(), _ -> new ArrayList<>()).add(n)));
+                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>()).add(n)));
         record.ifPresent(r -> r.nics()
-                .forEach(n -> nics.computeIfAbsent(n.network().name(), _ -> new ArrayList<>()).add(n)));
+                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>()).add(n)));
         Map<String, NicObservation> nicsSeen = new HashMap<>();
         Set<LinkName> known = new HashSet<>();
         nics.forEach((network, variants) -> {
             DesiredNic nic = variants.get(0);
-            known.add(nic.tap());
+            variants.forEach(n -> known.add(n.tap()));
             Set<FirewallElement> candidates = variants.stream()
                     .flatMap(n -> n.elements(vm.uid()).stream())
                     .collect(Collectors.toSet());
@@ -208,7 +209,8 @@ public final class Observer {
                 uplinkForwarding,
                 kept,
                 host.records().networks(),
-                host.records().vms());
+                host.records().vms(),
+                host.records().unreadable());
     }
 
     /** Everything on this host that bears our mark or lies in our directories. */

@@ -9,6 +9,7 @@ import java.util.Optional;
  *
  * @param uplink the interface of the default route
  * @param keptForwarding original flags of interfaces that are not ours and that we changed
+ * @param unreadable sentences about records that the two lists lack because they could not be read
  */
 public record HostObservation(
         Seen<FirewallState> firewall,
@@ -16,10 +17,12 @@ public record HostObservation(
         Seen<Boolean> uplinkForwarding,
         Map<LinkName, Boolean> keptForwarding,
         List<NetworkRecord> networks,
-        List<VmRecord> vms) {
+        List<VmRecord> vms,
+        List<String> unreadable) {
     public HostObservation {
         keptForwarding = Map.copyOf(keptForwarding);
         networks = List.copyOf(networks);
         vms = List.copyOf(vms);
+        unreadable = List.copyOf(unreadable);
     }
 }

@@ -1,11 +1,13 @@
 package dev.vmlet.model;
 
+import java.util.Collections;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * One VM's host objects at one moment.
  *
- * @param nics by network name; those asked for and those recorded
+ * @param nics by Network uid; those asked for and those recorded
  * @param strayTaps links that bear this VM's mark and belong to no NIC above; looked for only when nothing is desired
  * @param disks by disk name; those asked for
  * @param seed fingerprint of the seed image
@@ -22,7 +24,8 @@ public record VmObservation(
         Reach reach,
         Seen<Boolean> leftovers) {
     public VmObservation {
-        nics = Map.copyOf(nics);
-        disks = Map.copyOf(disks);
+        // Sorted: the same values make the same plan in every JVM.
+        nics = Collections.unmodifiableMap(new TreeMap<>(nics));
+        disks = Collections.unmodifiableMap(new TreeMap<>(disks));
     }
 }

@@ -69,7 +69,9 @@ public final class Exits {
         if (strategy == RunStrategy.HALTED) {
             return false;
         }
+        // A guest that we stopped to give it a new tap has not ended by itself.
         boolean asked = exit.reason() == Reason.StoppedOnRequest
+                || exit.reason() == Reason.TapLost
                 || !restartToken.isEmpty() && !restartToken.equals(exit.restartToken());
         if (asked) {
             return true;

@@ -56,7 +56,8 @@ public final class HostPlanner {
                     "answers to guests enter by the uplink"));
         }
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
-        if (seen.networks().isEmpty()) {
+        // A record that cannot be read may be a Network's whose guests need the flag.
+        if (seen.networks().isEmpty() && seen.unreadable().isEmpty()) {
             kept.forEach((link, _) -> steps.add(new PlannedStep(
                     new Step.RestoreForwarding(link), "no Network is realised on this node any more")));
         }

@@ -1,6 +1,7 @@
 package dev.vmlet.plan;
 
 import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InterfaceAddress;
@@ -62,6 +63,25 @@ public final class NetworkPlanner {
         }
         List<PlannedStep> steps = new ArrayList<>();
         String need = "Network " + desired.id() + " is used on this node";
+        // What an earlier wish left goes while the record still tells of it; nft refuses overlapping subnets besides.
+        List<FirewallElement> surplus = inForce.stream()
+                .filter(e -> !desired.elements().contains(e))
+                .sorted(Looks.ELEMENTS)
+                .toList();
+        if (!surplus.isEmpty()) {
+            steps.add(new PlannedStep(
+                    new Step.DeleteElements(surplus),
+                    "Network " + desired.id() + " is " + desired.subnet() + " with egress "
+                            + (desired.egress() == Egress.NONE ? "None" : "Masquerade")));
+        }
+        if (seen.record() instanceof Seen.Present<NetworkRecord>(NetworkRecord before)
+                && !before.realised().gatewayAddress().equals(desired.gatewayAddress())
+                && seen.addresses() instanceof Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> addresses)
+                && addresses.contains(before.realised().gatewayAddress())) {
+            steps.add(new PlannedStep(
+                    new Step.DeleteAddress(desired.bridge(), before.realised().gatewayAddress()),
+                    "this node's slice is " + desired.subnet() + " now"));
+        }
         if (!seen.record().equals(Seen.present(new NetworkRecord(desired.id(), desired)))) {
             steps.add(new PlannedStep(new Step.WriteNetworkRecord(new NetworkRecord(desired.id(), desired)), need));
         }
@@ -72,15 +92,6 @@ public final class NetworkPlanner {
             steps.add(new PlannedStep(
                     new Step.AddElements(missing),
                     seen.bridge() instanceof Seen.Present ? "the firewall lost members of " + desired.id() : need));
-        }
-        List<FirewallElement> surplus = inForce.stream()
-                .filter(e -> !desired.elements().contains(e))
-                .sorted(Looks.ELEMENTS)
-                .toList();
-        if (!surplus.isEmpty()) {
-            steps.add(new PlannedStep(
-                    new Step.DeleteElements(surplus),
-                    "Network " + desired.id() + " has egress " + (desired.egress() == dev.vmlet.model.Egress.NONE ? "None" : "Masquerade")));
         }
         bridgeSteps(desired, seen, need, steps);
         return new Plan(steps, Optional.empty());

@@ -2,6 +2,7 @@ package dev.vmlet.plan;
 
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -15,11 +16,15 @@ import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Plans the taps of one VM and its members of the firewall's sets. */
 final class NicPlanner {
@@ -103,22 +108,7 @@ final class NicPlanner {
 
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
     static List<PlannedStep> remove(VmId vm, VmObservation seen, InstallationId installation, String because) {
-        List<PlannedStep> steps = new ArrayList<>();
-        List<FirewallElement> inForce = seen.nics().values().stream()
-                .flatMap(nic -> nic.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> e)
-                        ? e.stream()
-                        : java.util.stream.Stream.<FirewallElement>empty())
-                .sorted(Looks.ELEMENTS)
-                .distinct()
-                .toList();
-        // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
-        List<FirewallElement> allowed = inForce.stream()
-                .filter(e -> e.set() == dev.vmlet.model.FirewallSet.OK4)
-                .toList();
-        if (!allowed.isEmpty()) {
-            steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
-        }
-        Map<LinkName, Mark> links = new java.util.TreeMap<>();
+        Map<LinkName, Mark> links = new TreeMap<>();
         if (seen.strayTaps() instanceof Seen.Present<Map<LinkName, Mark>>(Map<LinkName, Mark> stray)) {
             links.putAll(stray);
         }
@@ -129,6 +119,54 @@ final class NicPlanner {
                                     && isTraceOfACrash(tap, record.userId()))) {
                 links.put(tap.name(), tap.mark());
             }
+        }
+        return remove(inForce(seen.nics().values()), links, because);
+    }
+
+    /**
+     * Steps that take away the recorded NICs that are not asked for any more: of a Network that the VM has left, or of
+     * an earlier one of the same name, whose tap bears the name that the new one is to have.
+     */
+    static List<PlannedStep> removeLeft(
+            VmRecord record,
+            List<DesiredNic> asked,
+            VmObservation seen,
+            InstallationId installation,
+            String because) {
+        Set<String> stay = asked.stream().map(nic -> nic.network().uid()).collect(Collectors.toSet());
+        Map<LinkName, Mark> links = new TreeMap<>();
+        List<NicObservation> left = new ArrayList<>();
+        for (DesiredNic nic : record.nics()) {
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
+            if (nicSeen == null || stay.contains(nic.network().uid())) {
+                continue;
+            }
+            left.add(nicSeen);
+            if (nicSeen.tap() instanceof Seen.Present<Link>(Link tap)
+                    && (isOfVm(tap, record.id(), installation) || isTraceOfACrash(tap, record.userId()))) {
+                links.put(tap.name(), tap.mark());
+            }
+        }
+        return remove(inForce(left), links, because);
+    }
+
+    private static List<FirewallElement> inForce(Collection<NicObservation> nics) {
+        return nics.stream()
+                .flatMap(nic -> nic.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> e)
+                        ? e.stream()
+                        : Stream.<FirewallElement>empty())
+                .sorted(Looks.ELEMENTS)
+                .distinct()
+                .toList();
+    }
+
+    private static List<PlannedStep> remove(List<FirewallElement> inForce, Map<LinkName, Mark> links, String because) {
+        List<PlannedStep> steps = new ArrayList<>();
+        // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
+        List<FirewallElement> allowed =
+                inForce.stream().filter(e -> e.set() == FirewallSet.OK4).toList();
+        if (!allowed.isEmpty()) {
+            steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
         }
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.CutOffLink(name, mark), because)));
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because)));

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -30,6 +31,8 @@ import java.util.stream.Collectors;
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
     public static final int REVISION = 1;
+
+    private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
     public Ruleset {
         elements = Set.copyOf(elements);
@@ -147,11 +150,21 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
         List<FirewallElement> sorted = new ArrayList<>();
         elements.forEach(sorted::add);
         sorted.sort(Comparator.comparing(FirewallElement::set).thenComparing(FirewallElement::toString));
+        sorted.forEach(e -> requireSafe(e, comments));
         return sorted.stream()
                 .map(e -> verb + " element " + e.set().family() + " vmlet_" + installation + " "
                         + e.set().nftName() + " { " + key(e) + (comments ? " comment \"" + e.ownerUid() + "\"" : "")
                         + " }\n")
                 .collect(Collectors.joining());
+    }
+
+    /** No quote, brace, space or line end can reach the text: a member must not become a command. */
+    private static void requireSafe(FirewallElement element, boolean comments) {
+        boolean safe = (!comments || SAFE.matcher(element.ownerUid()).matches())
+                && element.key().stream().allMatch(part -> SAFE.matcher(part).matches());
+        if (!safe) {
+            throw new IllegalArgumentException("element that nft would misread: " + element);
+        }
     }
 
     /** The element's key as nft reads it. */

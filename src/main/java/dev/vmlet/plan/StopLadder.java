@@ -7,6 +7,7 @@ import dev.vmlet.model.VmRecord.Rung;
 import dev.vmlet.model.VmRecord.Stop;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -52,7 +53,10 @@ final class StopLadder {
                 if (Duration.between(stop.pressedAt(), now).compareTo(PRESS_AGAIN) >= 0) {
                     yield press(record, stop, "the guest has not shut down yet", now);
                 }
-                yield waitFor(min(left, LOOK), "waiting for the guest to shut down, " + left.toSeconds() + " s left");
+                yield waitFor(
+                        min(left, LOOK),
+                        "waiting for the guest to shut down until "
+                                + stop.askedAt().plus(record.grace()).truncatedTo(ChronoUnit.SECONDS));
             }
             case POWER_OFF ->
                 onRung.compareTo(NEXT_RUNG) >= 0

@@ -152,7 +152,12 @@ public final class VmPlanner {
         Launch launch = record.launch().get();
         Optional<Reason> stopReason = stopReason(desired, record, launch, seen);
         if (stopReason.isPresent()) {
-            return StopLadder.climb(record, seen.guest(), stopReason.get(), now);
+            // With the grace that is asked for now: one edit may halt the VM and change its grace.
+            return StopLadder.climb(
+                    record.withAsked(record.userId(), record.nics(), retained(desired), desired.grace()),
+                    seen.guest(),
+                    stopReason.get(),
+                    now);
         }
         List<PlannedStep> steps = new ArrayList<>();
         VmRecord next = record;
@@ -176,12 +181,15 @@ public final class VmPlanner {
         }
         Optional<Plan.Wait> waiting = Optional.empty();
         for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen != null) {
                 Plan part = NicPlanner.ensure(desired.id(), record.userId(), nic, nicSeen, names.installation());
                 steps.addAll(part.steps());
                 waiting = waiting.or(part::waitingFor);
             }
+        }
+        if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.PAUSED) {
+            waiting = Optional.of(new Plan.Wait(Reason.Paused, Reason.Paused.sentence(), LATER));
         }
         if (waiting.isEmpty() && seen.guest().kind() != GuestState.Kind.RUNNING) {
             waiting = Optional.of(new Plan.Wait(
@@ -207,7 +215,7 @@ public final class VmPlanner {
         }
         // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
         for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             boolean launchedWith = launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
             if (nicSeen != null && launchedWith && nicSeen.tap() instanceof Seen.Missing<Link>) {
                 return Optional.of(Reason.TapLost);
@@ -318,6 +326,12 @@ public final class VmPlanner {
 
     private Plan start(DesiredVm desired, VmRecord record, VmRecord asked, VmObservation seen, Instant now) {
         VmId vm = desired.id();
+        List<PlannedStep> farewell = NicPlanner.removeLeft(
+                record, desired.nics(), seen, names.installation(), "VM " + vm + " is on that Network no longer");
+        if (!farewell.isEmpty()) {
+            // While the record names them: whoever dies in between finds them again.
+            return new Plan(farewell, Optional.empty());
+        }
         List<PlannedStep> steps = new ArrayList<>();
         if (!asked.equals(record)) {
             steps.add(new PlannedStep(
@@ -362,7 +376,7 @@ public final class VmPlanner {
                     seen.seed() instanceof Seen.Missing ? "VM " + vm + " has no seed yet" : "its contents changed"));
         }
         for (DesiredNic nic : desired.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
+            NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen == null) {
                 waiting = waiting.or(() -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
                 continue;

@@ -14,8 +14,10 @@ import dev.vmlet.model.VmmKind;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.math.BigDecimal;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Disks and boot files of a VM, complete. */
@@ -34,8 +36,14 @@ final class DiskResolver {
     static List<DesiredDisk> disks(VirtualMachineSpec spec, VmmKind vmm, HostFacts host) throws Refusal {
         List<DesiredDisk> disks = new ArrayList<>();
         List<Disk> asked = spec.disks() == null ? List.of() : spec.disks();
+        Set<String> names = new HashSet<>();
         for (Disk disk : asked) {
-            disks.add(disk(disk, host));
+            DesiredDisk complete = disk(disk, host);
+            if (!names.add(complete.name())) {
+                throw new Refusal(
+                        Reason.InvalidSpec, "spec.disks names " + complete.name() + " twice; give each its own name");
+            }
+            disks.add(complete);
         }
         Boot boot = spec.boot();
         if (boot != null && boot.kernel() != null) {

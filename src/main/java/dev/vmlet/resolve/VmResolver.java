@@ -126,7 +126,7 @@ public final class VmResolver {
         }
         long bytes = DiskResolver.bytes("spec.memory.size", spec.memory().size());
         // Rounded up: a guest never gets less than was asked for.
-        Mebibytes memory = new Mebibytes(Math.max(1, (bytes + (1 << 20) - 1) >> 20));
+        Mebibytes memory = new Mebibytes((bytes - 1 >> 20) + 1);
         if (memory.compareTo(host.memory()) > 0) {
             throw new Refusal(
                     Reason.NotEnoughMemory,

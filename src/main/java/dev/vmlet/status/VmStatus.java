@@ -6,6 +6,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.api.VirtualMachineStatus.Phase;
+import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.FirewallElement;
@@ -173,6 +174,10 @@ public final class VmStatus {
         if (seen.process() instanceof Seen.Unknown<GuestProcess>(String cause)) {
             return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, cause));
         }
+        if (process() instanceof GuestProcess.Alive && record.flatMap(VmRecord::launch).isPresent()) {
+            // The guest was seen; what could not be looked at is another part's.
+            return Optional.empty();
+        }
         return plan.waitingFor()
                 .filter(w -> w.reason() == Reason.CannotLook || w.reason() == Reason.EvidenceDisagrees)
                 .map(w -> new Verdict(Status.Unknown, w.reason(), w.message()));
@@ -186,21 +191,33 @@ public final class VmStatus {
         if (resolution instanceof Resolution.Unresolved && record.isEmpty()) {
             return Verdict.of(Status.False, Reason.NetworkNotReady);
         }
-        for (NicObservation nic : seen.nics().values()) {
-            if (nic.bridge() instanceof Seen.Unknown<Link>(String cause)) {
-                return new Verdict(Status.Unknown, Reason.CannotLook, cause);
+        boolean alive = process() instanceof GuestProcess.Alive;
+        // What runs is judged by what it was started with: a NIC that is asked for since waits for the next start.
+        List<DesiredNic> nics = !alive && resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired)
+                ? desired.nics()
+                : record.map(VmRecord::nics).orElse(List.of());
+        for (DesiredNic nic : nics) {
+            NicObservation look = seen.nics().get(nic.network().uid());
+            if (look == null) {
+                continue;
             }
-            if (nic.bridge() instanceof Seen.Missing
-                    || process() instanceof GuestProcess.Alive
-                            && (!(nic.tap() instanceof Seen.Present<Link>(Link tap) && tap.up())
-                                    || !(nic.elements()
-                                                    instanceof Seen.Present<Set<FirewallElement>>(
-                                                            Set<FirewallElement> e)
-                                            && e.size() == 2))) {
+            for (Seen<?> part : List.of(look.bridge(), look.tap(), look.elements())) {
+                if (part instanceof Seen.Unknown<?>(String cause)) {
+                    return new Verdict(Status.Unknown, Reason.CannotLook, cause);
+                }
+            }
+            if (look.bridge() instanceof Seen.Missing || alive && !isConnected(nic, look)) {
                 return Verdict.of(Status.False, Reason.NetworkNotReady);
             }
         }
         return Verdict.of(Status.True, Reason.AsExpected);
+    }
+
+    private boolean isConnected(DesiredNic nic, NicObservation look) {
+        return look.tap() instanceof Seen.Present<Link>(Link tap)
+                && tap.up()
+                && look.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> elements)
+                && elements.containsAll(nic.elements(vm.getMetadata().getUid()));
     }
 
     private Verdict disks() {
@@ -283,8 +300,14 @@ public final class VmStatus {
                 case Readiness.TcpPort(int port, Duration timeout) -> reach(port, timeout);
             };
         }
-        return seen.reach() == Reach.OPEN
-                ? Verdict.of(Status.True, Reason.PortOpen)
+        if (seen.reach() == Reach.OPEN) {
+            return Verdict.of(Status.True, Reason.PortOpen);
+        }
+        VirtualMachineSpec spec = vm.getSpec();
+        boolean asksNothing = addresses().isEmpty()
+                || spec != null && spec.readiness() != null && spec.readiness().none() != null;
+        return asksNothing
+                ? Verdict.of(Status.Unknown, Reason.NoProbe)
                 : Verdict.of(Status.Unknown, Reason.PortClosed);
     }
 

@@ -75,11 +75,44 @@ public final class FakeHost implements Links, Firewall {
         failures.put(operation, failure);
     }
 
+    /** Whether a failure is waiting for its call. */
+    public synchronized boolean armed() {
+        return !failures.isEmpty();
+    }
+
     /** Failures that have not happened yet never will; whether there were any. */
     public synchronized boolean takeBackFailures() {
         boolean pending = !failures.isEmpty();
         failures.clear();
         return pending;
+    }
+
+    /** What there is, read by nobody: no failure is spent on it. */
+    public synchronized Map<LinkName, Link> everyLink() {
+        return new TreeMap<>(links);
+    }
+
+    public synchronized Set<FirewallElement> everyElement() {
+        Set<FirewallElement> elements = new HashSet<>();
+        sets.forEach(
+                (set, members) -> members.forEach((key, owner) -> elements.add(new FirewallElement(set, key, owner))));
+        return elements;
+    }
+
+    public synchronized boolean bothTablesExist() {
+        return tables.size() == 2;
+    }
+
+    public synchronized boolean rulesAreIntact() {
+        return tables.size() == 2 && tamperedWith.isEmpty();
+    }
+
+    public synchronized Set<InterfaceAddress> everyAddress(LinkName name) {
+        return Set.copyOf(addressesOf(name));
+    }
+
+    public synchronized boolean forwards(LinkName name) {
+        return forwarding.getOrDefault(name, false);
     }
 
     /** Somebody makes a link. */
