@@ -322,6 +322,10 @@ public final class VmStatus {
         if (seen.reach() == Reach.OPEN) {
             return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
         }
+        if (seen.reach() == Reach.NOT_PROBED && answeredBefore(where)) {
+            // An agent that has just started has not knocked yet; the guest it adopted is as ready as it was.
+            return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
+        }
         boolean late = record.flatMap(VmRecord::launch)
                 .map(l -> Duration.between(l.startedAt(), now).compareTo(timeout) > 0)
                 .orElse(false);
@@ -331,6 +335,21 @@ public final class VmStatus {
                         Reason.ReadinessTimeout,
                         where + " did not answer within " + timeout.toSeconds() + " s; look at the guest's serial console")
                 : new Verdict(Status.False, Reason.PortClosed, where + " has not answered yet.");
+    }
+
+    /** The former status says so, of this very port and process. */
+    private boolean answeredBefore(String where) {
+        VirtualMachineStatus before = vm.getStatus();
+        return before != null
+                && before.vmm() != null
+                && before.vmm().pid() != null
+                && process() instanceof GuestProcess.Alive alive
+                && before.vmm().pid() == alive.pid()
+                && before.conditions() != null
+                && before.conditions().stream()
+                        .anyMatch(c -> "GuestReachable".equals(c.type())
+                                && c.status() == Status.True
+                                && (where + " answered.").equals(c.message()));
     }
 
     private Verdict ready(Verdict running, Verdict reachable) {
@@ -357,6 +376,11 @@ public final class VmStatus {
             GuestState.Kind kind = seen.guest().kind();
             boolean up = kind == GuestState.Kind.RUNNING || kind == GuestState.Kind.PAUSED || ran();
             return up ? Phase.Running : Phase.Starting;
+        }
+        if (process() instanceof GuestProcess.Ended
+                && record.flatMap(VmRecord::stop).isPresent()) {
+            // Not in the record yet: Stopped would stand beside the lastExit of the run before.
+            return Phase.Stopping;
         }
         if (!(resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired))) {
             return Phase.Pending;

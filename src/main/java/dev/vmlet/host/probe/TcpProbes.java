@@ -43,7 +43,7 @@ public final class TcpProbes implements Probes, AutoCloseable {
         final String vmUid;
         final Ipv4Address ip;
         final int port;
-        volatile Reach reach = Reach.CLOSED;
+        volatile Reach reach = Reach.NOT_PROBED;
         Duration pause = FIRST;
 
         Watch(String vmUid, Ipv4Address ip, int port) {
@@ -53,7 +53,7 @@ public final class TcpProbes implements Probes, AutoCloseable {
         }
     }
 
-    /** @param wake told a VM's uid when its port has opened or closed; called on a thread of ours */
+    /** @param wake told a VM's uid when its port was first seen, has opened or closed; called on a thread of ours */
     public TcpProbes(Consumer<String> wake) {
         this(wake, Duration.ofSeconds(10));
     }
@@ -80,7 +80,7 @@ public final class TcpProbes implements Probes, AutoCloseable {
         }
     }
 
-    /** What the last attempt saw: CLOSED before the first has ended, NOT_PROBED where nothing is watched. */
+    /** What the last attempt saw: NOT_PROBED before the first has ended, and where nothing is watched. */
     @Override
     public Reach state(String vmUid) {
         Watch watch = watches.get(vmUid);

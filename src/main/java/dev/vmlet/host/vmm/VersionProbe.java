@@ -33,14 +33,19 @@ public final class VersionProbe {
                 return "";
             }
             byte[] answer = process.getInputStream().readNBytes(ANSWER_MAX);
-            Matcher version = Pattern.compile(Pattern.quote(before) + "(\\d+(?:\\.\\d+)+)")
-                    .matcher(new String(answer, StandardCharsets.UTF_8));
-            return version.find() ? version.group(1) : "";
+            return find(new String(answer, StandardCharsets.UTF_8), before);
         } catch (IOException e) {
             return "";
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return "";
         }
+    }
+
+    /** The first dotted number behind {@code before}, empty when there is none. */
+    public static String find(String text, String before) {
+        Matcher version =
+                Pattern.compile(Pattern.quote(before) + "(\\d+(?:\\.\\d+)+)").matcher(text);
+        return version.find() ? version.group(1) : "";
     }
 }

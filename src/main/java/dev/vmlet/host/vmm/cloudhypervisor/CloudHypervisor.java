@@ -86,7 +86,7 @@ public final class CloudHypervisor implements Vmm {
         try {
             EventLog log = eventsOf(files);
             String version = launch.version().isEmpty()
-                    ? api.get("vmm.ping", LOOK_PATIENCE).path("version").asText()
+                    ? version(api.get("vmm.ping", LOOK_PATIENCE))
                     : launch.version();
             JsonNode info = info(api);
             GuestState.Kind down = ran || log.booted() ? GuestState.Kind.POWERED_OFF : GuestState.Kind.STARTING;
@@ -104,6 +104,11 @@ public final class CloudHypervisor implements Vmm {
         } catch (IOException e) {
             return Answer.of(ran ? GuestState.Kind.BUSY : GuestState.Kind.STARTING);
         }
+    }
+
+    /** As {@code --version} names it: v53.0, where the field {@code version} says 53.0.0. */
+    private static String version(JsonNode ping) {
+        return VersionProbe.find(ping.path("build_version").asText(), "v");
     }
 
     /** Missing when the VMM has no VM: 404 since v53. */

@@ -90,7 +90,7 @@ class CloudHypervisorTest {
         assertThat(state(true)).isEqualTo(GuestState.of(GuestState.Kind.BUSY));
         Process process = start();
         awaitState(GuestState.Kind.RUNNING);
-        assertThat(state(false)).isEqualTo(new GuestState(GuestState.Kind.RUNNING, false, "53.0.0"));
+        assertThat(state(false)).isEqualTo(new GuestState(GuestState.Kind.RUNNING, false, "53.0"));
         assertThat(vmm.ask(files, Hosts.launched(launch, "boot", false)).uuid()).isEqualTo(Hosts.WEB.uid());
 
         vmm.pressPowerButton(files);

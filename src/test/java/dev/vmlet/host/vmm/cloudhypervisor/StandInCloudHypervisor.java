@@ -131,7 +131,7 @@ final class StandInCloudHypervisor {
 
     public static void main(String[] args) throws IOException {
         if (List.of(args).contains("--version")) {
-            System.out.println("cloud-hypervisor v53.0.0");
+            System.out.println("cloud-hypervisor v53.0");
             return;
         }
         try {
@@ -513,7 +513,7 @@ final class StandInCloudHypervisor {
                     answer(
                             client,
                             200,
-                            "{\"build_version\":\"v53.0.0\",\"version\":\"53.0.0\",\"pid\":"
+                            "{\"build_version\":\"v53.0\",\"version\":\"53.0.0\",\"pid\":"
                                     + ProcessHandle.current().pid() + ",\"features\":[\"io_uring\",\"kvm\"]}");
                 case "vm.info" -> {
                     if (state.isEmpty() || !options.containsKey("--kernel") && !options.containsKey("--firmware")) {
