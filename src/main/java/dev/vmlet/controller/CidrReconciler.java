@@ -124,7 +124,8 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
             events.warning(
                     network,
                     Reason.NetworkBeingDeleted,
-                    "kept until the VMs that use it are gone; they are " + users + " now");
+                    // Without their number, which the condition has: one Event, however many leave one by one.
+                    "kept until the VMs that name it are gone; delete them to let it go");
             return DeleteControl.noFinalizerRemoval().rescheduleAfter(SOON.toMillis() * 5);
         }
         List<NetworkSlice> slices =

@@ -15,16 +15,20 @@ import java.util.Base64;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 
 /**
  * Reads the Secrets that VMs name, by single GETs beside the reconcile threads: the agent needs no right to list or
- * watch Secrets. Nothing of a Secret is kept longer than a minute. Safe for use by several threads.
+ * watch Secrets. What a Secret said is read anew after a minute, and forgotten when nobody asks. Safe for use by several
+ * threads.
  */
 public final class UserDataReader {
     private static final Duration FRESH = Duration.ofSeconds(60);
     private static final Duration FRESH_REFUSAL = Duration.ofSeconds(5);
+    /** Longer than a VM's full pass after the answer went stale. */
+    private static final Duration KEPT = Duration.ofMinutes(2);
 
     private record Key(String vmUid, String namespace, String name, String key) {}
 
@@ -34,6 +38,7 @@ public final class UserDataReader {
     private final Clock clock;
     private final Consumer<String> wakeVm;
     private final Map<Key, Answer> answers = new ConcurrentHashMap<>();
+    private final Set<Key> reading = ConcurrentHashMap.newKeySet();
 
     public UserDataReader(KubernetesClient client, Clock clock, Consumer<String> wakeVm) {
         this.client = client;
@@ -41,7 +46,10 @@ public final class UserDataReader {
         this.wakeVm = wakeVm;
     }
 
-    /** What is known now; when that is nothing, the read begins and the VM is woken when it ends. */
+    /**
+     * What is known now. When that is nothing, or too old, a read begins, and the VM is woken when it told something new;
+     * until then the old answer holds, so that status does not change to and fro with every look.
+     */
     public UserData of(VirtualMachine vm) {
         Optional<Key> asked = key(vm);
         if (asked.isEmpty()) {
@@ -49,17 +57,22 @@ public final class UserDataReader {
         }
         Key key = asked.get();
         Instant now = clock.instant();
-        answers.values().removeIf(a -> !(a.data instanceof UserData.Pending) && isStale(a, now));
-        Answer answer = answers.putIfAbsent(key, new Answer(new UserData.Pending(), now));
-        if (answer == null) {
+        answers.values().removeIf(a -> isOlder(a, KEPT, now));
+        Answer known = answers.get(key);
+        if ((known == null || isStale(known, now)) && reading.add(key)) {
             Thread.ofVirtual().name("secret-" + vm.getMetadata().getName()).start(() -> {
-                UserData read = read(key);
-                answers.put(key, new Answer(read, clock.instant()));
-                wakeVm.accept(key.vmUid);
+                try {
+                    UserData read = read(key);
+                    answers.put(key, new Answer(read, clock.instant()));
+                    if (known == null || !known.data.equals(read)) {
+                        wakeVm.accept(key.vmUid);
+                    }
+                } finally {
+                    reading.remove(key);
+                }
             });
-            return new UserData.Pending();
         }
-        return answer.data;
+        return known == null ? new UserData.Pending() : known.data;
     }
 
     /** Reads now and waits for the answer; for commands, not for reconcile threads. */
@@ -84,7 +97,11 @@ public final class UserDataReader {
 
     private static boolean isStale(Answer answer, Instant now) {
         Duration fresh = answer.data instanceof UserData.Found ? FRESH : FRESH_REFUSAL;
-        return Duration.between(answer.at, now).compareTo(fresh) > 0;
+        return isOlder(answer, fresh, now);
+    }
+
+    private static boolean isOlder(Answer answer, Duration age, Instant now) {
+        return Duration.between(answer.at, now).compareTo(age) > 0;
     }
 
     private UserData read(Key key) {

@@ -77,7 +77,8 @@ final class NicResolver {
         if (network.getMetadata().getDeletionTimestamp() != null && kept.isEmpty()) {
             throw new Refusal(
                     Reason.NetworkBeingDeleted,
-                    "Network " + name + " is being deleted and takes no new VM; wait for it to go and create it again");
+                    "spec.networks[" + name + "]: the Network is being deleted and takes no new VM; it goes when no VM names"
+                            + " it any more, so delete this VM too, or name another Network");
         }
         Ipv4Prefix slice = slice(network, name, slices, host);
         Ipv4Address ip = address(asked.address(), slice, kept, networkId, id, name, host);

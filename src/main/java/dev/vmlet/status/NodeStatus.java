@@ -81,7 +81,7 @@ public final class NodeStatus {
             conditions.add(
                     "VmmReady",
                     Status.False,
-                    facts.kvmUsable() ? Reason.VmmUnavailable : Reason.NoVirtualization,
+                    withoutVmm(facts),
                     facts.vmmProblem());
         } else {
             conditions.add(
@@ -115,7 +115,7 @@ public final class NodeStatus {
                 ready
                         ? Reason.AsExpected
                         : firewall
-                                ? facts.kvmUsable() ? Reason.VmmUnavailable : Reason.NoVirtualization
+                                ? withoutVmm(facts)
                                 : Reason.FirewallNotReady,
                 ready ? "This node can run VMs." : firewall ? facts.vmmProblem() : Reason.FirewallNotReady.sentence());
         int running = (int) seen.vms().stream()
@@ -150,6 +150,11 @@ public final class NodeStatus {
                 sweep(before, findings, holds, now),
                 node.getMetadata().getGeneration(),
                 conditions.list());
+    }
+
+    /** As VMs say it: where emulation is allowed, what is missing is the emulator. */
+    private static Reason withoutVmm(Facts facts) {
+        return facts.kvmUsable() || facts.emulationAllowed() ? Reason.VmmUnavailable : Reason.NoVirtualization;
     }
 
     /** A sweep that found nothing new is not written down again: an idle node writes nothing. */

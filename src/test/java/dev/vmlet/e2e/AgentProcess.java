@@ -57,10 +57,12 @@ public final class AgentProcess implements AutoCloseable {
                 home.resolve("run").toString(),
                 "--image-dir",
                 cluster.imageDir().toString(),
-                "--emulation",
-                "auto",
                 "--orphan-grace",
                 "PT5S"));
+        if (!options.contains("--emulation")) {
+            // An option may be given once only.
+            arguments.addAll(List.of("--emulation", "auto"));
+        }
         arguments.addAll(options);
         return new AgentProcess("agent-" + nodeName, home, cluster.java(), arguments, "agent started");
     }
