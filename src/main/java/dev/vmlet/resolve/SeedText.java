@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import com.fasterxml.jackson.dataformat.yaml.YAMLParser;
 import dev.vmlet.api.CloudInit;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.model.HostNames;
@@ -144,6 +145,11 @@ final class SeedText {
                             + e.getLocation().getColumnNr();
             throw new Refusal(Reason.UserDataInvalid, "the user data is not valid YAML" + where + "; correct it");
         }
+        if (hasAlias(text)) {
+            throw new Refusal(
+                    Reason.UserDataInvalid,
+                    "the user data refers to a YAML anchor (*name), which is not supported; write the value out");
+        }
         if (parsed == null || parsed.isNull() || parsed.isMissingNode()) {
             return YAML.createObjectNode();
         }
@@ -152,6 +158,20 @@ final class SeedText {
         }
         throw new Refusal(
                 Reason.UserDataInvalid, "the user data must be a mapping of cloud-config keys, such as 'packages: [...]'");
+    }
+
+    /** A tree of JSON has no aliases: one would be read as the anchor's name, and the guest would get that. */
+    private static boolean hasAlias(String text) {
+        try (YAMLParser parser = YAML.getFactory().createParser(text)) {
+            while (parser.nextToken() != null) {
+                if (parser.isCurrentAlias()) {
+                    return true;
+                }
+            }
+            return false;
+        } catch (Exception e) {
+            throw new IllegalStateException("the text was just read as a tree", e);
+        }
     }
 
     private static String multipart(String cloudConfig, String script) {

@@ -12,6 +12,7 @@ import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
@@ -121,5 +122,107 @@ public final class Given {
                 100,
                 true,
                 records);
+    }
+
+    public static final NetworkId NET = new NetworkId(NAMESPACE, "net", "net-1");
+    public static final VmId WEB = new VmId(NAMESPACE, "web", "vm-1");
+
+    public static DesiredNetwork desiredNetwork(Egress egress) {
+        return new DesiredNetwork(
+                NET,
+                NAMES.bridge("net-1"),
+                NAMES.bridgeMac("net-1"),
+                Mark.ofNetwork(INSTALLATION, "net-1"),
+                Ipv4Prefix.parse("10.77.4.0/24"),
+                1500,
+                egress);
+    }
+
+    public static DesiredNic nic(NetworkId network, String vmUid, String ip) {
+        return new DesiredNic(
+                network,
+                NAMES.bridge(network.uid()),
+                Mark.ofNetwork(INSTALLATION, network.uid()),
+                NAMES.tap(vmUid, network.name()),
+                Mark.ofNic(INSTALLATION, vmUid, network.uid()),
+                HostNames.nicMac(vmUid, network.name()),
+                Ipv4Address.parse(ip),
+                1500);
+    }
+
+    public static DesiredNic nic() {
+        return nic(NET, "vm-1", "10.77.4.2");
+    }
+
+    public static DesiredVm desiredVm(dev.vmlet.model.RunStrategy strategy, List<DesiredNic> nics) {
+        return new DesiredVm(
+                WEB,
+                3,
+                strategy,
+                "",
+                VmmKind.QEMU,
+                2,
+                new Mebibytes(2048),
+                List.of(new DesiredDisk("root", DesiredDisk.Role.DISK, Optional.empty(), 1000, false)),
+                "",
+                new Seed("meta", "user", "net"),
+                nics,
+                200_000,
+                new Readiness.TcpPort(22, Duration.ofSeconds(300)),
+                Duration.ofSeconds(30));
+    }
+
+    public static DesiredVm desiredVm() {
+        return desiredVm(dev.vmlet.model.RunStrategy.ALWAYS, List.of(nic()));
+    }
+
+    public static VmRecord record() {
+        return VmRecord.of(WEB, 200_000, List.of(nic()), List.of(), Duration.ofSeconds(30));
+    }
+
+    public static VmRecord.Launch launch() {
+        DesiredNic nic = nic();
+        return new VmRecord.Launch(
+                new LaunchSpec(
+                        WEB,
+                        VmmKind.QEMU,
+                        3,
+                        "",
+                        200_000,
+                        2,
+                        new Mebibytes(2048),
+                        List.of(
+                                new LaunchSpec.Drive(
+                                        "root",
+                                        DesiredDisk.Role.DISK,
+                                        "/var/lib/vmlet/vms/vm-1/disks/root.raw",
+                                        false),
+                                new LaunchSpec.Drive(
+                                        LaunchSpec.SEED,
+                                        DesiredDisk.Role.DISK,
+                                        "/var/lib/vmlet/vms/vm-1/seed.img",
+                                        true)),
+                        "",
+                        List.of(new LaunchSpec.Nic("net", nic.tap(), nic.mac()))),
+                BOOT,
+                NOW,
+                Optional.of(NOW),
+                "1.0");
+    }
+
+    public static Link bridge(Mark mark, boolean up) {
+        return new Link(7, NAMES.bridge("net-1"), "bridge", NAMES.bridgeMac("net-1").value(), 1500, up, mark, 0, -1);
+    }
+
+    public static Link bridge() {
+        return bridge(Mark.ofNetwork(INSTALLATION, "net-1"), true);
+    }
+
+    public static Link tap(Mark mark, boolean up, int master) {
+        return new Link(8, nic().tap(), "tun", "fe:00:00:00:00:08", 1500, up, mark, master, 200_000);
+    }
+
+    public static Link tap() {
+        return tap(nic().mark(), true, 7);
     }
 }
