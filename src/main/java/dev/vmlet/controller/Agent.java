@@ -88,6 +88,8 @@ public final class Agent implements AutoCloseable {
         ControllerConfiguration<Network> networkConfiguration = configure(networks, "vmlet-agent-network")
                 // A Network being deleted still has a bridge with guests on it to look after.
                 .withTriggerReconcilerOnAllEvents(true)
+                // The CIDR that the controller chooses comes in status, which raises no generation.
+                .withGenerationAware(false)
                 .build();
         operator.register(networks, networkConfiguration);
 

@@ -1,5 +1,7 @@
 package dev.vmlet.e2e;
 
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.InstallationId;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -85,6 +87,15 @@ public final class AgentProcess implements AutoCloseable {
                 .until(() -> sinceLaunch().contains(started) || !isAlive());
         if (!isAlive()) {
             throw new AssertionError(name + " ended early: " + logTail(20));
+        }
+        if (arguments.getFirst().equals("agent")) {
+            // The first thing it does; what is compared with later must have it.
+            Awaitility.await("both firewall tables of " + name)
+                    .atMost(PATIENCE)
+                    .until(() -> List.of("inet", "bridge").stream()
+                            .allMatch(family -> Command.of("nft", "list", "table", family, "vmlet_" + installation())
+                                    .run()
+                                    .succeeded()));
         }
         return this;
     }
@@ -186,6 +197,11 @@ public final class AgentProcess implements AutoCloseable {
         }
     }
 
+    /** The names of its host objects. */
+    HostNames names() {
+        return new HostNames(new InstallationId(installation()));
+    }
+
     /** Runs {@code vmlet plan} or {@code vmlet inventory} with this agent's options. */
     public String ask(String subcommand) {
         List<String> command = new ArrayList<>(java);
@@ -200,6 +216,17 @@ public final class AgentProcess implements AutoCloseable {
             command.add(arguments.get(i + 1));
         }
         return Command.of(command).run().mustSucceed();
+    }
+
+    /** Starts the same again beside this one, and returns what it said before it ended with an error. */
+    String startAgain() {
+        List<String> command = new ArrayList<>(java);
+        command.addAll(arguments);
+        Command.Ended ended = Command.of(command).run();
+        if (ended.succeeded()) {
+            throw new AssertionError("a second " + name + " ran: " + ended.output());
+        }
+        return ended.output();
     }
 
     public String logTail(int lines) {

@@ -163,6 +163,13 @@ public final class Cluster implements AutoCloseable {
         return agent;
     }
 
+    /** Ends the agent of node {@code a}, if it runs, until somebody asks for it. */
+    public void rest() {
+        if (agent != null && agent.isAlive()) {
+            agent.terminate();
+        }
+    }
+
     /** Another node on this host, with directories of its own; not started. */
     public AgentProcess newAgent(String nodeName, String... options) {
         AgentProcess made = AgentProcess.agent(this, nodeName, List.of(options));
@@ -307,6 +314,11 @@ public final class Cluster implements AutoCloseable {
 
     public Guest guest(String namespace, String name) {
         return new Guest(name.startsWith("cloud") ? "debian" : "root", address(namespace, name), key());
+    }
+
+    /** The uid of an object, as {@code kubectl get <kind> <name>} shows it. */
+    public String uid(String namespace, String kind, String name) {
+        return kubectl("get", kind, name, "-n", namespace, "-o", "jsonpath={.metadata.uid}");
     }
 
     /** As a user waits. */

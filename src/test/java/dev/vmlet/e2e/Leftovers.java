@@ -81,6 +81,17 @@ public record Leftovers(
         return new Leftovers(linksNow(), tables, elements, cgroupsNow(agents), processesNow(agents), mounts, files);
     }
 
+    /** Waits until nothing is left but the tables of agents that run. */
+    public static void awaitNone(AgentProcess... agents) {
+        SortedSet<String> none = new TreeSet<>();
+        SortedSet<String> tables = new TreeSet<>();
+        for (AgentProcess agent : agents) {
+            tables.add("bridge vmlet_" + agent.installation());
+            tables.add("inet vmlet_" + agent.installation());
+        }
+        new Leftovers(none, tables, none, none, none, none, none).awaitAgain(agents);
+    }
+
     /** Waits until the host looks as it did before, and fails with the difference when it does not. */
     public void awaitAgain(AgentProcess... agents) {
         Awaitility.await("the host looks as before")

@@ -1,0 +1,154 @@
+package dev.vmlet.e2e;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.api.Condition;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** What is not ours is left alone, though it bear our name, and the clash is told. */
+@ExtendWith(EndToEnd.class)
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+class ForeignE2E {
+    private static final String NS = "foreign";
+
+    private @Nullable AgentProcess second;
+
+    @Test
+    @Order(1)
+    void aForeignBridgeUnderOurNameIsLeftAlone(Cluster cluster) {
+        AgentProcess agent = cluster.agent();
+        cluster.namespace(NS);
+        cluster.apply(Cluster.network(NS, "lab"));
+        String bridge = agent.names().bridge(cluster.uid(NS, "vmnet", "lab")).value();
+        ip("link", "add", "name", bridge, "type", "bridge");
+        ip("addr", "add", "198.51.100.1/24", "dev", bridge);
+        ip("link", "set", bridge, "up");
+        String before = link(bridge);
+
+        cluster.apply(cluster.tiny(NS, "web", "a", "lab"));
+        Cluster.await(
+                "the Network tells the clash",
+                Cluster.SOON,
+                () -> cluster.events(NS, "Network", "lab").stream()
+                        .anyMatch(e ->
+                                e.startsWith("Warning ForeignObject: link " + bridge + " exists and is not ours")));
+        Cluster.await("the VM waits for its Network", Cluster.SOON, () -> {
+            Condition ready = cluster.condition(NS, "web", "NetworkReady").orElseThrow();
+            return ready.status() == Condition.Status.False;
+        });
+        assertThat(cluster.kubectl("get", "networkslice", "-n", NS, "-o", "yaml"))
+                .contains("ForeignObject");
+        assertThat(link(bridge)).isEqualTo(before);
+        assertThat(Leftovers.now(agent).processes()).isEmpty();
+
+        ip("link", "del", bridge);
+        cluster.awaitReady(NS, "web");
+        assertThat(cluster.guest(NS, "web").ssh("hostname")).isEqualTo("web");
+    }
+
+    @Test
+    @Order(2)
+    void aForeignTapUnderOurNameIsLeftAlone(Cluster cluster) {
+        AgentProcess agent = cluster.agent();
+        cluster.apply(
+                cluster.tiny(NS, "next", "a", "lab").replace("nodeName: a", "nodeName: a\n  runStrategy: Halted"));
+        String tap = agent.names().tap(cluster.uid(NS, "vm", "next"), "lab").value();
+        ip("tuntap", "add", "name", tap, "mode", "tap", "user", "12345");
+        ip("link", "set", tap, "up");
+        String before = link(tap);
+
+        cluster.kubectl(
+                "patch", "vm", "next", "-n", NS, "--type=merge", "-p", "{\"spec\":{\"runStrategy\":\"Always\"}}");
+        Cluster.await(
+                "the VM tells the clash",
+                Cluster.SOON,
+                () -> cluster.events(NS, "VirtualMachine", "next").stream()
+                        .anyMatch(e -> e.startsWith("Warning ForeignObject: link " + tap + " exists and is not ours")));
+        Cluster.await(
+                "and keeps it in a condition",
+                Cluster.SOON,
+                () -> cluster.kubectl("get", "vm", "next", "-n", NS, "-o", "jsonpath={.status.conditions[*].reason}")
+                        .contains("ForeignObject"));
+        assertThat(link(tap)).isEqualTo(before);
+        assertThat(cluster.guest(NS, "web").ssh("hostname")).as("the neighbour").isEqualTo("web");
+
+        // Deleting the object must not take the stranger along.
+        cluster.kubectl("delete", "vm", "next", "-n", NS, "--timeout=90s");
+        assertThat(link(tap)).isEqualTo(before);
+        ip("link", "del", tap);
+    }
+
+    @Test
+    @Order(3)
+    void twoInstallationsShareAHost(Cluster cluster) throws IOException {
+        AgentProcess first = cluster.agent();
+        AgentProcess other = cluster.newAgent("b");
+        second = other;
+        other.start();
+        assertThat(other.installation()).isNotEqualTo(first.installation());
+        Cluster.Life life = cluster.life(NS, "web");
+        cluster.apply(Cluster.network(NS, "wide") + cluster.tiny(NS, "beside", "b", "wide"));
+        cluster.awaitReady(NS, "beside");
+        assertThat(cluster.guest(NS, "beside").ssh("hostname")).isEqualTo("beside");
+        assertThat(cluster.guest(NS, "beside").ssh("ping -c 2 -W 3 " + Outside.ADDRESS))
+                .contains(" 0% packet loss");
+        assertThat(cluster.life(NS, "web")).isEqualTo(life);
+
+        // The first one leaves the host: its guest, its Network, and with it what it changed for its own sake.
+        cluster.kubectl("delete", "vm", "web", "-n", NS, "--timeout=120s");
+        Cluster.await(
+                "the first has nothing left",
+                Cluster.SOON,
+                () -> Leftovers.now(first).files().isEmpty());
+        assertThat(cluster.guest(NS, "beside").ssh("hostname")).isEqualTo("beside");
+        Cluster.await(
+                "the second still reaches the outside",
+                Cluster.SOON,
+                () -> cluster.guest(NS, "beside")
+                        .run("ping -c 2 -W 3 " + Outside.ADDRESS)
+                        .output()
+                        .contains(" 0% packet loss"));
+
+        cluster.kubectl("delete", "vm,vmnet", "--all", "-n", NS, "--timeout=120s");
+        Leftovers.awaitNone(first, other);
+        assertThat(Files.readString(Path.of("/proc/sys/net/ipv4/conf", Outside.UPLINK, "forwarding")))
+                .as("forwarding of the uplink, as it was found")
+                .isEqualTo("0\n");
+    }
+
+    @Test
+    @Order(4)
+    void aSecondAgentOnTheSameStateIsRefused(Cluster cluster) {
+        AgentProcess first = cluster.agent();
+        String refusal = first.startAgain();
+        assertThat(refusal).contains(first.stateDir().toString()).doesNotContain("agent started");
+        assertThat(first.isAlive()).isTrue();
+        Objects.requireNonNull(second).terminate();
+    }
+
+    private static void ip(String... arguments) {
+        java.util.List<String> command = new java.util.ArrayList<>(java.util.List.of("ip"));
+        command.addAll(java.util.List.of(arguments));
+        Command.of(command).run().mustSucceed();
+    }
+
+    /** Everything ip says about it, and its addresses. */
+    private static String link(String name) {
+        return Command.of("ip", "-d", "addr", "show", name)
+                .run()
+                .mustSucceed()
+                .replaceAll("_timer +[0-9.]+", "_timer")
+                .replace(" tentative", "");
+    }
+}
