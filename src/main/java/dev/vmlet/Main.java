@@ -15,6 +15,7 @@ import picocli.CommandLine.Command;
         name = "vmlet",
         description = "To virtual machines what the kubelet is to pods.",
         mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class,
         subcommands = {
             AgentCommand.class,
             ControllerCommand.class,
@@ -34,6 +35,14 @@ public final class Main {
                 .registerConverter(Ipv4Prefix.class, Main::prefix)
                 .registerConverter(UserIdRange.class, new UserIdRange.Converter())
                 .setUsageHelpAutoWidth(true);
+    }
+
+    /** For picocli. */
+    public static final class Version implements CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            return new String[] {"vmlet " + version()};
+        }
     }
 
     private static Ipv4Prefix prefix(String text) {

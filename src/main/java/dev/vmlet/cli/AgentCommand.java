@@ -1,5 +1,6 @@
 package dev.vmlet.cli;
 
+import dev.vmlet.Main;
 import dev.vmlet.RealHost;
 import dev.vmlet.controller.Agent;
 import dev.vmlet.host.Applier;
@@ -21,7 +22,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "agent",
         description = "Keeps this node's VMs and Networks as the API server says. Guests outlive it.",
-        mixinStandardHelpOptions = true)
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class AgentCommand implements Callable<Integer> {
     private static final Logger log = LoggerFactory.getLogger(AgentCommand.class);

@@ -1,5 +1,6 @@
 package dev.vmlet.cli;
 
+import dev.vmlet.Main;
 import dev.vmlet.controller.ClusterController;
 import dev.vmlet.model.Ipv4Prefix;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -20,7 +21,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "controller",
         description = "Makes the few decisions that belong to no node, such as a Network's CIDR. Touches no host; run one.",
-        mixinStandardHelpOptions = true)
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class ControllerCommand implements Callable<Integer> {
     private static final Logger log = LoggerFactory.getLogger(ControllerCommand.class);

@@ -1,5 +1,6 @@
 package dev.vmlet.cli;
 
+import dev.vmlet.Main;
 import dev.vmlet.RealHost;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
@@ -24,7 +25,8 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "inventory",
         description = "Prints every host object vmlet owns here, its owner, and what looks like an orphan.",
-        mixinStandardHelpOptions = true)
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class InventoryCommand implements Callable<Integer> {
     @Mixin

@@ -1,5 +1,6 @@
 package dev.vmlet.cli;
 
+import dev.vmlet.Main;
 import dev.vmlet.RealHost;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
@@ -36,7 +37,8 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "plan",
         description = "Prints what the agent would do on this host now, a line a step with its reason, and does nothing.",
-        mixinStandardHelpOptions = true)
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class PlanCommand implements Callable<Integer> {
     @Mixin

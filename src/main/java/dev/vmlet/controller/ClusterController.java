@@ -1,5 +1,6 @@
 package dev.vmlet.controller;
 
+import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.model.Ipv4Prefix;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.Operator;
@@ -21,6 +22,16 @@ public final class ClusterController implements AutoCloseable {
                         .withFieldManager("vmlet-controller")
                         .withFinalizer(CidrReconciler.FINALIZER)
                         .build());
+        var unassigned = new UnassignedReconciler(clock);
+        operator.register(
+                unassigned,
+                new Selected<>(
+                        Operators.configure(operator, unassigned, "vmlet-controller-unassigned")
+                                .withFieldManager("vmlet-controller")
+                                .build(),
+                        VirtualMachine.class,
+                        "spec.nodeName",
+                        ""));
     }
 
     public void start() {

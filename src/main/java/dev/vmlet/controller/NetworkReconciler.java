@@ -150,6 +150,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
     @Override
     public UpdateControl<Network> reconcile(Network network, Context<Network> context) throws ReconcileFailed {
         if (context.isPrimaryResourceDeleted()) {
+            wakes.forgetNetwork(network.getMetadata().getUid());
             wakes.wakeNode();
             return UpdateControl.noUpdate();
         }

@@ -1,6 +1,5 @@
 package dev.vmlet.controller;
 
-import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNodeStatus.Finding;
 import dev.vmlet.api.VmNodeStatus.Hold;
 import dev.vmlet.host.Applier;
@@ -22,8 +21,6 @@ import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.PlannedStep;
 import dev.vmlet.plan.Step;
 import dev.vmlet.plan.VmPlanner;
-import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -89,7 +86,16 @@ public final class Sweeper {
     /** Who is known to the API, by uid; asked after the host was looked at. */
     public record Known(Set<String> vmUids, Set<String> networkUids) {}
 
-    public Result sweep(Supplier<Known> owners, KubernetesClient client) throws HostException {
+    /** What the sweep asks the API server itself, past every cache, before it takes down what holds a guest or disk. */
+    public interface Authority {
+        /** Uid of the {@code kube-system} namespace; Missing where there is none. */
+        Seen<String> cluster();
+
+        /** Uid of the VirtualMachine object of that namespace and name; Missing when the answer was NotFound. */
+        Seen<String> uidOf(VmId vm);
+    }
+
+    public Result sweep(Supplier<Known> owners, Authority authority) throws HostException {
         Inventory inventory = observer.inventory();
         Known known = owners.get();
         List<Finding> findings = new ArrayList<>();
@@ -113,7 +119,7 @@ public final class Sweeper {
         missingSince.keySet().retainAll(weighty.stream().map(VmId::uid).toList());
         for (VmId vm : weighty) {
             Instant since = missingSince.computeIfAbsent(vm.uid(), _ -> clock.instant());
-            Optional<String> hold = reasonToHold(vm, since, weighty.size(), client);
+            Optional<String> hold = reasonToHold(vm, since, weighty.size(), authority);
             if (hold.isPresent()) {
                 holds.add(new Hold(
                         "VirtualMachine",
@@ -146,7 +152,7 @@ public final class Sweeper {
                 && seen.leftovers().equals(Seen.present(false));
     }
 
-    private Optional<String> reasonToHold(VmId vm, Instant since, int howMany, KubernetesClient client) {
+    private Optional<String> reasonToHold(VmId vm, Instant since, int howMany, Authority authority) {
         if (howMany > 1) {
             return Optional.of(howMany + " VMs of this node have no object at the same time, which looks like a lost or"
                     + " restored object store; nothing is touched until a person looks");
@@ -159,28 +165,21 @@ public final class Sweeper {
         if (vm.namespace().equals("?")) {
             return Optional.of("its record is lost, so nobody can be asked whether its object exists");
         }
-        try {
-            String cluster = client.namespaces().withName("kube-system").get() == null
-                    ? ""
-                    : client.namespaces()
-                            .withName("kube-system")
-                            .get()
-                            .getMetadata()
-                            .getUid();
-            if (!(records.cluster() instanceof Seen.Present<String>(String recorded)) || !recorded.equals(cluster)) {
-                return Optional.of("the API server is not the one this node belongs to (uid of kube-system differs)");
-            }
-            VirtualMachine object = client.resources(VirtualMachine.class)
-                    .inNamespace(vm.namespace())
-                    .withName(vm.name())
-                    .get();
-            if (object != null && object.getMetadata().getUid().equals(vm.uid())) {
-                return Optional.of("a direct read found its object, though the list did not");
-            }
-            return Optional.empty();
-        } catch (KubernetesClientException e) {
-            return Optional.of("the API server could not be asked: " + e.getMessage());
+        Seen<String> cluster = authority.cluster();
+        if (cluster instanceof Seen.Unknown<String>(String cause)) {
+            return Optional.of("the API server could not be asked: " + cause);
         }
+        if (!(cluster instanceof Seen.Present) || !records.cluster().equals(cluster)) {
+            return Optional.of("the API server is not the one this node belongs to (uid of kube-system differs)");
+        }
+        return switch (authority.uidOf(vm)) {
+            case Seen.Unknown<String>(String cause) ->
+                Optional.of("the API server could not be asked: " + cause);
+            case Seen.Present<String>(String uid) when uid.equals(vm.uid()) ->
+                Optional.of("a direct read found its object, though the list did not");
+            // Of the same name, but another object.
+            case Seen.Present<String> _, Seen.Missing<String> _ -> Optional.empty();
+        };
     }
 
     private void sweepVm(VmId vm, VmObservation seen, List<Finding> findings, List<String> failures) {

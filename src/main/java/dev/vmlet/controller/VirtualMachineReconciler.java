@@ -218,7 +218,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Optional<DesiredVm> desired =
                 resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
         VmObservation before = observer.observeVm(id, desired);
-        Plan plan = planner.plan(id, resolution, before, clock.instant());
+        Plan plan = resolution instanceof Resolution.Absent
+                ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
+                : planner.plan(id, resolution, before, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         return new Round(resolution, before, plan, outcome, after);

@@ -46,6 +46,7 @@ import org.jspecify.annotations.Nullable;
 /** Keeps what belongs to this node as a whole: the firewall's tables, the uplink's forwarding flag, and the sweep. */
 public final class VmNodeReconciler implements Reconciler<VmNode> {
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
+    private static final Duration SOON = Duration.ofSeconds(1);
 
     private final String nodeName;
     private final InstallationId installation;
@@ -144,7 +145,10 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         }
         UpdateControl<VmNode> control =
                 status.equals(node.getStatus()) ? UpdateControl.noUpdate() : UpdateControl.patchStatus(bare(status));
-        Duration next = plan.waitingFor().map(Plan.Wait::lookAgain).orElse(FULL_PASS);
+        Duration next = plan.waitingFor()
+                .map(Plan.Wait::lookAgain)
+                // A stop takes several rungs; and what was swept may have freed the next thing.
+                .orElse(swept.findings().isEmpty() ? FULL_PASS : SOON);
         return control.rescheduleAfter(next.compareTo(FULL_PASS) < 0 ? next : FULL_PASS);
     }
 
@@ -181,10 +185,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Sweeper.Result result;
         try {
             result = sweeper.sweep(
-                    () -> new Sweeper.Known(
-                            uids(vms == null ? List.of() : vms.list(v -> true).toList()),
-                            uids(networks == null ? List.of() : networks.list(n -> true).toList())),
-                    client);
+                    this::known,
+                    new DirectReads(client));
         } catch (HostException e) {
             throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
         }
@@ -193,6 +195,19 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                 .forEach(h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));
         result.failures().forEach(f -> events.warning(node, Reason.HostRefused, f));
         return result;
+    }
+
+    /**
+     * From the caches, which are complete before the first reconcile. Networks that their own reconciler has seen count
+     * too: its cache may be ahead of ours.
+     */
+    private Sweeper.Known known() {
+        if (vms == null || networks == null) {
+            throw new IllegalStateException("a sweep before the caches exist would take everything for an orphan");
+        }
+        Set<String> networkUids = new HashSet<>(uids(networks.list(n -> true).toList()));
+        networkUids.addAll(wakes.networkUids());
+        return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids);
     }
 
     private static Set<String> uids(List<? extends io.fabric8.kubernetes.api.model.HasMetadata> objects) {

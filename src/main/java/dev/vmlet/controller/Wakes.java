@@ -9,6 +9,7 @@ import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.inbound.SimpleInboundEventSource;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -66,6 +67,16 @@ public final class Wakes {
         String uid = vm.getMetadata().getUid();
         vmsByUid.remove(uid);
         owners.values().removeIf(uid::equals);
+    }
+
+    void forgetNetwork(String uid) {
+        networksByUid.remove(uid);
+        owners.values().removeIf(uid::equals);
+    }
+
+    /** Uids of the Networks that were reconciled and not seen to go. */
+    Set<String> networkUids() {
+        return Set.copyOf(networksByUid.keySet());
     }
 
     private static ResourceID id(HasMetadata object) {

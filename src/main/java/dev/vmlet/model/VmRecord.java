@@ -83,6 +83,20 @@ public record VmRecord(
                 failures);
     }
 
+    public VmRecord withoutLaunch(int newRestarts, int newFailures) {
+        return new VmRecord(
+                id,
+                userId,
+                nics,
+                retained,
+                grace,
+                Optional.empty(),
+                Optional.empty(),
+                lastExit,
+                newRestarts,
+                newFailures);
+    }
+
     public VmRecord withStop(Stop newStop) {
         return new VmRecord(
                 id, userId, nics, retained, grace, launch, Optional.of(newStop), lastExit, restarts, failures);

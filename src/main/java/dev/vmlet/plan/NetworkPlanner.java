@@ -7,7 +7,6 @@ import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
-import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
@@ -47,8 +46,8 @@ public final class NetworkPlanner {
 
     private Plan realise(DesiredNetwork desired, NetworkObservation seen) {
         if (seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && !(bridge.mark().equals(desired.mark()) && bridge.kind().equals("bridge"))
-                && !isHalfMade(bridge, desired.bridgeMac())) {
+                && (!bridge.mark().equals(desired.mark()) || !bridge.kind().equals("bridge"))
+                && !isTraceOfACrash(bridge, desired.bridgeMac(), seen)) {
             return Plan.waiting(
                     Reason.ForeignObject,
                     "link " + desired.bridge() + " exists and is not ours ("
@@ -91,7 +90,8 @@ public final class NetworkPlanner {
             DesiredNetwork desired, NetworkObservation seen, String need, List<PlannedStep> steps) {
         LinkName name = desired.bridge();
         boolean recorded = seen.record() instanceof Seen.Present;
-        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge)) || isHalfMade(bridge, desired.bridgeMac())) {
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))
+                || bridge.mark().text().isEmpty()) {
             String because = recorded ? "the bridge of Network " + desired.id() + " is gone" : need;
             steps.add(new PlannedStep(
                     new Step.CreateBridge(name, desired.bridgeMac(), desired.mtu(), desired.mark()), because));
@@ -118,19 +118,21 @@ public final class NetworkPlanner {
     }
 
     /**
-     * The trace of a crash between making the bridge and marking it: of our derived name and MAC, down. The kernel
-     * ignores an ifalias in the message that creates a link.
+     * The trace of a crash between making and marking it: of our derived name and MAC, down and without ports, so that
+     * nothing can be lost by taking it.
      */
-    private static boolean isHalfMade(Link bridge, MacAddress ourMac) {
+    private static boolean isTraceOfACrash(Link bridge, MacAddress mac, NetworkObservation seen) {
         return bridge.kind().equals("bridge")
                 && bridge.mark().text().isEmpty()
+                && bridge.mac().equals(mac.value())
                 && !bridge.up()
-                && bridge.mac().equals(ourMac.value());
+                && seen.ports().equals(Seen.present(Set.of()));
     }
 
     private Plan remove(String networkUid, NetworkObservation seen) {
         boolean ours = seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid));
+                && (bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid))
+                        || isTraceOfACrash(bridge, names.bridgeMac(networkUid), seen));
         if (ours
                 && seen.ports() instanceof Seen.Present<Set<LinkName>>(Set<LinkName> ports)
                 && !ports.isEmpty()) {
@@ -142,16 +144,6 @@ public final class NetworkPlanner {
         }
         String because = "no VM of this node uses Network " + who(networkUid, seen) + " any more";
         List<PlannedStep> steps = new ArrayList<>();
-        if (seen.bridge() instanceof Seen.Present<Link>(Link bridge)
-                && isHalfMade(bridge, names.bridgeMac(networkUid))) {
-            Mark mark = Mark.ofNetwork(names.installation(), networkUid);
-            String half = "a crash left it without its mark";
-            steps.add(new PlannedStep(
-                    new Step.CreateBridge(
-                            bridge.name(), names.bridgeMac(networkUid), bridge.mtu(), mark),
-                    half));
-            steps.add(new PlannedStep(new Step.DeleteLink(bridge.name(), mark), because));
-        }
         if (ours && seen.bridge() instanceof Seen.Present<Link>(Link bridge)) {
             steps.add(new PlannedStep(new Step.DeleteLink(bridge.name(), bridge.mark()), because));
         }

@@ -86,13 +86,10 @@ final class NicPlanner {
      * in no bridge, so that nothing can be lost by taking it.
      */
     private static boolean isOurs(Link tap, DesiredNic nic, int userId) {
-        if (!tap.kind().equals("tun")) {
-            return false;
-        }
-        return tap.mark().equals(nic.mark()) || isHalfMade(tap, userId);
+        return tap.kind().equals("tun") && tap.mark().equals(nic.mark()) || isTraceOfACrash(tap, userId);
     }
 
-    private static boolean isHalfMade(Link tap, int userId) {
+    private static boolean isTraceOfACrash(Link tap, int userId) {
         return tap.kind().equals("tun")
                 && tap.mark().text().isEmpty()
                 && tap.tapUid() == userId
@@ -100,21 +97,8 @@ final class NicPlanner {
                 && tap.masterIndex() == 0;
     }
 
-    /** A crash may have left a tap without its mark: marked first, so that it can be proved ours and deleted. */
-    private static List<PlannedStep> markHalfMade(VmRecord record, VmObservation seen) {
-        List<PlannedStep> steps = new ArrayList<>();
-        for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().name());
-            if (nicSeen != null
-                    && nicSeen.tap() instanceof Seen.Present<Link>(Link tap)
-                    && isHalfMade(tap, record.userId())) {
-                String half = "a crash left it without its mark";
-                steps.add(new PlannedStep(
-                        new Step.CreateTap(nic.tap(), record.userId(), nic.mtu(), nic.mark()), half));
-                steps.add(new PlannedStep(new Step.DeleteLink(nic.tap(), nic.mark()), half));
-            }
-        }
-        return steps;
+    private static boolean isOfVm(Link tap, VmId vm, InstallationId installation) {
+        return tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _) && uid.equals(vm.uid());
     }
 
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
@@ -140,13 +124,11 @@ final class NicPlanner {
         }
         for (NicObservation nic : seen.nics().values()) {
             if (nic.tap() instanceof Seen.Present<Link>(Link tap)
-                    && tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _)
-                    && uid.equals(vm.uid())) {
+                    && (isOfVm(tap, vm, installation)
+                            || seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                                    && isTraceOfACrash(tap, record.userId()))) {
                 links.put(tap.name(), tap.mark());
             }
-        }
-        if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
-            steps.addAll(markHalfMade(record, seen));
         }
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.CutOffLink(name, mark), because)));
         links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because)));

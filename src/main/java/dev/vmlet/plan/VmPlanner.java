@@ -48,25 +48,47 @@ public final class VmPlanner {
     }
 
     public Plan plan(VmId vm, Resolution<DesiredVm> resolution, VmObservation seen, Instant now) {
-        Optional<String> blind = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers(), seen.strayTaps());
+        Optional<Plan> blind = blind(seen);
         if (blind.isPresent()) {
-            return Plan.waiting(Reason.CannotLook, blind.get(), SOON);
-        }
-        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String evidence)) {
-            return Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON);
-        }
-        for (NicObservation nic : seen.nics().values()) {
-            Optional<String> dark = Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements());
-            if (dark.isPresent()) {
-                return Plan.waiting(Reason.CannotLook, dark.get(), SOON);
-            }
+            return blind.get();
         }
         return switch (resolution) {
             case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
                 unresolved(reason, message, seen, now);
             case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, seen, now);
-            case Resolution.Absent<DesiredVm> _ -> remove(vm, seen, now);
+            case Resolution.Absent<DesiredVm> _ ->
+                remove(
+                        vm,
+                        seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                                ? record.retained()
+                                : List.of(),
+                        seen,
+                        now);
         };
+    }
+
+    /**
+     * The plan for a VM whose object is being deleted and can still be read.
+     *
+     * @param retained disks that the object's last word keeps; the record may not have heard of it yet
+     */
+    public Plan planRemoval(VmId vm, List<String> retained, VmObservation seen, Instant now) {
+        return blind(seen).orElseGet(() -> remove(vm, retained, seen, now));
+    }
+
+    /** A look that failed blocks every change to the VM. */
+    private static Optional<Plan> blind(VmObservation seen) {
+        Optional<String> dark = Looks.firstUnknown(seen.record(), seen.seed(), seen.leftovers(), seen.strayTaps());
+        if (dark.isPresent()) {
+            return Optional.of(Plan.waiting(Reason.CannotLook, dark.get(), SOON));
+        }
+        if (seen.process() instanceof Seen.Unknown<GuestProcess>(String evidence)) {
+            return Optional.of(Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON));
+        }
+        return seen.nics().values().stream()
+                .flatMap(nic -> Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements()).stream())
+                .findFirst()
+                .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }
 
     /** What runs is left alone; what has ended is written down, and a stop that has begun is finished. */
@@ -74,7 +96,7 @@ public final class VmPlanner {
         if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
                     && record.launch().isPresent()) {
-                return buried(record, record.launch().get(), ended, now);
+                return ended(record, record.launch().get(), ended, now);
             }
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
                     && record.stop().isPresent()) {
@@ -105,16 +127,15 @@ public final class VmPlanner {
                 case GuestProcess.Alive alive -> alive(desired, record, alive, seen, now);
                 case GuestProcess.Ended ended ->
                     record.launch().isPresent()
-                            ? buried(record, record.launch().get(), ended, now)
+                            ? ended(record, record.launch().get(), ended, now)
                             : new Plan(
                                     List.of(new PlannedStep(
                                             new Step.ReleaseProcess(vm), "its process is proved dead")),
                                     Optional.empty());
             };
         }
-        if (record.launch().isPresent()
-                && !record.launch().get().bootId().equals(bootId)) {
-            return buried(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
+        if (record.launch().isPresent()) {
+            return ended(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
         }
         return idle(desired, record, seen, now);
     }
@@ -193,6 +214,55 @@ public final class VmPlanner {
             }
         }
         return Optional.empty();
+    }
+
+    private Plan ended(VmRecord record, Launch launch, GuestProcess.Ended ended, Instant now) {
+        return neverBegan(record, launch, ended) ? withdrawn(record, launch, now) : buried(record, launch, ended, now);
+    }
+
+    /**
+     * The record tells of a launch, and nothing else does: the agent died between writing it down and starting the VMM,
+     * or the host refused to start it. A VMM that was started leaves its code.
+     */
+    private boolean neverBegan(VmRecord record, Launch launch, GuestProcess.Ended ended) {
+        return launch.bootId().equals(bootId)
+                && launch.ranAt().isEmpty()
+                && record.stop().isEmpty()
+                && ended.code() < 0
+                && ended.signal() == 0
+                && !ended.oomKilled();
+    }
+
+    /** Takes the launch back out of the record: it was no run of the guest, so it is no exit and no restart either. */
+    private static Plan withdrawn(VmRecord record, Launch launch, Instant now) {
+        int failures = record.failures() + 1;
+        // The same pause as after an end: a host that refuses once is likely to refuse at once again.
+        Instant notBefore = launch.startedAt().plus(Exits.pause(failures));
+        if (now.isBefore(notBefore)) {
+            return Plan.waiting(
+                    Reason.BackOff,
+                    "The VMM could not be started. Next try at " + notBefore + ".",
+                    Duration.between(now, notBefore));
+        }
+        String because = "no process came of it";
+        return new Plan(
+                List.of(
+                        new PlannedStep(
+                                new Step.WriteVmRecord(
+                                        record.withoutLaunch(
+                                                Math.max(0, record.restarts() - (isStartedAgain(record) ? 1 : 0)),
+                                                failures),
+                                        "that the start did not happen"),
+                                because),
+                        new PlannedStep(new Step.ReleaseProcess(record.id()), because)),
+                Optional.empty());
+    }
+
+    /** Whether a start counts as one more after an end that nobody asked for. */
+    private static boolean isStartedAgain(VmRecord record) {
+        return record.lastExit()
+                .map(exit -> exit.reason() != Reason.StoppedOnRequest)
+                .orElse(false);
     }
 
     /** The guest has ended: say how, then let go of the process; its taps stay for the next start. */
@@ -305,11 +375,8 @@ public final class VmPlanner {
             return new Plan(steps, waiting);
         }
         LaunchSpec spec = launch(desired, asked.userId());
-        boolean again = record.lastExit().isPresent()
-                && record.lastExit().get().reason() != Reason.StoppedOnRequest
-                && record.launch().isEmpty();
         VmRecord launched = asked.withLaunch(
-                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (again ? 1 : 0));
+                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (isStartedAgain(record) ? 1 : 0));
         String because = record.lastExit()
                 .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
                 .orElse("VM " + vm + " is to run");
@@ -341,7 +408,7 @@ public final class VmPlanner {
                         .toList());
     }
 
-    private Plan remove(VmId vm, VmObservation seen, Instant now) {
+    private Plan remove(VmId vm, List<String> retained, VmObservation seen, Instant now) {
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)) {
             if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
                     && record.launch().isPresent()) {
@@ -359,9 +426,6 @@ public final class VmPlanner {
             steps.add(new PlannedStep(new Step.ReleaseProcess(vm), "its process is proved dead"));
         }
         steps.addAll(NicPlanner.remove(vm, seen, names.installation(), because));
-        List<String> retained = seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
-                ? record.retained()
-                : List.of();
         if (seen.leftovers().equals(Seen.present(true))) {
             steps.add(new PlannedStep(new Step.DeleteVmFiles(vm, retained), because));
         }

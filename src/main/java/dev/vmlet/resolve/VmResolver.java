@@ -1,5 +1,6 @@
 package dev.vmlet.resolve;
 
+import dev.vmlet.api.Disk;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.VirtualMachine;
@@ -57,6 +58,17 @@ public final class VmResolver {
             return new Resolution.Unresolved<>(
                     Reason.InvalidSpec, Objects.requireNonNullElse(e.getMessage(), e.toString()));
         }
+    }
+
+    /** Names of the disks that outlive the object, as its spec says now. */
+    public static List<String> retained(VirtualMachine vm) {
+        if (vm.getSpec() == null || vm.getSpec().disks() == null) {
+            return List.of();
+        }
+        return vm.getSpec().disks().stream()
+                .filter(disk -> disk.reclaimPolicy() == Disk.ReclaimPolicy.Retain && disk.name() != null)
+                .map(disk -> Objects.requireNonNull(disk.name()))
+                .toList();
     }
 
     private static DesiredVm desired(

@@ -92,6 +92,27 @@ public final class VmStatus {
         return new VmStatus(vm, resolution, plan, outcome, seen, now).status();
     }
 
+    /** The controller's word on a VM without a node. */
+    public static VirtualMachineStatus ofUnassigned(VirtualMachine vm, Instant now) {
+        VirtualMachineStatus before = vm.getStatus();
+        Conditions conditions = new Conditions(
+                before == null ? null : before.conditions(), vm.getMetadata().getGeneration(), now);
+        conditions.add("Scheduled", Status.False, Reason.NotAssigned);
+        conditions.add("Ready", Status.False, Reason.NotAssigned);
+        return new VirtualMachineStatus(
+                Phase.Pending,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                vm.getMetadata().getGeneration(),
+                null,
+                conditions.list());
+    }
+
     private VirtualMachineStatus status() {
         VirtualMachineStatus before = vm.getStatus();
         Conditions conditions = new Conditions(

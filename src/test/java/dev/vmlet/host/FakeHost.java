@@ -75,6 +75,13 @@ public final class FakeHost implements Links, Firewall {
         failures.put(operation, failure);
     }
 
+    /** Failures that have not happened yet never will; whether there were any. */
+    public synchronized boolean takeBackFailures() {
+        boolean pending = !failures.isEmpty();
+        failures.clear();
+        return pending;
+    }
+
     /** Somebody makes a link. */
     public synchronized void plant(String name, String kind, String mac, int mtu, boolean up, Mark mark, long tapUid) {
         LinkName linkName = new LinkName(name);

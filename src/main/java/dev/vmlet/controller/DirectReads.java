@@ -1,0 +1,41 @@
+package dev.vmlet.controller;
+
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/** Asks the API server itself, one GET for each question; an answer that did not come is Unknown. */
+final class DirectReads implements Sweeper.Authority {
+    private final KubernetesClient client;
+
+    DirectReads(KubernetesClient client) {
+        this.client = client;
+    }
+
+    @Override
+    public Seen<String> cluster() {
+        return uid(() -> client.namespaces().withName("kube-system").get());
+    }
+
+    @Override
+    public Seen<String> uidOf(VmId vm) {
+        return uid(() -> client.resources(VirtualMachine.class)
+                .inNamespace(vm.namespace())
+                .withName(vm.name())
+                .get());
+    }
+
+    private static Seen<String> uid(Supplier<? extends @Nullable HasMetadata> read) {
+        try {
+            HasMetadata object = read.get();
+            return object == null ? Seen.missing() : Seen.present(object.getMetadata().getUid());
+        } catch (KubernetesClientException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+    }
+}
