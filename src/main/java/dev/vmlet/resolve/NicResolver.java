@@ -80,7 +80,7 @@ final class NicResolver {
                     "spec.networks[" + name + "]: the Network is being deleted and takes no new VM; it goes when no VM names"
                             + " it any more, so delete this VM too, or name another Network");
         }
-        Ipv4Prefix slice = slice(network, name, slices, host);
+        Ipv4Prefix slice = slice(network, name, slices, kept, host);
         Ipv4Address ip = address(asked.address(), slice, kept, networkId, id, name, host);
         MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
         HostNames names = new HostNames(host.installation());
@@ -99,7 +99,8 @@ final class NicResolver {
         return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
     }
 
-    private static Ipv4Prefix slice(Network network, String name, List<NetworkSlice> slices, HostFacts host)
+    private static Ipv4Prefix slice(
+            Network network, String name, List<NetworkSlice> slices, Optional<DesiredNic> kept, HostFacts host)
             throws Refusal {
         if (network.getStatus() == null || network.getStatus().cidr() == null) {
             Optional<String> why = NetworkResolver.problem(network);
@@ -111,6 +112,11 @@ final class NicResolver {
         NetworkSlice slice = NetworkResolver.sliceOf(network, slices, host.nodeName())
                 .orElseThrow(() -> new Refusal(
                         Reason.NetworkNotReady, "Network " + name + " has no slice for this node yet"));
+        if (slice.getStatus() == null && kept.isEmpty()) {
+            // It may overlap the host's own addresses: no address of it is given out before that is known.
+            throw new Refusal(
+                    Reason.NetworkNotReady, "this node's slice of Network " + name + " has not been looked at yet");
+        }
         if (slice.getStatus() != null
                 && Boolean.FALSE.equals(slice.getStatus().ready())
                 && Reason.CidrOverlaps.name().equals(slice.getStatus().reason())) {

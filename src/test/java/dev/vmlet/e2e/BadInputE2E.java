@@ -140,6 +140,8 @@ class BadInputE2E {
                 .pollInterval(Duration.ofMillis(500))
                 .untilAsserted(() -> assertThat(Host.now(agent)).isEqualTo(resting));
         theNeighbourIsUnharmed();
+        // So that the next row's Events are its own.
+        cluster.kubectl("delete", "events", "-n", NAMESPACE, "--all");
     }
 
     @AfterAll
@@ -211,9 +213,7 @@ class BadInputE2E {
         Host before = Host.now(agent);
 
         cluster.kubectl("delete", "vmnet", "leaving", "-n", NAMESPACE, "--wait=false");
-        networkSays(
-                "leaving",
-                "False NetworkBeingDeleted: The Network is kept until the VM that uses it is gone.");
+        networkSays("leaving", "False NetworkBeingDeleted: The Network is kept until the VM that uses it is gone.");
         // Somebody who comes now is told so, and gets nothing.
         cluster.apply(vm(ROW, "networks: [{name: leaving}]"));
         isRefused(
@@ -221,9 +221,7 @@ class BadInputE2E {
                 "NetworkReady",
                 "spec.networks[leaving]: the Network is being deleted and takes no new VM; it goes when no VM names it"
                         + " any more, so delete this VM too, or name another Network");
-        networkSays(
-                "leaving",
-                "False NetworkBeingDeleted: The Network is kept until the 2 VMs that use it are gone.");
+        networkSays("leaving", "False NetworkBeingDeleted: The Network is kept until the 2 VMs that use it are gone.");
         eventsOf(
                 "Network",
                 "leaving",
@@ -233,7 +231,8 @@ class BadInputE2E {
         answers(life.address());
 
         cluster.kubectl("delete", "vm", ROW, "user", "-n", NAMESPACE, "--timeout=120s");
-        Cluster.await("the Network is gone", Cluster.SOON, () -> network("leaving").isEmpty());
+        Cluster.await(
+                "the Network is gone", Cluster.SOON, () -> network("leaving").isEmpty());
         eventsOf(
                 "Network",
                 "leaving",
@@ -264,13 +263,15 @@ class BadInputE2E {
 
     @Test
     void theGatewaysAddressIsRefused() {
-        String gateway = requireNonNull(requireNonNull(sliceObject(LAB).getStatus()).gateway());
+        String gateway =
+                requireNonNull(requireNonNull(sliceObject(LAB).getStatus()).gateway());
         cluster.apply(vm(ROW, "networks: [{name: lab, address: " + gateway + "}]"));
         isRefused(
                 Reason.AddressReserved,
                 "NetworkReady",
-                "spec.networks[lab].address " + gateway + " is the gateway's, the network's or the broadcast address of "
-                        + slice(LAB) + "; choose another");
+                "spec.networks[lab].address " + gateway
+                        + " is the gateway's, the network's or the broadcast address of " + slice(LAB)
+                        + "; choose another");
         nothingIsChanged();
     }
 
@@ -311,10 +312,7 @@ class BadInputE2E {
         cluster.apply(vm(ROW, "networks: [{name: clash}]"));
         String refusal = "slice " + cidr + " overlaps " + what
                 + " of this node; use a Network with another cidr, or keep the range out of --network-pool";
-        waits(
-                Reason.NetworkNotReady,
-                "NetworkReady",
-                "Network clash cannot be realised on this node: " + refusal);
+        waits(Reason.NetworkNotReady, "NetworkReady", "Network clash cannot be realised on this node: " + refusal);
         assertThat(says(requireNonNull(sliceObject("clash").getStatus()).conditions(), "Ready"))
                 .containsExactly("Ready False CidrOverlaps: " + refusal);
         changeNetwork("clash");
@@ -343,8 +341,10 @@ class BadInputE2E {
         awaitCidr("narrow");
         // The gateway has one of the two addresses of a /30, this one the other; it need not run for that.
         cluster.apply(vm("holder", "networks: [{name: narrow}]", "runStrategy: Halted"));
-        Cluster.await("the holder has its address", Cluster.SOON, () -> cluster.address(NAMESPACE, "holder")
-                .equals("10.98.0.2"));
+        Cluster.await(
+                "the holder has its address",
+                Cluster.SOON,
+                () -> cluster.address(NAMESPACE, "holder").equals("10.98.0.2"));
         Cluster.await(
                 "the Network is realised",
                 Cluster.SOON,
@@ -459,8 +459,8 @@ class BadInputE2E {
                 .during(Duration.ofSeconds(35))
                 .atMost(Cluster.SOON)
                 .pollInterval(Duration.ofSeconds(1))
-                .until(() -> version.equals(
-                        cluster.vm(NAMESPACE, ROW).getMetadata().getResourceVersion()));
+                .until(() ->
+                        version.equals(cluster.vm(NAMESPACE, ROW).getMetadata().getResourceVersion()));
         nothingIsChanged();
     }
 
@@ -480,10 +480,7 @@ class BadInputE2E {
     @Test
     void malformedUserDataIsRefusedWithoutBeingQuoted() {
         cluster.apply(vm(ROW, "cloudInit: {userData: \"#cloud-config\\npassword: [secret\\n\"}"));
-        isRefused(
-                Reason.UserDataInvalid,
-                null,
-                "the user data is not valid YAML at line 2, column 18; correct it");
+        isRefused(Reason.UserDataInvalid, null, "the user data is not valid YAML at line 2, column 18; correct it");
         nothingIsChanged();
     }
 
@@ -497,8 +494,7 @@ class BadInputE2E {
         isRefused(
                 Reason.NotEnoughMemory,
                 null,
-                "spec.memory.size asks for 8388608 MiB, node a has " + has
-                        + "; ask for less or choose a larger node");
+                "spec.memory.size asks for 8388608 MiB, node a has " + has + "; ask for less or choose a larger node");
         nothingIsChanged();
     }
 
@@ -553,13 +549,13 @@ class BadInputE2E {
             cluster.apply(vm(ROW, "nodeName: dying", "networks: []", "readiness: {none: {}}"));
             // Tried again after a pause; between two tries status says why and until when.
             Cluster.await("it has died three times and waits", Cluster.SOON, () -> {
-                VirtualMachineStatus status = requireNonNull(cluster.vm(NAMESPACE, ROW).getStatus());
+                VirtualMachineStatus status =
+                        requireNonNull(cluster.vm(NAMESPACE, ROW).getStatus());
                 String ready = says(status.conditions(), "Ready").getFirst();
                 return requireNonNullElse(status.restarts(), 0) >= 2
                         && ready.startsWith("Ready False BackOff: " + end + " The next try is at ")
-                        && ready.equals(says(status.conditions(), "Running")
-                                .getFirst()
-                                .replace("Running", "Ready"))
+                        && ready.equals(
+                                says(status.conditions(), "Running").getFirst().replace("Running", "Ready"))
                         && end.equals(requireNonNull(status.lastExit()).message())
                         && Reason.StartFailed.name()
                                 .equals(requireNonNull(status.lastExit()).reason());
@@ -570,7 +566,14 @@ class BadInputE2E {
             Path files = other.stateDir().resolve("vms").resolve(uid(ROW));
             Path sockets = other.runDir().resolve("vms").resolve(uid(ROW));
             cluster.kubectl(
-                    "patch", "vm", ROW, "-n", NAMESPACE, "--type=merge", "-p", "{\"spec\":{\"runStrategy\":\"Halted\"}}");
+                    "patch",
+                    "vm",
+                    ROW,
+                    "-n",
+                    NAMESPACE,
+                    "--type=merge",
+                    "-p",
+                    "{\"spec\":{\"runStrategy\":\"Halted\"}}");
             Awaitility.await("nothing but its files is left")
                     .atMost(Cluster.SOON)
                     .untilAsserted(() -> assertThat(
@@ -584,10 +587,12 @@ class BadInputE2E {
         AgentProcess other = cluster.newAgent(node, options.toArray(String[]::new));
         other.start();
         try {
-            Cluster.await("node " + node + " has its firewall", Cluster.SOON, () -> says(
-                            nodeStatus(node).conditions(), "FirewallReady")
-                    .getFirst()
-                    .startsWith("FirewallReady True"));
+            Cluster.await(
+                    "node " + node + " has its firewall",
+                    Cluster.SOON,
+                    () -> says(nodeStatus(node).conditions(), "FirewallReady")
+                            .getFirst()
+                            .startsWith("FirewallReady True"));
             row.accept(other);
         } finally {
             deleteRows();
@@ -623,7 +628,8 @@ class BadInputE2E {
     private void waits(Reason reason, @Nullable String part, String message) {
         conditionsAre(1, reason, part, message);
         // A change that heals nothing: seen, looked at, and said again.
-        cluster.kubectl("patch", "vm", ROW, "-n", NAMESPACE, "--type=merge", "-p", "{\"spec\":{\"cpu\":{\"cores\":2}}}");
+        cluster.kubectl(
+                "patch", "vm", ROW, "-n", NAMESPACE, "--type=merge", "-p", "{\"spec\":{\"cpu\":{\"cores\":2}}}");
         conditionsAre(2, reason, part, message);
     }
 
@@ -636,8 +642,7 @@ class BadInputE2E {
                 .atMost(Cluster.SOON)
                 .pollInterval(Duration.ofMillis(250))
                 .untilAsserted(() -> {
-                    VirtualMachineStatus status =
-                            cluster.vm(NAMESPACE, ROW).getStatus();
+                    VirtualMachineStatus status = cluster.vm(NAMESPACE, ROW).getStatus();
                     assertThat(status).isNotNull();
                     assertThat(requireNonNull(status).observedGeneration()).isEqualTo(generation);
                     assertThat(says(status.conditions(), types.toArray(String[]::new)))
@@ -658,8 +663,8 @@ class BadInputE2E {
         Awaitility.await("warnings about " + name)
                 .atMost(Cluster.SOON)
                 .pollInterval(Duration.ofMillis(250))
-                .untilAsserted(() -> assertThat(cluster.events(NAMESPACE, kind, name).stream()
-                                .filter(e -> e.startsWith("Warning ")))
+                .untilAsserted(() -> assertThat(
+                                cluster.events(NAMESPACE, kind, name).stream().filter(e -> e.startsWith("Warning ")))
                         .containsExactly(warnings));
     }
 
@@ -740,8 +745,20 @@ class BadInputE2E {
 
     /** Everything but the neighbour and its Network. */
     private void deleteRows() {
-        delete("vm", cluster.client().resources(VirtualMachine.class).inNamespace(NAMESPACE).list().getItems());
-        delete("vmnet", cluster.client().resources(Network.class).inNamespace(NAMESPACE).list().getItems());
+        delete(
+                "vm",
+                cluster.client()
+                        .resources(VirtualMachine.class)
+                        .inNamespace(NAMESPACE)
+                        .list()
+                        .getItems());
+        delete(
+                "vmnet",
+                cluster.client()
+                        .resources(Network.class)
+                        .inNamespace(NAMESPACE)
+                        .list()
+                        .getItems());
     }
 
     private void delete(String kind, List<? extends HasMetadata> objects) {
@@ -749,9 +766,6 @@ class BadInputE2E {
             String name = object.getMetadata().getName();
             if (!List.of(NEIGHBOUR, LAB).contains(name)) {
                 cluster.kubectl("delete", kind, name, "-n", NAMESPACE, "--timeout=120s");
-                // So that the next row's Events are its own.
-                cluster.kubectl(
-                        "delete", "events", "-n", NAMESPACE, "--field-selector=involvedObject.name=" + name);
             }
         }
     }
@@ -803,12 +817,16 @@ class BadInputE2E {
     }
 
     private void awaitCidr(String name) {
-        Cluster.await("Network " + name + " has a CIDR", Cluster.SOON, () -> !cidr(name).isEmpty());
+        Cluster.await(
+                "Network " + name + " has a CIDR",
+                Cluster.SOON,
+                () -> !cidr(name).isEmpty());
     }
 
     private String cidr(String name) {
         return requireNonNull(
-                requireNonNull(cluster.networkObject(NAMESPACE, name).getStatus()).cidr());
+                requireNonNull(cluster.networkObject(NAMESPACE, name).getStatus())
+                        .cidr());
     }
 
     private NetworkSlice sliceObject(String network) {
@@ -850,8 +868,7 @@ class BadInputE2E {
 
     private static String sha256(Path file) throws IOException {
         try {
-            return HexFormat.of()
-                    .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
         }
