@@ -169,7 +169,7 @@ class SweeperTest {
         links.createTap(nic.tap(), 200_000 + last, 1500, nic.mark());
         disks.writeSeed(vm, new dev.vmlet.model.Seed("", "", ""), 1);
         vmms.spawn(spec);
-        vmms.guests().get(uid).boots();
+        java.util.Objects.requireNonNull(vmms.guests().get(uid)).boots();
         return vm;
     }
 

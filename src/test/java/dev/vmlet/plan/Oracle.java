@@ -507,7 +507,7 @@ final class Oracle {
         }
         NetworkSpec spec = java.util.Objects.requireNonNull(network.getSpec());
         Ipv4Prefix subnet = Ipv4Prefix.parse(java.util.Objects.requireNonNull(
-                java.util.Objects.requireNonNull(world.slices.get(uid).getSpec()).cidr()));
+                java.util.Objects.requireNonNull(java.util.Objects.requireNonNull(world.slices.get(uid)).getSpec()).cidr()));
         Link bridge = links.get(name);
         if (bridge == null
                 || !bridge.up()
@@ -572,7 +572,7 @@ final class Oracle {
                 boolean bridgeIsOurs = bridge != null
                         && bridge.mark().equals(Mark.ofNetwork(
                                 Given.INSTALLATION, nic.network().uid()));
-                if (bridgeIsOurs && tap != null) {
+                if (bridgeIsOurs && bridge != null && tap != null) {
                     assertThat(tap.up()).as("tap of %s is up", uid).isTrue();
                     assertThat(tap.masterIndex()).as("bridge of tap of %s", uid).isEqualTo(bridge.index());
                 }

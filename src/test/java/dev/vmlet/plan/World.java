@@ -189,10 +189,10 @@ final class World {
         try {
             quiet &= node();
             for (String uid : shuffled(networks.keySet())) {
-                quiet &= network(networks.get(uid));
+                quiet &= network(java.util.Objects.requireNonNull(networks.get(uid)));
             }
             for (String uid : shuffled(vms.keySet())) {
-                quiet &= vm(vms.get(uid));
+                quiet &= vm(java.util.Objects.requireNonNull(vms.get(uid)));
             }
             quiet &= sweep();
         } catch (AgentDied e) {
@@ -290,9 +290,10 @@ final class World {
     }
 
     static List<String> names(VirtualMachine vm) {
-        return spec(vm).networks() == null
+        List<VirtualMachineSpec.NetworkInterface> networks = spec(vm).networks();
+        return networks == null
                 ? List.of()
-                : spec(vm).networks().stream()
+                : networks.stream()
                         .map(VirtualMachineSpec.NetworkInterface::name)
                         .toList();
     }

@@ -99,16 +99,18 @@ class SeedTextTest {
 
     @Test
     void aMacOfDigitsStaysAString() throws Refusal {
-        Map<?, ?> ethernets = (Map<?, ?>) read(seed(null, List.of(BLUE)).networkConfig()).get("ethernets");
-        assertThat(ethernets.get("blue").toString()).contains("{macaddress=12:34:56:12:34:56}");
+        Map<?, ?> ethernets = java.util.Objects.requireNonNull(
+                (Map<?, ?>) read(seed(null, List.of(BLUE)).networkConfig()).get("ethernets"));
+        assertThat(String.valueOf(ethernets.get("blue"))).contains("{macaddress=12:34:56:12:34:56}");
     }
 
     @Test
     void aNetworkNamedLikeANumberOrABooleanStaysAString() throws Refusal {
         for (String name : List.of("123", "1e3", "010", "no", "on", "y", "null", "0x1f")) {
-            Map<?, ?> ethernets = (Map<?, ?>) read(seed(null, List.of(nic(name, "10.77.4.2", "52:00:00:00:00:01")))
-                            .networkConfig())
-                    .get("ethernets");
+            Map<?, ?> ethernets = java.util.Objects.requireNonNull(
+                    (Map<?, ?>) read(seed(null, List.of(nic(name, "10.77.4.2", "52:00:00:00:00:01")))
+                                    .networkConfig())
+                            .get("ethernets"));
             assertThat(ethernets.keySet()).as(name).isEqualTo(java.util.Set.of(name));
         }
     }
