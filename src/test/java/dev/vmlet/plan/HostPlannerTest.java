@@ -1,0 +1,107 @@
+package dev.vmlet.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.model.Egress;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.Given;
+import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmRecord;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+class HostPlannerTest {
+    private static final LinkName ETH0 = new LinkName("eth0");
+    private static final Seen<FirewallState> INTACT = Seen.present(new FirewallState(true, "", Set.of()));
+    private static final NetworkRecord OPEN = new NetworkRecord(Given.NET, Given.desiredNetwork(Egress.MASQUERADE));
+    private static final NetworkRecord CLOSED = new NetworkRecord(Given.NET, Given.desiredNetwork(Egress.NONE));
+    private static final VmRecord RUNNING = Given.record().withLaunch(Given.launch(), 0);
+
+    private static HostObservation seen(
+            Seen<FirewallState> firewall,
+            boolean forwarding,
+            Map<LinkName, Boolean> kept,
+            List<NetworkRecord> networks,
+            List<String> unreadable) {
+        return new HostObservation(
+                firewall,
+                Optional.of(ETH0),
+                Seen.present(forwarding),
+                kept,
+                networks,
+                List.of(RUNNING, Given.record()),
+                unreadable);
+    }
+
+    private static String plan(HostObservation seen) {
+        return Texts.of(HostPlanner.plan(Given.INSTALLATION, seen));
+    }
+
+    private static final String INSTALL = "install the firewall tables vmlet_inst2345 with 6 elements, because ";
+
+    @Test
+    void installsTheTablesWithWhatTheRecordsSay() {
+        assertThat(plan(seen(Seen.missing(), true, Map.of(), List.of(OPEN), List.of())))
+                .isEqualTo(INSTALL + "they are gone\n");
+        assertThat(plan(seen(
+                        Seen.present(new FirewallState(false, "chain input is missing", Set.of())),
+                        true,
+                        Map.of(),
+                        List.of(OPEN),
+                        List.of())))
+                .isEqualTo(INSTALL + "chain input is missing\n");
+    }
+
+    @Test
+    void leavesIntactTablesAlone() {
+        assertThat(HostPlanner.plan(Given.INSTALLATION, seen(INTACT, true, Map.of(), List.of(OPEN), List.of())))
+                .isEqualTo(Plan.nothing());
+    }
+
+    @Test
+    void aFailedLookAtTheFirewallBlocks() {
+        assertThat(HostPlanner.plan(
+                        Given.INSTALLATION, seen(Seen.unknown("nft: busy"), false, Map.of(), List.of(OPEN), List.of())))
+                .isEqualTo(Plan.waiting(Reason.CannotLook, "nft: busy", Duration.ofSeconds(2)));
+    }
+
+    @Test
+    void forwardsOnTheUplinkOnlyForNetworksThatLeave() {
+        assertThat(plan(seen(INTACT, false, Map.of(), List.of(OPEN), List.of())))
+                .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink\n");
+        assertThat(plan(seen(INTACT, false, Map.of(), List.of(CLOSED), List.of()))).isEmpty();
+    }
+
+    @Test
+    void restoresTheFlagAfterTheLastNetwork() {
+        Map<LinkName, Boolean> kept = Map.of(ETH0, false);
+        assertThat(plan(seen(INTACT, true, kept, List.of(), List.of())))
+                .isEqualTo("restore IPv4 forwarding on eth0 to its recorded value, because no Network is realised on"
+                        + " this node any more\n");
+        assertThat(plan(seen(INTACT, true, kept, List.of(CLOSED), List.of()))).isEmpty();
+    }
+
+    @Test
+    void anUnreadableRecordMayBeANetworks() {
+        assertThat(plan(seen(INTACT, true, Map.of(ETH0, false), List.of(), List.of("net-1 cannot be read"))))
+                .isEmpty();
+    }
+
+    @Test
+    void aStoppedVmHasNoMembers() {
+        Set<FirewallElement> members = new HashSet<>(OPEN.realised().elements());
+        assertThat(HostPlanner.members(List.of(OPEN), List.of(Given.record()))).isEqualTo(members);
+        members.addAll(Given.nic().elements("vm-1"));
+        assertThat(HostPlanner.members(List.of(OPEN), List.of(RUNNING))).isEqualTo(members);
+    }
+}

@@ -1,0 +1,396 @@
+package dev.vmlet.resolve;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.api.Disk;
+import dev.vmlet.api.Image;
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSpec;
+import dev.vmlet.api.RunStrategy;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineSpec;
+import dev.vmlet.api.VirtualMachineSpec.NetworkInterface;
+import dev.vmlet.model.DesiredDisk;
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.Given;
+import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.ImageFormat;
+import dev.vmlet.model.ImageSource;
+import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mebibytes;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.Readiness;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.UserData;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.model.VmmKind;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+/** What a VirtualMachine comes to on this node, and each row of what it is refused for. */
+class VmResolverTest {
+    private final List<Network> networks = new ArrayList<>(List.of(Given.network()));
+    private final List<NetworkSlice> slices = new ArrayList<>(List.of(Given.slice()));
+    private HostFacts facts = Given.facts(List.of());
+
+    private Resolution<DesiredVm> resolve(VirtualMachine vm) {
+        return VmResolver.resolve(vm, networks, slices, new UserData.NotAsked(), facts);
+    }
+
+    private static VirtualMachineSpec spec(
+            @Nullable RunStrategy strategy, String memory, List<Disk> disks, List<NetworkInterface> nics) {
+        VirtualMachineSpec base = Given.spec();
+        return new VirtualMachineSpec(
+                base.nodeName(),
+                strategy,
+                base.cpu(),
+                new VirtualMachineSpec.Memory(memory),
+                disks,
+                nics,
+                base.cloudInit(),
+                null,
+                null,
+                30);
+    }
+
+    private Resolution<DesiredVm> withNic(@Nullable String address, @Nullable String mac) {
+        return resolve(Given.vm(
+                "web",
+                "vm-1",
+                spec(
+                        RunStrategy.Always,
+                        "2Gi",
+                        Given.spec().disks(),
+                        List.of(new NetworkInterface("net", address, mac)))));
+    }
+
+    private Resolution<DesiredVm> withDisk(Disk... disks) {
+        return resolve(Given.vm("web", "vm-1", spec(RunStrategy.Always, "2Gi", List.of(disks), List.of())));
+    }
+
+    private static Resolution<DesiredVm> refused(Reason reason, String message) {
+        return new Resolution.Unresolved<>(reason, message);
+    }
+
+    private static DesiredVm desired(Resolution<DesiredVm> resolution) {
+        assertThat(resolution).isInstanceOf(Resolution.Desired.class);
+        return ((Resolution.Desired<DesiredVm>) resolution).value();
+    }
+
+    private static VmRecord other(String uid, int userId, String ip) {
+        DesiredNic nic = Given.nic(Given.NET, uid, ip);
+        return VmRecord.of(new VmId("lab", uid, uid), userId, List.of(nic), List.of(), Duration.ZERO);
+    }
+
+    private void others(VmRecord... records) {
+        facts = Given.facts(List.of(records));
+    }
+
+    @Test
+    void choosesEveryDefaultNameAndAddress() {
+        DesiredVm vm = desired(resolve(Given.vm()));
+        assertThat(vm)
+                .isEqualTo(new DesiredVm(
+                        Given.WEB,
+                        1,
+                        dev.vmlet.model.RunStrategy.ALWAYS,
+                        "",
+                        VmmKind.CLOUD_HYPERVISOR,
+                        2,
+                        new Mebibytes(2048),
+                        List.of(
+                                new DesiredDisk(
+                                        "root",
+                                        DesiredDisk.Role.DISK,
+                                        Optional.of(new ImageSource.Url(
+                                                "https://images.example/debian-13.qcow2",
+                                                ImageFormat.QCOW2,
+                                                Given.SHA256)),
+                                        20L << 30,
+                                        false),
+                                new DesiredDisk(
+                                        "boot.firmware",
+                                        DesiredDisk.Role.FIRMWARE,
+                                        Optional.of(new ImageSource.Host("/usr/share/fw", ImageFormat.RAW, "")),
+                                        0,
+                                        false)),
+                        "",
+                        vm.seed(),
+                        List.of(Given.nic()),
+                        200_000,
+                        new Readiness.TcpPort(22, Duration.ofMinutes(5)),
+                        Duration.ofSeconds(30)));
+    }
+
+    @Test
+    void refusesAnUnknownNetwork() {
+        networks.clear();
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.NetworkNotFound,
+                        "spec.networks[net]: there is no Network net in namespace lab; create it or correct the name"));
+    }
+
+    @Test
+    void refusesANetworkThatIsBeingDeletedUnlessTheVmIsOnItAlready() {
+        networks.get(0).getMetadata().setDeletionTimestamp("2026-01-01T00:00:00Z");
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.NetworkBeingDeleted,
+                        "Network net is being deleted and takes no new VM; wait for it to go and create it again"));
+        others(Given.record());
+        assertThat(desired(resolve(Given.vm())).nics()).containsExactly(Given.nic());
+    }
+
+    @Test
+    void waitsForCidrAndSlice() {
+        networks.get(0).setStatus(null);
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.WaitingForCidr,
+                        "Network net has no CIDR yet: the controller has not chosen one; is vmlet controller running?"));
+        networks.set(0, Given.network());
+        slices.clear();
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(Reason.NetworkNotReady, "Network net has no slice for this node yet"));
+    }
+
+    @Test
+    void refusesAddressesOutsideTheSlice() {
+        assertThat(withNic("10.77.5.9", null))
+                .isEqualTo(refused(
+                        Reason.AddressOutsideSlice,
+                        "spec.networks[net].address 10.77.5.9 lies outside 10.77.4.0/24, this node's slice of Network"
+                                + " net; choose one inside or leave it out"));
+    }
+
+    @Test
+    void refusesReservedAddresses() {
+        for (String reserved : List.of("10.77.4.0", "10.77.4.1", "10.77.4.255")) {
+            assertThat(withNic(reserved, null))
+                    .isEqualTo(refused(
+                            Reason.AddressReserved,
+                            "spec.networks[net].address " + reserved + " is the gateway's, the network's or the"
+                                    + " broadcast address of 10.77.4.0/24; choose another"));
+        }
+    }
+
+    @Test
+    void refusesTakenAddressesAndNamesTheHolder() {
+        others(other("vm-2", 200_001, "10.77.4.9"));
+        assertThat(withNic("10.77.4.9", null))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[net].address 10.77.4.9 belongs to VM lab/vm-2; choose another"));
+    }
+
+    @Test
+    void refusesTakenMacs() {
+        others(other("vm-2", 200_001, "10.77.4.9"));
+        String mac = HostNames.nicMac("vm-2", "net").value();
+        assertThat(withNic(null, mac))
+                .isEqualTo(refused(
+                        Reason.MacAddressTaken,
+                        "spec.networks[net].macAddress " + mac + " belongs to VM lab/vm-2; choose another"));
+    }
+
+    @Test
+    void refusesANetworkNamedTwice() {
+        assertThat(resolve(Given.vm("web", "vm-1", Given.spec("net", "net"))))
+                .isEqualTo(refused(Reason.InvalidSpec, "spec.networks names net twice; a VM is on a Network once"));
+    }
+
+    @Test
+    void refusesAnExhaustedSlice() {
+        networks.set(0, Given.network("net", "net-1", "10.77.4.0/30", NetworkSpec.Egress.None));
+        slices.set(0, Given.slice(networks.get(0), "10.77.4.0/30"));
+        assertThat(desired(resolve(Given.vm())).nics().get(0).ip()).isEqualTo(Ipv4Address.parse("10.77.4.2"));
+        others(other("vm-2", 200_001, "10.77.4.2"));
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.AddressesExhausted,
+                        "all addresses of 10.77.4.0/30, this node's slice of Network net, belong to VMs; delete one, or"
+                                + " use a Network with larger slices (spec.nodePrefixLength)"));
+    }
+
+    @Test
+    void givesTheLowestFreeAddress() {
+        others(other("vm-2", 200_001, "10.77.4.2"), other("vm-3", 200_002, "10.77.4.4"));
+        assertThat(desired(resolve(Given.vm())).nics().get(0).ip()).isEqualTo(Ipv4Address.parse("10.77.4.3"));
+    }
+
+    @Test
+    void theKeptAddressWinsOverALowerFreeOne() {
+        VmRecord mine = VmRecord.of(
+                Given.WEB, 200_007, List.of(Given.nic(Given.NET, "vm-1", "10.77.4.77")), List.of(), Duration.ZERO);
+        others(mine, other("vm-2", 200_001, "10.77.4.2"));
+        DesiredVm vm = desired(resolve(Given.vm()));
+        assertThat(vm.nics().get(0).ip()).isEqualTo(Ipv4Address.parse("10.77.4.77"));
+        assertThat(vm.userId()).isEqualTo(200_007);
+    }
+
+    @Test
+    void anAddressOfAnEarlierNetworkOfTheSameNameIsNotKept() {
+        NetworkId earlier = new NetworkId("lab", "net", "net-0");
+        others(VmRecord.of(
+                Given.WEB, 200_000, List.of(Given.nic(earlier, "vm-1", "10.77.4.77")), List.of(), Duration.ZERO));
+        assertThat(desired(resolve(Given.vm())).nics()).containsExactly(Given.nic());
+    }
+
+    @Test
+    void takesAddressAndMacThatAreAskedFor() {
+        DesiredNic nic = desired(withNic("10.77.4.50", "52:00:00:00:00:09")).nics().get(0);
+        assertThat(nic.ip()).isEqualTo(Ipv4Address.parse("10.77.4.50"));
+        assertThat(nic.mac()).isEqualTo(new MacAddress("52:00:00:00:00:09"));
+    }
+
+    @Test
+    void refusesMoreMemoryThanTheHostHas() {
+        assertThat(resolve(Given.vm(
+                        "web", "vm-1", spec(RunStrategy.Always, "17Gi", Given.spec().disks(), List.of()))))
+                .isEqualTo(refused(
+                        Reason.NotEnoughMemory,
+                        "spec.memory.size asks for 17408 MiB, node a has 16384 MiB; ask for less or choose a larger"
+                                + " node"));
+    }
+
+    @Test
+    void memoryNearTheEndOfNumbersDoesNotWrapAround() {
+        assertThat(resolve(Given.vm(
+                        "web",
+                        "vm-1",
+                        spec(RunStrategy.Always, "9223372036854775807", Given.spec().disks(), List.of()))))
+                .isInstanceOfSatisfying(
+                        Resolution.Unresolved.class, u -> assertThat(u.reason()).isEqualTo(Reason.InvalidSpec));
+    }
+
+    @Test
+    void aGuestNeverGetsLessMemoryThanWasAskedFor() {
+        assertThat(desired(resolve(Given.vm(
+                                "web",
+                                "vm-1",
+                                spec(RunStrategy.Always, "1048577", Given.spec().disks(), List.of()))))
+                        .memory())
+                .isEqualTo(new Mebibytes(2));
+    }
+
+    @Test
+    void refusesWhereNoVmmIsUsable() {
+        HostFacts f = facts;
+        facts = new HostFacts(
+                f.nodeName(),
+                f.installation(),
+                f.bootId(),
+                f.cores(),
+                f.memory(),
+                Map.of(),
+                Reason.NoVirtualization,
+                "KVM does not work here",
+                f.defaultFirmware(),
+                f.userIdFirst(),
+                f.userIdCount(),
+                true,
+                List.of());
+        assertThat(resolve(Given.vm())).isEqualTo(refused(Reason.NoVirtualization, "KVM does not work here"));
+    }
+
+    @Test
+    void refusesAUrlWithoutChecksum() {
+        assertThat(withDisk(new Disk("root", null, new Image(null, "https://x/y.raw", null, null, null), null)))
+                .isEqualTo(refused(
+                        Reason.ImageRefused,
+                        "spec.disks[root].image.sha256 is missing: an image from a URL is used only with its"
+                                + " checksum"));
+    }
+
+    @Test
+    void refusesCatalogNames() {
+        assertThat(withDisk(new Disk("root", null, new Image("debian-13", null, null, null, null), null)))
+                .isEqualTo(refused(
+                        Reason.ImageNotFound,
+                        "spec.disks[root].image.name debian-13: this version has no image catalog; give url or path"));
+    }
+
+    @Test
+    void refusesDisksThatCannotBeMade() {
+        assertThat(withDisk(new Disk("root", null, null, null)))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec, "spec.disks[root] needs an image, or a size for a blank disk"));
+        assertThat(withDisk(new Disk("root", "much", null, null)))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec,
+                        "spec.disks[root].size must be a quantity of bytes such as 20Gi, not much"));
+        assertThat(withDisk(new Disk("root", "1Gi", null, null), new Disk("root", "1Gi", null, null)))
+                .isEqualTo(refused(Reason.InvalidSpec, "spec.disks names root twice; give each its own name"));
+        assertThat(withDisk())
+                .isEqualTo(refused(
+                        Reason.InvalidSpec, "nothing to boot from: give at least one disk, or boot.kernel"));
+        assertThat(withDisk(new Disk("../x", "1Gi", null, null)))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec, "disk name: letters, digits, - and _ expected, not: ../x"));
+    }
+
+    @Test
+    void anUnknownRunStrategyStartsNothing() {
+        assertThat(resolve(Given.vm("web", "vm-1", spec(null, "2Gi", Given.spec().disks(), List.of()))))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec,
+                        "spec.runStrategy is missing or newer than this agent; use Always, RerunOnFailure, Once or"
+                                + " Halted"));
+    }
+
+    @Test
+    void saysWhenUserIdsAreUsedUp() {
+        HostFacts f = facts;
+        facts = new HostFacts(
+                f.nodeName(),
+                f.installation(),
+                f.bootId(),
+                f.cores(),
+                f.memory(),
+                f.vmms(),
+                f.vmmReason(),
+                f.vmmProblem(),
+                f.defaultFirmware(),
+                200_000,
+                1,
+                true,
+                List.of(other("vm-2", 200_000, "10.77.4.2")));
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.UserIdsExhausted,
+                        "all 1 user ids from 200000 are in use; give the agent a larger --vm-user-ids range"));
+    }
+
+    @Test
+    void namesOf63CharactersFit() {
+        String name = "n".repeat(63);
+        networks.set(0, Given.network(name, "net-1", "10.77.0.0/16", NetworkSpec.Egress.None));
+        slices.set(0, Given.slice(networks.get(0), "10.77.4.0/24"));
+        assertThat(desired(resolve(Given.vm("v".repeat(63), "vm-1", Given.spec(name)))).nics())
+                .extracting(nic -> nic.tap().value().length())
+                .containsExactly(14);
+    }
+
+    @Test
+    void tellsWhichDisksTheObjectKeeps() {
+        Disk kept = new Disk("data", "1Gi", null, Disk.ReclaimPolicy.Retain);
+        Disk gone = new Disk("tmp", "1Gi", null, Disk.ReclaimPolicy.Delete);
+        VirtualMachine vm = Given.vm("web", "vm-1", spec(RunStrategy.Always, "1Gi", List.of(kept, gone), List.of()));
+        assertThat(VmResolver.retained(vm)).containsExactly("data");
+        vm.setSpec(null);
+        assertThat(VmResolver.retained(vm)).isEmpty();
+        assertThat(resolve(vm)).isEqualTo(refused(Reason.InvalidSpec, "spec is missing"));
+    }
+}
