@@ -181,7 +181,7 @@ final class History {
         String uid = nextUid("vm");
         RunStrategy strategy = random.nextInt(3) > 0
                 ? RunStrategy.Always
-                : RunStrategy.values()[random.nextInt(RunStrategy.values().length)];
+                : List.of(RunStrategy.values()).get(random.nextInt(RunStrategy.values().length));
         int grace = random.nextInt(3) == 0 ? 0 : random.nextInt(60);
         VirtualMachine vm =
                 Given.vm("m" + uid, uid, World.spec(strategy, grace, someNets(), random.nextInt(4) == 0));

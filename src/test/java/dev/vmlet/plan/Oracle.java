@@ -439,7 +439,7 @@ final class Oracle {
         Set<FirewallElement> must = new HashSet<>();
 
         for (Network network : world.networks.values()) {
-            networkIsRight(network, links, expected, must, allowed, allowedOwners);
+            networkIsRight(network, links, expected, must, allowedOwners);
         }
         world.records.all().values().forEach(r -> r.nics().forEach(n -> {
             // A Network that was taken away by force under a VM: kept for as long as the VM's record names it.
@@ -494,7 +494,6 @@ final class Oracle {
             Map<LinkName, Link> links,
             Set<LinkName> expected,
             Set<FirewallElement> must,
-            Set<LinkName> allowed,
             Set<String> allowedOwners) {
         String uid = network.getMetadata().getUid();
         LinkName name = Given.NAMES.bridge(uid);

@@ -71,7 +71,7 @@ class VmResolverTest {
                 spec(
                         RunStrategy.Always,
                         "2Gi",
-                        Given.spec().disks(),
+                        java.util.Objects.requireNonNull(Given.spec().disks()),
                         List.of(new NetworkInterface("net", address, mac)))));
     }
 
@@ -258,7 +258,7 @@ class VmResolverTest {
     @Test
     void refusesMoreMemoryThanTheHostHas() {
         assertThat(resolve(Given.vm(
-                        "web", "vm-1", spec(RunStrategy.Always, "17Gi", Given.spec().disks(), List.of()))))
+                        "web", "vm-1", spec(RunStrategy.Always, "17Gi", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
                 .isEqualTo(refused(
                         Reason.NotEnoughMemory,
                         "spec.memory.size asks for 17408 MiB, node a has 16384 MiB; ask for less or choose a larger"
@@ -270,7 +270,7 @@ class VmResolverTest {
         assertThat(resolve(Given.vm(
                         "web",
                         "vm-1",
-                        spec(RunStrategy.Always, "9223372036854775807", Given.spec().disks(), List.of()))))
+                        spec(RunStrategy.Always, "9223372036854775807", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
                 .isInstanceOfSatisfying(
                         Resolution.Unresolved.class, u -> assertThat(u.reason()).isEqualTo(Reason.InvalidSpec));
     }
@@ -280,7 +280,7 @@ class VmResolverTest {
         assertThat(desired(resolve(Given.vm(
                                 "web",
                                 "vm-1",
-                                spec(RunStrategy.Always, "1048577", Given.spec().disks(), List.of()))))
+                                spec(RunStrategy.Always, "1048577", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
                         .memory())
                 .isEqualTo(new Mebibytes(2));
     }
@@ -343,7 +343,7 @@ class VmResolverTest {
 
     @Test
     void anUnknownRunStrategyStartsNothing() {
-        assertThat(resolve(Given.vm("web", "vm-1", spec(null, "2Gi", Given.spec().disks(), List.of()))))
+        assertThat(resolve(Given.vm("web", "vm-1", spec(null, "2Gi", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
                 .isEqualTo(refused(
                         Reason.InvalidSpec,
                         "spec.runStrategy is missing or newer than this agent; use Always, RerunOnFailure, Once or"
