@@ -10,12 +10,16 @@ import jnr.ffi.Pointer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * libnftables: text in, JSON out. A few contexts live as long as this object and are lent to one thread at a time; a
- * context made for one call would wait 13 ms in close(2) after each deletion. Safe for use by several threads.
+ * libnftables: text in, JSON out. A context lives as long as this object and is lent to one thread at a time; one made for
+ * each call would wait 13 ms in close(2) after each deletion. Safe for use by several threads.
  */
 final class Nftables implements AutoCloseable {
-    /** Two threads saturate the kernel's nf_tables lock. */
-    private static final int CONTEXTS = 2;
+    /**
+     * One: the library is not safe for threads even where each has a context of its own. Its JSON listing takes type names
+     * apart with strtok(3) (set_dtype_json in src/json.c), whose state is the process's: two listings at once end in a
+     * failed assertion, and that is the end of the JVM.
+     */
+    private static final int CONTEXTS = 1;
 
     private static final long WAIT_SECONDS = 5;
     private static final int OUTPUT_JSON = 1 << 4;
