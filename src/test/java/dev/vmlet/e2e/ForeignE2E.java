@@ -3,8 +3,6 @@ package dev.vmlet.e2e;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.api.Condition;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -91,7 +89,7 @@ class ForeignE2E {
 
     @Test
     @Order(3)
-    void twoInstallationsShareAHost(Cluster cluster) throws IOException {
+    void twoInstallationsShareAHost(Cluster cluster) {
         AgentProcess first = cluster.agent();
         AgentProcess other = cluster.newAgent("b");
         second = other;
@@ -122,9 +120,10 @@ class ForeignE2E {
 
         cluster.kubectl("delete", "vm,vmnet", "--all", "-n", NS, "--timeout=120s");
         Leftovers.awaitNone(first, other);
-        assertThat(Files.readString(Path.of("/proc/sys/net/ipv4/conf", Outside.UPLINK, "forwarding")))
+        assertThat(Path.of("/proc/sys/net/ipv4/conf", Outside.UPLINK, "forwarding"))
                 .as("forwarding of the uplink, as it was found")
-                .isEqualTo("0\n");
+                .content()
+                .isEqualToIgnoringNewLines("0");
     }
 
     @Test

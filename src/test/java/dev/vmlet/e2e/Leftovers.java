@@ -24,7 +24,7 @@ import org.awaitility.Awaitility;
  * vmlet: compare it with what was there before. Nothing in it changes while vmlet rests, so it compares as a whole.
  *
  * @param links links with our mark, {@code name kind alias}
- * @param tables firewall tables of ours
+ * @param tables firewall tables of the agents asked for
  * @param elements members of their sets, as nft lists them
  * @param cgroups guests' cgroups in every hierarchy
  * @param processes what runs in a cgroup of ours, or names one of the agents' directories, but for the agents themselves
@@ -45,14 +45,19 @@ public record Leftovers(
     public static Leftovers now(AgentProcess... agents) {
         SortedSet<String> tables = new TreeSet<>();
         SortedSet<String> elements = new TreeSet<>();
+        // A stopped agent's tables go on guarding; they are asked for by naming it.
+        Set<String> ours = new TreeSet<>();
+        for (AgentProcess agent : agents) {
+            ours.add("vmlet_" + agent.installation());
+        }
         for (JsonNode item : json("nft", "-j", "list", "ruleset").path("nftables")) {
             JsonNode table = item.path("table");
-            if (table.path("name").asText().startsWith("vmlet_")) {
+            if (ours.contains(table.path("name").asText())) {
                 tables.add(
                         table.path("family").asText() + " " + table.path("name").asText());
             }
             JsonNode set = item.path("set");
-            if (set.path("table").asText().startsWith("vmlet_")) {
+            if (ours.contains(set.path("table").asText())) {
                 for (JsonNode element : set.path("elem")) {
                     elements.add(set.path("family").asText() + " "
                             + set.path("table").asText() + " "
