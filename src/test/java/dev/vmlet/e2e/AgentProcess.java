@@ -27,6 +27,7 @@ public final class AgentProcess implements AutoCloseable {
     private final List<String> java;
     private final List<String> arguments;
     private final String started;
+    private List<String> jvmOptions = List.of();
     private @Nullable Process process;
 
     private AgentProcess(String name, Path home, List<String> java, List<String> arguments, String started) {
@@ -78,6 +79,11 @@ public final class AgentProcess implements AutoCloseable {
                 "controller started");
     }
 
+    /** Options of the JVM for its next starts. */
+    void jvm(String... options) {
+        jvmOptions = List.of(options);
+    }
+
     /** Starts it and waits until it says that it has started. */
     public AgentProcess start(String... more) {
         launch(more);
@@ -106,6 +112,8 @@ public final class AgentProcess implements AutoCloseable {
             throw new IllegalStateException(name + " runs already");
         }
         List<String> command = new ArrayList<>(java);
+        // Before -jar and its file.
+        command.addAll(command.size() - 2, jvmOptions);
         command.addAll(arguments);
         command.addAll(List.of(more));
         try {
