@@ -249,7 +249,7 @@ public final class VmPlanner {
         if (now.isBefore(notBefore)) {
             return Plan.waiting(
                     Reason.BackOff,
-                    "The VMM could not be started. Next try at " + notBefore + ".",
+                    "The VMM could not be started. The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
                     Duration.between(now, notBefore));
         }
         String because = "no process came of it";

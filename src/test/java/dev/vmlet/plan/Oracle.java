@@ -451,9 +451,7 @@ final class Oracle {
         for (VirtualMachine vm : world.vms.values()) {
             vmIsRight(vm, links, expected, must, allowed, allowedOwners);
         }
-        for (String orphan : orphans) {
-            links.values().stream().filter(l -> isOf(l.mark(), orphan)).forEach(l -> allowed.add(l.name()));
-        }
+        orphans.forEach(orphan -> allowWhatItHas(orphan, links, allowed));
         assertThat(elements).as("elements").containsAll(must);
         elements.removeAll(must);
         elements.removeIf(e -> allowedOwners.contains(e.ownerUid()));
