@@ -64,6 +64,8 @@ public final class Given {
                 .endOwnerReference()
                 .build());
         slice.setSpec(new NetworkSliceSpec(network.getMetadata().getName(), NODE, cidr));
+        // Looked at: a VM gets no address of a slice that its node has not judged.
+        slice.setStatus(new dev.vmlet.api.NetworkSliceStatus(null, null, true, "AsExpected", "", 1L, null));
         return slice;
     }
 

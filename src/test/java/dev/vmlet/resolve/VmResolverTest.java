@@ -148,7 +148,8 @@ class VmResolverTest {
         assertThat(resolve(Given.vm()))
                 .isEqualTo(refused(
                         Reason.NetworkBeingDeleted,
-                        "Network net is being deleted and takes no new VM; wait for it to go and create it again"));
+                        "spec.networks[net]: the Network is being deleted and takes no new VM; it goes when no VM names it"
+                                + " any more, so delete this VM too, or name another Network"));
         others(Given.record());
         assertThat(desired(resolve(Given.vm())).nics()).containsExactly(Given.nic());
     }
