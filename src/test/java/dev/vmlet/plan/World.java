@@ -94,6 +94,9 @@ final class World {
 
     final StringBuilder story = new StringBuilder();
     boolean tell;
+    /** Only what was planned, without the steps as they are made. */
+    boolean plansOnly;
+
     int steps;
     int deaths;
     int passes;
@@ -124,6 +127,13 @@ final class World {
     void say(String what) {
         if (tell) {
             story.append(what).append('\n');
+        }
+    }
+
+    private void tellPlan(String object, Plan plan) {
+        if (tell && !plan.equals(Plan.nothing())) {
+            say(object + ":");
+            Texts.of(plan).lines().forEach(line -> say("  " + line));
         }
     }
 
@@ -180,7 +190,9 @@ final class World {
             throw new AgentDied();
         }
         steps++;
-        say("    " + next);
+        if (!plansOnly) {
+            say("    " + next);
+        }
     }
 
     /** One pass over everything, in any order; the agent may die in the middle. True when nothing was to do. */
@@ -277,7 +289,7 @@ final class World {
         boolean[] blind = new boolean[1];
         HostObservation seen = blindfolded(observer::observeHost, blind);
         Plan plan = HostPlanner.plan(Given.INSTALLATION, seen);
-        say("  node: " + plan);
+        tellPlan("node", plan);
         Outcome outcome = apply("node", plan);
         return plan.isEmpty() && outcome.failed().isEmpty() && !blind[0];
     }
@@ -326,7 +338,7 @@ final class World {
         boolean[] blind = new boolean[1];
         NetworkObservation seen = blindfolded(() -> observer.observeNetwork(uid, desired), blind);
         Plan plan = networkPlanner.plan(uid, resolution, seen);
-        say("  " + network.getMetadata().getName() + " " + uid + ": " + plan);
+        tellPlan("Network lab/" + network.getMetadata().getName() + " uid " + uid, plan);
         if (blind[0]) {
             assertThat(plan.steps()).as("a failed look blocks Network %s", uid).isEmpty();
         }
@@ -380,7 +392,7 @@ final class World {
         Plan plan = deleting
                 ? vmPlanner.planRemoval(id, VmResolver.retained(vm), seen, now)
                 : vmPlanner.plan(id, resolution, seen, now);
-        say("  " + id + " " + id.uid() + ": " + plan);
+        tellPlan("VirtualMachine " + id + " uid " + id.uid(), plan);
         if (blind[0]) {
             assertThat(plan.steps()).as("a failed look blocks VM %s", id.uid()).isEmpty();
         }
@@ -425,7 +437,9 @@ final class World {
                                     .orElseGet(Seen::missing);
                         }
                     });
-            say("  sweep: " + result);
+            if (!result.equals(new Sweeper.Result(List.of(), List.of(), List.of()))) {
+                say("sweep: " + result);
+            }
             return result.findings().isEmpty();
         } catch (HostException e) {
             return false;
