@@ -115,7 +115,8 @@ class GoldenTest {
 
     @TestFactory
     Stream<DynamicTest> cases() {
-        return SCENES.entrySet().stream().map(e -> DynamicTest.dynamicTest(e.getKey(), () -> play(e.getKey(), e.getValue())));
+        return SCENES.entrySet().stream()
+                .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> play(e.getKey(), e.getValue())));
     }
 
     private static void play(String name, Scene scene) throws IOException {
@@ -137,7 +138,9 @@ class GoldenTest {
             if (UPDATE) {
                 Files.writeString(path, file.getValue());
             }
-            assertThat(file.getValue()).as(path + " (-Dgolden=update rewrites it)").isEqualTo(Files.readString(path));
+            assertThat(file.getValue())
+                    .as(path + " (-Dgolden=update rewrites it)")
+                    .isEqualTo(Files.readString(path));
         }
     }
 

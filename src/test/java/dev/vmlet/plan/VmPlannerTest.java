@@ -120,7 +120,8 @@ class VmPlannerTest {
         nothingRuns(Given.record());
         seed = Seen.missing();
         nics.put("net-1", nic(Seen.missing(), Set.of()));
-        assertThat(text(asked(RunStrategy.ALWAYS))).isEqualTo("""
+        assertThat(text(asked(RunStrategy.ALWAYS)))
+                .isEqualTo("""
                 write the cloud-init seed of lab/web, because VM lab/web has no seed yet
                 admit taps{%1$s}, ok4{%1$s . %2$s . 10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
                 create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
@@ -140,8 +141,7 @@ class VmPlannerTest {
                 .isEqualTo(new Plan(
                         List.of(
                                 new PlannedStep(
-                                        new Step.WriteVmRecord(
-                                                Given.record().withLaunch(launch, 0), "what is started"),
+                                        new Step.WriteVmRecord(Given.record().withLaunch(launch, 0), "what is started"),
                                         "VM lab/web is to run"),
                                 new PlannedStep(new Step.SpawnVmm(RAN.spec()), "VM lab/web is to run")),
                         Optional.of(new Plan.Wait(
@@ -152,8 +152,7 @@ class VmPlannerTest {
     void waitsForTheNetworksBridge() {
         nothingRuns(Given.record());
         nics.put(
-                "net-1",
-                new NicObservation(Given.nic().tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
+                "net-1", new NicObservation(Given.nic().tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
         assertThat(text(asked(RunStrategy.ALWAYS)))
                 .isEqualTo("wait PT2S for NetworkNotReady: Network lab/net has no bridge on this node yet\n");
     }
@@ -185,7 +184,8 @@ class VmPlannerTest {
     @Test
     void takesANicAwayThatTheSpecHasLeftWhileTheRecordNamesIt() {
         nothingRuns(Given.record());
-        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of()))).isEqualTo("""
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of())))
+                .isEqualTo("""
                 remove ok4{%1$s . %2$s . 10.77.4.2} from the firewall, because VM lab/web is on that Network no longer
                 cut off %1$s, because VM lab/web is on that Network no longer
                 delete link %1$s, because VM lab/web is on that Network no longer
@@ -202,8 +202,7 @@ class VmPlannerTest {
         DesiredNic anew = Given.nic(new NetworkId("lab", "net", "net-2"), "vm-1", "10.78.4.2");
         nics.put(
                 "net-2",
-                new NicObservation(
-                        anew.tap(), Seen.missing(), Seen.present(Given.tap()), Seen.present(Set.of())));
+                new NicObservation(anew.tap(), Seen.missing(), Seen.present(Given.tap()), Seen.present(Set.of())));
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(anew)))).contains("delete link " + T);
     }
 
@@ -218,10 +217,9 @@ class VmPlannerTest {
     @Test
     void aChangedSpecWaitsForTheNextStart() {
         DesiredNic more = Given.nic(new NetworkId("lab", "blue", "net-2"), "vm-1", "10.78.4.2");
-        nics.put(
-                "net-2",
-                new NicObservation(more.tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
-        assertThat(plan(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), more)))).isEqualTo(Plan.nothing());
+        nics.put("net-2", new NicObservation(more.tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
+        assertThat(plan(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), more))))
+                .isEqualTo(Plan.nothing());
         assertThat(plan(Given.desiredVm(RunStrategy.ALWAYS, List.of()))).isEqualTo(Plan.nothing());
     }
 
@@ -239,7 +237,8 @@ class VmPlannerTest {
     @Test
     void looksOftenWhileItStartsAndRarelyWhileItIsPaused() {
         guest = GuestState.of(GuestState.Kind.STARTING);
-        assertThat(text(asked(RunStrategy.ALWAYS))).isEqualTo("wait PT0.25S for Starting: waiting for qemu to answer\n");
+        assertThat(text(asked(RunStrategy.ALWAYS)))
+                .isEqualTo("wait PT0.25S for Starting: waiting for qemu to answer\n");
         guest = GuestState.of(GuestState.Kind.PAUSED);
         assertThat(text(asked(RunStrategy.ALWAYS)))
                 .isEqualTo("wait PT30S for Paused: The guest is paused by somebody else.\n");
@@ -318,15 +317,14 @@ class VmPlannerTest {
                                 new PlannedStep(
                                         new Step.WriteVmRecord(after, "how the guest ended"),
                                         "The VMM was killed by signal 11."),
-                                new PlannedStep(
-                                        new Step.ReleaseProcess(Given.WEB), "its process is proved dead")),
+                                new PlannedStep(new Step.ReleaseProcess(Given.WEB), "its process is proved dead")),
                         Optional.empty()));
     }
 
     @Test
     void aRebootIsAnEndToo() {
-        record = Seen.present(Given.record()
-                .withLaunch(new Launch(RAN.spec(), "boot-0", Given.NOW, Optional.of(Given.NOW), ""), 0));
+        record = Seen.present(
+                Given.record().withLaunch(new Launch(RAN.spec(), "boot-0", Given.NOW, Optional.of(Given.NOW), ""), 0));
         process = Seen.present(NO_TRACE);
         assertThat(text(asked(RunStrategy.ALWAYS))).contains("because The host was rebooted.");
     }
@@ -340,8 +338,7 @@ class VmPlannerTest {
                 .isEqualTo(new Plan(
                         List.of(
                                 new PlannedStep(
-                                        new Step.WriteVmRecord(
-                                                before.withFailures(3), "that the start did not happen"),
+                                        new Step.WriteVmRecord(before.withFailures(3), "that the start did not happen"),
                                         "no process came of it"),
                                 new PlannedStep(new Step.ReleaseProcess(Given.WEB), "no process came of it")),
                         Optional.empty()));
@@ -352,7 +349,8 @@ class VmPlannerTest {
         record = Seen.present(Given.record().withFailures(8).withLaunch(BEGUN, 0));
         process = Seen.present(NO_TRACE);
         assertThat(text(asked(RunStrategy.ALWAYS)))
-                .isEqualTo("wait PT3M16S for BackOff: The VMM could not be started. The next try is at 2026-01-01T12:04:16Z.\n");
+                .isEqualTo(
+                        "wait PT3M16S for BackOff: The VMM could not be started. The next try is at 2026-01-01T12:04:16Z.\n");
     }
 
     @Test
@@ -363,11 +361,13 @@ class VmPlannerTest {
         nothingRuns(ended(Reason.VmmKilled, 5, NOW.minusSeconds(16)));
         assertThat(plan(asked(RunStrategy.ALWAYS)).steps().get(0).step())
                 .isInstanceOfSatisfying(
-                        Step.WriteVmRecord.class, s -> assertThat(s.record().restarts()).isEqualTo(1));
+                        Step.WriteVmRecord.class,
+                        s -> assertThat(s.record().restarts()).isEqualTo(1));
         nothingRuns(ended(Reason.StoppedOnRequest, 0, NOW));
         assertThat(plan(asked(RunStrategy.ALWAYS)).steps().get(0).step())
                 .isInstanceOfSatisfying(
-                        Step.WriteVmRecord.class, s -> assertThat(s.record().restarts()).isZero());
+                        Step.WriteVmRecord.class,
+                        s -> assertThat(s.record().restarts()).isZero());
     }
 
     @Test
@@ -418,8 +418,11 @@ class VmPlannerTest {
             VmPlannerTest fresh = new VmPlannerTest();
             blind.run();
             assertThat(plan(asked(RunStrategy.HALTED)).steps()).isEmpty();
-            assertThat(planner.plan(Given.WEB, new Resolution.Absent<>(), seen(), NOW).steps()).isEmpty();
-            assertThat(planner.planRemoval(Given.WEB, List.of(), seen(), NOW).steps()).isEmpty();
+            assertThat(planner.plan(Given.WEB, new Resolution.Absent<>(), seen(), NOW)
+                            .steps())
+                    .isEmpty();
+            assertThat(planner.planRemoval(Given.WEB, List.of(), seen(), NOW).steps())
+                    .isEmpty();
             record = fresh.record;
             seed = fresh.seed;
             leftovers = fresh.leftovers;
@@ -488,6 +491,7 @@ class VmPlannerTest {
         process = Seen.missing();
         leftovers = Seen.present(false);
         nics.clear();
-        assertThat(planner.plan(Given.WEB, new Resolution.Absent<>(), seen(), NOW)).isEqualTo(Plan.nothing());
+        assertThat(planner.plan(Given.WEB, new Resolution.Absent<>(), seen(), NOW))
+                .isEqualTo(Plan.nothing());
     }
 }

@@ -141,14 +141,7 @@ final class World {
 
     private Sweeper newSweeper() {
         return new Sweeper(
-                observer,
-                records,
-                vmPlanner,
-                networkPlanner,
-                applier,
-                Given.INSTALLATION,
-                ORPHAN_GRACE,
-                new Clock() {
+                observer, records, vmPlanner, networkPlanner, applier, Given.INSTALLATION, ORPHAN_GRACE, new Clock() {
                     @Override
                     public java.time.ZoneId getZone() {
                         return ZoneOffset.UTC;
@@ -256,7 +249,8 @@ final class World {
         if (random.nextInt(100) >= flaky) {
             return;
         }
-        List<String> doors = List.of("createTap", "attach", "setUp", "add", "delete", "cutOff", "createBridge", "install");
+        List<String> doors =
+                List.of("createTap", "attach", "setUp", "add", "delete", "cutOff", "createBridge", "install");
         if (random.nextInt(9) == 0) {
             vmms.refuseNextSpawn(new HostException.Refused("spawn", null));
         } else {
@@ -295,10 +289,13 @@ final class World {
     }
 
     boolean isUsed(Network network) {
-        return vms.values().stream().anyMatch(vm -> names(vm).contains(network.getMetadata().getName()))
+        return vms.values().stream()
+                        .anyMatch(vm -> names(vm).contains(network.getMetadata().getName()))
                 || records.all().values().stream()
                         .anyMatch(r -> r.nics().stream()
-                                .anyMatch(n -> n.network().uid().equals(network.getMetadata().getUid())));
+                                .anyMatch(n -> n.network()
+                                        .uid()
+                                        .equals(network.getMetadata().getUid())));
     }
 
     static List<String> names(VirtualMachine vm) {
@@ -365,7 +362,9 @@ final class World {
             addresses.keySet().removeAll(bridges);
             return new HostAddressing(
                     addresses,
-                    links.routes().stream().filter(r -> !bridges.contains(r.device())).toList());
+                    links.routes().stream()
+                            .filter(r -> !bridges.contains(r.device()))
+                            .toList());
         } catch (HostException e) {
             throw new IllegalStateException(e);
         }
@@ -397,7 +396,9 @@ final class World {
             assertThat(plan.steps()).as("a failed look blocks VM %s", id.uid()).isEmpty();
         }
         if (random.nextInt(8) == 0 && !deleting) {
-            assertThat(vmPlanner.plan(id, resolution, seen, now)).as("same values in, same plan out").isEqualTo(plan);
+            assertThat(vmPlanner.plan(id, resolution, seen, now))
+                    .as("same values in, same plan out")
+                    .isEqualTo(plan);
         }
         Outcome outcome = apply(id.uid(), plan);
         VmObservation after = plan.isEmpty() ? seen : observer.observeVm(id, desired);

@@ -52,7 +52,8 @@ class NetworkStatusesTest {
                                 "The Network has the addresses 10.96.0.0/20."))));
         network.setStatus(status);
         CidrChoice another = new CidrChoice.Chosen(Ipv4Prefix.parse("10.97.0.0/20"));
-        assertThat(NetworkStatuses.ofNetwork(network, another, 0, Given.NOW.plusSeconds(99))).isEqualTo(status);
+        assertThat(NetworkStatuses.ofNetwork(network, another, 0, Given.NOW.plusSeconds(99)))
+                .isEqualTo(status);
     }
 
     @Test
@@ -75,8 +76,7 @@ class NetworkStatusesTest {
                         Reason.NetworkBeingDeleted,
                         "The Network is kept until the 2 VMs that use it are gone."));
         assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 0, Given.NOW).conditions())
-                .containsExactly(
-                        ready(Condition.Status.False, Reason.NetworkBeingDeleted, Reason.Deleting.sentence()));
+                .containsExactly(ready(Condition.Status.False, Reason.NetworkBeingDeleted, Reason.Deleting.sentence()));
     }
 
     private static NetworkObservation seen(Seen<Link> bridge, boolean forwarding) {
@@ -92,8 +92,7 @@ class NetworkStatusesTest {
     private static NetworkSliceStatus slice(
             Resolution<DesiredNetwork> resolution, Plan plan, Outcome outcome, NetworkObservation seen) {
         NetworkSlice slice = Given.slice();
-        NetworkSliceStatus status =
-                NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, Given.NOW);
+        NetworkSliceStatus status = NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, Given.NOW);
         slice.setStatus(status);
         assertThat(NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, Given.NOW.plusSeconds(99)))
                 .as("nothing new, nothing written")
@@ -133,7 +132,8 @@ class NetworkStatusesTest {
                         Plan.nothing(),
                         Outcome.nothing(),
                         seen(Seen.present(Given.bridge()), false))))
-                .isEqualTo(NET.bridge() + " false NetworkNotReady: The Network is not yet realised on this node. False");
+                .isEqualTo(
+                        NET.bridge() + " false NetworkNotReady: The Network is not yet realised on this node. False");
     }
 
     @Test
@@ -169,8 +169,7 @@ class NetworkStatusesTest {
                 List.of(),
                 Optional.of(new Outcome.Failure(step, new HostException.NotPermitted("EPERM", null))),
                 List.of());
-        assertThat(brief(slice(
-                        new Resolution.Desired<>(NET), Plan.nothing(), failed, seen(Seen.missing(), true))))
+        assertThat(brief(slice(new Resolution.Desired<>(NET), Plan.nothing(), failed, seen(Seen.missing(), true))))
                 .isEqualTo("null false HostRefused: set " + NET.bridge() + " up: EPERM False");
     }
 }

@@ -29,13 +29,28 @@ class NodeStatusTest {
     private final VmNode node = new VmNode();
 
     NodeStatusTest() {
-        node.setMetadata(new ObjectMetaBuilder().withName("a").withGeneration(1L).build());
+        node.setMetadata(
+                new ObjectMetaBuilder().withName("a").withGeneration(1L).build());
     }
 
     private static NodeStatus.Facts facts(boolean kvm, String vmm, String gap) {
         return new NodeStatus.Facts(
-                "1.0", Given.BOOT, kvm, kvm ? "KVM works." : "no /dev/kvm", vmm, "53.0", "/bin/vmm", "install it", false,
-                false, 6, gap, "6.12", "amd64", 8, "16Gi");
+                "1.0",
+                Given.BOOT,
+                kvm,
+                kvm ? "KVM works." : "no /dev/kvm",
+                vmm,
+                "53.0",
+                "/bin/vmm",
+                "install it",
+                false,
+                false,
+                6,
+                gap,
+                "6.12",
+                "amd64",
+                8,
+                "16Gi");
     }
 
     private VmNodeStatus status(
@@ -87,9 +102,9 @@ class NodeStatusTest {
         node.setStatus(status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW));
         Finding finding = new Finding("VirtualMachine", "x", "uid x", "Removed", "delete link t");
         VmNodeStatus.Sweep sweep = Objects.requireNonNull(
-                status(GOOD, INTACT, List.of(finding), List.of(), List.of(), Given.NOW.plusSeconds(60)).sweep());
-        assertThat(sweep)
-                .isEqualTo(new VmNodeStatus.Sweep("2026-01-01T12:01:00Z", 1, List.of(finding), 0, List.of()));
+                status(GOOD, INTACT, List.of(finding), List.of(), List.of(), Given.NOW.plusSeconds(60))
+                        .sweep());
+        assertThat(sweep).isEqualTo(new VmNodeStatus.Sweep("2026-01-01T12:01:00Z", 1, List.of(finding), 0, List.of()));
     }
 
     @Test
@@ -107,7 +122,8 @@ class NodeStatusTest {
         assertThat(brief(status(facts(true, "", ""), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
                 .contains("VmmReady=False/VmmUnavailable")
                 .endsWith("Ready=False/VmmUnavailable");
-        assertThat(brief(status(facts(true, "qemu", "no Landlock"), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
+        assertThat(brief(
+                        status(facts(true, "qemu", "no Landlock"), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
                 .contains("Confined=False/VmmUnavailable")
                 .endsWith("Ready=True/AsExpected");
     }

@@ -136,7 +136,8 @@ class VmStatusTest {
     void aTransitionTimeMovesWithTheStatusAndOnlyWithIt() {
         vm.setStatus(status(NOW));
         reach = Reach.CLOSED;
-        List<Condition> later = Objects.requireNonNull(status(NOW.plusSeconds(5)).conditions());
+        List<Condition> later =
+                Objects.requireNonNull(status(NOW.plusSeconds(5)).conditions());
         assertThat(later)
                 .extracting(Condition::lastTransitionTime)
                 .containsExactly(
@@ -210,9 +211,7 @@ class VmStatusTest {
     void aNicThatWaitsForTheNextStartSaysNothingOfThisOne() {
         DesiredNic blue = Given.nic(new NetworkId("lab", "blue", "net-2"), "vm-1", "10.78.4.2");
         resolution = new Resolution.Desired<>(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), blue)));
-        nics.put(
-                "net-2",
-                new NicObservation(blue.tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
+        nics.put("net-2", new NicObservation(blue.tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
         assertThat(brief()).contains("NetworkReady=True/AsExpected");
     }
 
@@ -249,10 +248,12 @@ class VmStatusTest {
     void aStoppingGuestIsNotReady() {
         record = Seen.present(Given.record()
                 .withLaunch(Given.launch(), 0)
-                .withStop(new VmRecord.Stop(
-                        NOW, Reason.StoppedOnRequest, VmRecord.Rung.POWER_BUTTON, NOW, NOW)));
+                .withStop(new VmRecord.Stop(NOW, Reason.StoppedOnRequest, VmRecord.Rung.POWER_BUTTON, NOW, NOW)));
         plan = Plan.waiting(Reason.Stopping, "waiting", Duration.ofMillis(500));
-        assertThat(brief()).startsWith("Stopping").contains(" Running=True/Stopping ").endsWith("Ready=False/Stopping");
+        assertThat(brief())
+                .startsWith("Stopping")
+                .contains(" Running=True/Stopping ")
+                .endsWith("Ready=False/Stopping");
     }
 
     @Test
