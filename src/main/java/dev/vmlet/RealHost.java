@@ -94,8 +94,7 @@ public final class RealHost implements AutoCloseable {
         LinuxDisks disks =
                 keep(purpose == Purpose.ACT ? new LinuxDisks(settings, wakes::wakeVm) : LinuxDisks.toLook(settings));
         this.vmms = VmmChoice.of(options, paths, purpose == Purpose.ACT);
-        this.guests = keep(new LinuxVmms(
-                new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm), vmms.usable()));
+        this.guests = keep(new LinuxVmms(new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm), vmms.usable()));
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
         this.host = new Host(links, firewall, guests, disks, records, probes);
         if (purpose == Purpose.ACT) {
@@ -240,7 +239,10 @@ public final class RealHost implements AutoCloseable {
             try {
                 door.close();
             } catch (Exception e) {
-                log.atWarn().addKeyValue("door", door.getClass().getSimpleName()).setCause(e).log("door not closed");
+                log.atWarn()
+                        .addKeyValue("door", door.getClass().getSimpleName())
+                        .setCause(e)
+                        .log("door not closed");
             }
         }
     }

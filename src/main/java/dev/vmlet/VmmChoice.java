@@ -45,8 +45,8 @@ record VmmChoice(
                 return new VmmChoice(
                         usable,
                         Reason.NoVirtualization,
-                        "KVM does not work on this node (" + kvm + ") and emulation is off; mend KVM, or start the agent"
-                                + " with --emulation=auto",
+                        "KVM does not work on this node (" + kvm
+                                + ") and emulation is off; mend KVM, or start the agent" + " with --emulation=auto",
                         kvm,
                         Optional.empty(),
                         0,
@@ -88,7 +88,8 @@ record VmmChoice(
                     Path.of(paths.binDir()),
                     mayFetch ? uri("--vmm-url", options.vmmUrl) : Optional.empty()));
             if (!vmm.confined()) {
-                gaps = List.of("this kernel lacks the Landlock that cloud-hypervisor asks for (Linux 6.2 with Landlock on)");
+                gaps = List.of(
+                        "this kernel lacks the Landlock that cloud-hypervisor asks for (Linux 6.2 with Landlock on)");
             }
             if (vmm.confined() || !options.requireLandlock) {
                 usable.put(VmmKind.CLOUD_HYPERVISOR, vmm);
@@ -104,8 +105,7 @@ record VmmChoice(
                     Path.of(paths.binDir()),
                     mayFetch ? uri("--firmware-url", options.firmwareUrl) : Optional.empty(),
                     Optional.ofNullable(options.firmwareSha256));
-            firmware = Optional.of(new ImageSource.Host(
-                    file.toAbsolutePath().toString(), ImageFormat.RAW, ""));
+            firmware = Optional.of(new ImageSource.Host(file.toAbsolutePath().toString(), ImageFormat.RAW, ""));
         } catch (HostException e) {
             // VMs with a kernel of their own run without; the others say what is missing.
             log.atWarn().setCause(e).log("no firmware: only VMs with boot.kernel can start");
@@ -144,7 +144,10 @@ record VmmChoice(
     }
 
     String path() {
-        return usable.values().stream().map(v -> v.binary().toString()).findFirst().orElse("");
+        return usable.values().stream()
+                .map(v -> v.binary().toString())
+                .findFirst()
+                .orElse("");
     }
 
     Map<VmmKind, String> paths() {

@@ -32,6 +32,7 @@ public final class SkipsSaidAloud implements TestExecutionListener {
                     default -> test.getDisplayName();
                 })
                 .orElse(test.getDisplayName());
-        System.out.println("SKIPPED " + where + ": " + reason.replaceFirst("^(Assumption failed: )?(SKIPPED:? ?)?", ""));
+        System.out.println(
+                "SKIPPED " + where + ": " + reason.replaceFirst("^(Assumption failed: )?(SKIPPED:? ?)?", ""));
     }
 }

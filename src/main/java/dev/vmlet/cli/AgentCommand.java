@@ -38,7 +38,8 @@ public final class AgentCommand implements Callable<Integer> {
             names = "--orphan-grace",
             paramLabel = "DURATION",
             defaultValue = "PT5M",
-            description = "How long a guest whose object vanished without our release is kept. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "How long a guest whose object vanished without our release is kept. Default: ${DEFAULT-VALUE}.")
     private Duration orphanGrace;
 
     /** For tests of crash safety: the process ends without a word before the given step. */

@@ -14,7 +14,8 @@ public final class ApiOptions {
     @Option(
             names = "--kubeconfig",
             paramLabel = "FILE",
-            description = "How to reach the API server. Default: the pod's service account, $KUBECONFIG, ~/.kube/config.")
+            description =
+                    "How to reach the API server. Default: the pod's service account, $KUBECONFIG, ~/.kube/config.")
     public @Nullable File kubeconfig;
 
     KubernetesClient client() {

@@ -20,7 +20,8 @@ import picocli.CommandLine.Option;
 /** {@code vmlet controller}. */
 @Command(
         name = "controller",
-        description = "Makes the few decisions that belong to no node, such as a Network's CIDR. Touches no host; run one.",
+        description =
+                "Makes the few decisions that belong to no node, such as a Network's CIDR. Touches no host; run one.",
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
@@ -57,8 +58,7 @@ public final class ControllerCommand implements Callable<Integer> {
             }
         }));
         try (KubernetesClient client = api.client();
-                ClusterController controller =
-                        new ClusterController(client, pool, clusterRanges, Clock.systemUTC())) {
+                ClusterController controller = new ClusterController(client, pool, clusterRanges, Clock.systemUTC())) {
             controller.start();
             log.atInfo().addKeyValue("pool", pool).log("controller started");
             end.await();

@@ -51,12 +51,14 @@ public final class HostOptions {
                     + " private or this node's own.")
     public List<String> imageUrlAllow = new ArrayList<>();
 
-    @Option(
-            names = "--allow-unverified-images",
-            description = "Accept image URLs without sha256.")
+    @Option(names = "--allow-unverified-images", description = "Accept image URLs without sha256.")
     public boolean allowUnverifiedImages;
 
-    @Option(names = "--qemu-img", paramLabel = "PATH", defaultValue = "qemu-img", description = "Converts qcow2 images.")
+    @Option(
+            names = "--qemu-img",
+            paramLabel = "PATH",
+            defaultValue = "qemu-img",
+            description = "Converts qcow2 images.")
     public String qemuImg;
 
     @Option(
@@ -83,7 +85,10 @@ public final class HostOptions {
             description = "Where to get the firmware from when it is nowhere on this host; needs --firmware-sha256.")
     public @Nullable String firmwareUrl;
 
-    @Option(names = "--firmware-sha256", paramLabel = "HEX", description = "Checksum of the firmware from --firmware-url.")
+    @Option(
+            names = "--firmware-sha256",
+            paramLabel = "HEX",
+            description = "Checksum of the firmware from --firmware-url.")
     public @Nullable String firmwareSha256;
 
     @Option(

@@ -49,13 +49,16 @@ public final class InventoryCommand implements Callable<Integer> {
         inventory.vms().forEach(v -> owners.put(v.id().uid(), "VirtualMachine " + v.id()));
         out.printf("%-10s %-44s %s%n", "KIND", "NAME", "OWNER");
         for (Link link : inventory.links()) {
-            String uid =
-                    switch (link.mark().owner(real.installation())) {
-                        case Owner.OfVm(String vm, _) -> vm;
-                        case Owner.OfNetwork(String network) -> network;
-                        case Owner.Foreign(String evidence) -> evidence;
-                    };
-            line(out, link.kind().equals("tun") ? "tap" : link.kind(), link.name().value(), owner(owners, uid));
+            String uid = switch (link.mark().owner(real.installation())) {
+                case Owner.OfVm(String vm, var _) -> vm;
+                case Owner.OfNetwork(String network) -> network;
+                case Owner.Foreign(String evidence) -> evidence;
+            };
+            line(
+                    out,
+                    link.kind().equals("tun") ? "tap" : link.kind(),
+                    link.name().value(),
+                    owner(owners, uid));
         }
         inventory.elements().stream()
                 .sorted(Comparator.comparing(FirewallElement::set).thenComparing(FirewallElement::toString))

@@ -36,7 +36,8 @@ import picocli.CommandLine.Mixin;
 /** {@code vmlet plan}. */
 @Command(
         name = "plan",
-        description = "Prints what the agent would do on this host now, a line a step with its reason, and does nothing.",
+        description =
+                "Prints what the agent would do on this host now, a line a step with its reason, and does nothing.",
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
@@ -65,11 +66,10 @@ public final class PlanCommand implements Callable<Integer> {
     private static void print(RealHost real, KubernetesClient client, PrintStream out) throws HostException {
         Observer observer = new Observer(real.host(), real.names());
         show(out, "node " + real.nodeName(), HostPlanner.plan(real.installation(), observer.observeHost()));
-        List<VirtualMachine> vms =
-                client.resources(VirtualMachine.class).inAnyNamespace().list().getItems().stream()
-                        .filter(vm -> vm.getSpec() != null
-                                && real.nodeName().equals(vm.getSpec().nodeName()))
-                        .toList();
+        List<VirtualMachine> vms = client.resources(VirtualMachine.class).inAnyNamespace().list().getItems().stream()
+                .filter(vm -> vm.getSpec() != null
+                        && real.nodeName().equals(vm.getSpec().nodeName()))
+                .toList();
         List<Network> networks =
                 client.resources(Network.class).inAnyNamespace().list().getItems();
         List<NetworkSlice> slices =
@@ -83,9 +83,12 @@ public final class PlanCommand implements Callable<Integer> {
                                     && vm.getSpec() != null
                                     && vm.getSpec().networks() != null
                                     && vm.getSpec().networks().stream()
-                                            .anyMatch(n -> network.getMetadata().getName().equals(n.name())))
+                                            .anyMatch(n -> network.getMetadata()
+                                                    .getName()
+                                                    .equals(n.name())))
                     || real.host().records().vms().stream()
-                            .anyMatch(r -> r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
+                            .anyMatch(r -> r.nics().stream()
+                                    .anyMatch(n -> n.network().uid().equals(uid)));
             NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
             Resolution<DesiredNetwork> resolution = NetworkResolver.resolve(
                     network,
@@ -116,14 +119,14 @@ public final class PlanCommand implements Callable<Integer> {
                     : VmResolver.resolve(
                             vm,
                             networks.stream()
-                                    .filter(n -> Objects.equals(
-                                            n.getMetadata().getNamespace(), id.namespace()))
+                                    .filter(n -> Objects.equals(n.getMetadata().getNamespace(), id.namespace()))
                                     .toList(),
                             in(id.namespace(), slices),
                             userData.now(vm),
                             real.facts().get());
-            Optional<DesiredVm> desired =
-                    resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
+            Optional<DesiredVm> desired = resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d)
+                    ? Optional.of(d)
+                    : Optional.empty();
             show(
                     out,
                     "VirtualMachine " + id,

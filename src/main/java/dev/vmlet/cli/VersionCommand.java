@@ -5,7 +5,11 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 
 /** {@code vmlet version}. */
-@Command(name = "version", description = "Prints the version.", mixinStandardHelpOptions = true, versionProvider = Main.Version.class)
+@Command(
+        name = "version",
+        description = "Prints the version.",
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class)
 public final class VersionCommand implements Callable<Integer> {
     @Override
     public Integer call() {

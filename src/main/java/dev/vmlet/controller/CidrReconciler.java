@@ -95,8 +95,10 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
             }
             if (!had && choice instanceof CidrChoice.Chosen(Ipv4Prefix cidr)) {
                 log.atInfo()
-                        .addKeyValue("network", network.getMetadata().getNamespace() + "/"
-                                + network.getMetadata().getName())
+                        .addKeyValue(
+                                "network",
+                                network.getMetadata().getNamespace() + "/"
+                                        + network.getMetadata().getName())
                         .addKeyValue("cidr", cidr)
                         .log("chosen");
             }
@@ -132,9 +134,8 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
                 client.resources(NetworkSlice.class).inNamespace(namespace).list().getItems().stream()
                         .filter(s -> s.getMetadata().getOwnerReferences() != null
                                 && s.getMetadata().getOwnerReferences().stream()
-                                        .anyMatch(o -> network.getMetadata()
-                                                .getUid()
-                                                .equals(o.getUid())))
+                                        .anyMatch(o ->
+                                                network.getMetadata().getUid().equals(o.getUid())))
                         .toList();
         if (slices.isEmpty()) {
             return DeleteControl.defaultDelete();
@@ -156,11 +157,12 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
     }
 
     @Override
-    public ErrorStatusUpdateControl<Network> updateErrorStatus(
-            Network network, Context<Network> context, Exception e) {
+    public ErrorStatusUpdateControl<Network> updateErrorStatus(Network network, Context<Network> context, Exception e) {
         log.atWarn()
-                .addKeyValue("network", network.getMetadata().getNamespace() + "/"
-                        + network.getMetadata().getName())
+                .addKeyValue(
+                        "network",
+                        network.getMetadata().getNamespace() + "/"
+                                + network.getMetadata().getName())
                 .setCause(e)
                 .log("not reconciled; it is tried again");
         return ErrorStatusUpdateControl.noStatusUpdate();

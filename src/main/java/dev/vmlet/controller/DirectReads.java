@@ -33,7 +33,9 @@ final class DirectReads implements Sweeper.Authority {
     private static Seen<String> uid(Supplier<? extends @Nullable HasMetadata> read) {
         try {
             HasMetadata object = read.get();
-            return object == null ? Seen.missing() : Seen.present(object.getMetadata().getUid());
+            return object == null
+                    ? Seen.missing()
+                    : Seen.present(object.getMetadata().getUid());
         } catch (KubernetesClientException e) {
             return Seen.unknown(String.valueOf(e.getMessage()));
         }

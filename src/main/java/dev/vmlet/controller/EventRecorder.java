@@ -101,10 +101,14 @@ public final class EventRecorder implements AutoCloseable {
             if (Duration.between(before.at, now).compareTo(COUNTED) < 0) {
                 return;
             }
-            client.v1().events().inNamespace(before.namespace).withName(before.name).edit(e -> new EventBuilder(e)
-                    .withCount(before.count + 1)
-                    .withLastTimestamp(time)
-                    .build());
+            client.v1()
+                    .events()
+                    .inNamespace(before.namespace)
+                    .withName(before.name)
+                    .edit(e -> new EventBuilder(e)
+                            .withCount(before.count + 1)
+                            .withLastTimestamp(time)
+                            .build());
             written.put(key, new Written(before.namespace, before.name, before.count + 1, now));
             return;
         }
@@ -126,7 +130,8 @@ public final class EventRecorder implements AutoCloseable {
                 .withReportingComponent("vmlet.dev/" + component)
                 .withReportingInstance(nodeName)
                 .build();
-        Event created = client.v1().events().inNamespace(namespace).resource(event).create();
+        Event created =
+                client.v1().events().inNamespace(namespace).resource(event).create();
         written.put(key, new Written(namespace, created.getMetadata().getName(), 1, now));
         if (written.size() > REMEMBERED) {
             var oldest = written.keySet().iterator();

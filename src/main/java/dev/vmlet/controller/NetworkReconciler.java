@@ -170,8 +170,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
         Resolution<DesiredNetwork> resolution = letGo
                 ? new Resolution.Absent<>()
-                : NetworkResolver.resolve(
-                        network, ours, nodeName, used, realised(look), addressing(), installation);
+                : NetworkResolver.resolve(network, ours, nodeName, used, realised(look), addressing(), installation);
         Optional<DesiredNetwork> desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
                 ? Optional.of(d)
                 : Optional.empty();
@@ -214,10 +213,12 @@ public final class NetworkReconciler implements Reconciler<Network> {
         String uid = network.getMetadata().getUid();
         boolean named = vms != null
                 && vms.list(network.getMetadata().getNamespace(), vm -> true)
-                        .anyMatch(vm -> networksOf(vm).stream().anyMatch(id -> id.getName().equals(name)));
+                        .anyMatch(vm -> networksOf(vm).stream()
+                                .anyMatch(id -> id.getName().equals(name)));
         return named
                 || host.records().vms().stream()
-                        .anyMatch(r -> r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
+                        .anyMatch(r -> r.nics().stream()
+                                .anyMatch(n -> n.network().uid().equals(uid)));
     }
 
     private static boolean wantsSlice(Network network, boolean used) {
@@ -230,8 +231,8 @@ public final class NetworkReconciler implements Reconciler<Network> {
 
     /** The API server's uniqueness of names is the allocator: create, and on AlreadyExists try the next index. */
     private void takeSlice(Network network, KubernetesClient client) {
-        Ipv4Prefix cidr = Ipv4Prefix.parse(
-                Objects.requireNonNull(Objects.requireNonNull(network.getStatus()).cidr()));
+        Ipv4Prefix cidr = Ipv4Prefix.parse(Objects.requireNonNull(
+                Objects.requireNonNull(network.getStatus()).cidr()));
         int length = network.getSpec() == null || network.getSpec().nodePrefixLength() == null
                 ? 24
                 : network.getSpec().nodePrefixLength();
@@ -264,7 +265,9 @@ public final class NetworkReconciler implements Reconciler<Network> {
                         .inNamespace(network.getMetadata().getNamespace())
                         .withName(name + "-" + index)
                         .get();
-                if (other != null && NetworkResolver.sliceOf(network, List.of(other), nodeName).isPresent()) {
+                if (other != null
+                        && NetworkResolver.sliceOf(network, List.of(other), nodeName)
+                                .isPresent()) {
                     // Ours from an earlier pass; the cache has not seen it yet.
                     return;
                 }
@@ -293,7 +296,8 @@ public final class NetworkReconciler implements Reconciler<Network> {
                     bridges.add(link.name());
                 }
             }
-            Map<LinkName, Set<InterfaceAddress>> addresses = new HashMap<>(host.links().allAddresses());
+            Map<LinkName, Set<InterfaceAddress>> addresses =
+                    new HashMap<>(host.links().allAddresses());
             addresses.keySet().removeAll(bridges);
             List<Route> routes = host.links().routes().stream()
                     .filter(r -> !bridges.contains(r.device()))
@@ -311,8 +315,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
             Outcome outcome,
             NetworkObservation seen,
             KubernetesClient client) {
-        NetworkSliceStatus status =
-                NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, clock.instant());
+        NetworkSliceStatus status = NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, clock.instant());
         if (status.equals(slice.getStatus())) {
             return;
         }
@@ -364,8 +367,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
     }
 
     @Override
-    public ErrorStatusUpdateControl<Network> updateErrorStatus(
-            Network network, Context<Network> context, Exception e) {
+    public ErrorStatusUpdateControl<Network> updateErrorStatus(Network network, Context<Network> context, Exception e) {
         reports.unexpected(network, Reason.HostRefused, e);
         return ErrorStatusUpdateControl.noStatusUpdate();
     }

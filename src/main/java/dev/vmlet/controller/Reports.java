@@ -51,9 +51,10 @@ public final class Reports {
         }
         outcome.failed()
                 .ifPresent(f -> events.warning(
-                        object, Reason.HostRefused, f.step().step() + ": " + f.cause().getMessage()));
-        if (resolution instanceof Resolution.Unresolved<?>(Reason why, String message)
-                && !QUIET.contains(why)) {
+                        object,
+                        Reason.HostRefused,
+                        f.step().step() + ": " + f.cause().getMessage()));
+        if (resolution instanceof Resolution.Unresolved<?>(Reason why, String message) && !QUIET.contains(why)) {
             events.warning(object, why, message);
             return;
         }
@@ -76,10 +77,11 @@ public final class Reports {
     }
 
     private static Reason reason(List<PlannedStep> news) {
-        boolean repair = news.stream().anyMatch(s -> s.because().contains(" gone")
-                || s.because().contains("lost")
-                || s.because().startsWith("the tap")
-                || s.because().startsWith("the bridge"));
+        boolean repair = news.stream()
+                .anyMatch(s -> s.because().contains(" gone")
+                        || s.because().contains("lost")
+                        || s.because().startsWith("the tap")
+                        || s.because().startsWith("the bridge"));
         return repair ? Reason.Repaired : Reason.Changed;
     }
 

@@ -133,7 +133,8 @@ public final class Sweeper {
         }
         for (String uid : inventory.networkUids(installation)) {
             boolean used = records.vms().stream()
-                    .anyMatch(r -> r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
+                    .anyMatch(r ->
+                            r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
             if (!known.networkUids.contains(uid) && !used) {
                 sweepNetwork(uid, findings, failures);
             }
@@ -159,8 +160,9 @@ public final class Sweeper {
         }
         Duration missing = Duration.between(since, clock.instant());
         if (missing.compareTo(grace) < 0) {
-            return Optional.of("its VirtualMachine object is gone without our release; it is taken down when that lasts "
-                    + grace.toSeconds() + " s");
+            return Optional.of(
+                    "its VirtualMachine object is gone without our release; it is taken down when that lasts "
+                            + grace.toSeconds() + " s");
         }
         if (vm.namespace().equals("?")) {
             return Optional.of("its record is lost, so nobody can be asked whether its object exists");
@@ -173,10 +175,9 @@ public final class Sweeper {
             return Optional.of("the API server is not the one this node belongs to (uid of kube-system differs)");
         }
         return switch (authority.uidOf(vm)) {
-            case Seen.Unknown<String>(String cause) ->
-                Optional.of("the API server could not be asked: " + cause);
-            case Seen.Present<String>(String uid) when uid.equals(vm.uid()) ->
-                Optional.of("a direct read found its object, though the list did not");
+            case Seen.Unknown<String>(String cause) -> Optional.of("the API server could not be asked: " + cause);
+            case Seen.Present<String>(String uid)
+            when uid.equals(vm.uid()) -> Optional.of("a direct read found its object, though the list did not");
             // Of the same name, but another object.
             case Seen.Present<String> _, Seen.Missing<String> _ -> Optional.empty();
         };
@@ -216,13 +217,17 @@ public final class Sweeper {
         return records.vm(uid) instanceof Seen.Unknown || records.network(uid) instanceof Seen.Unknown;
     }
 
-    private void run(
-            String kind, String name, String owner, Plan plan, List<Finding> findings, List<String> failures) {
+    private void run(String kind, String name, String owner, Plan plan, List<Finding> findings, List<String> failures) {
         Outcome outcome = applier.apply("sweep " + name, plan);
-        outcome.failed().ifPresent(f -> failures.add(f.step().step() + ": " + f.cause().getMessage()));
+        outcome.failed()
+                .ifPresent(f -> failures.add(f.step().step() + ": " + f.cause().getMessage()));
         if (!outcome.done().isEmpty()) {
             findings.add(new Finding(
-                    kind, name, owner, outcome.failed().isPresent() ? "Failed" : "Removed", Reports.words(outcome.done())));
+                    kind,
+                    name,
+                    owner,
+                    outcome.failed().isPresent() ? "Failed" : "Removed",
+                    Reports.words(outcome.done())));
         }
     }
 }

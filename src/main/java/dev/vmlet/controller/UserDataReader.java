@@ -108,7 +108,10 @@ public final class UserDataReader {
         String who = "Secret " + key.namespace + "/" + key.name;
         Secret secret;
         try {
-            secret = client.secrets().inNamespace(key.namespace).withName(key.name).get();
+            secret = client.secrets()
+                    .inNamespace(key.namespace)
+                    .withName(key.name)
+                    .get();
         } catch (KubernetesClientException e) {
             return new UserData.Refused(
                     Reason.SecretNotFound,
@@ -120,8 +123,7 @@ public final class UserDataReader {
                     Reason.SecretNotFound,
                     who + ", which spec.cloudInit.userDataSecretRef names, does not exist; create it");
         }
-        Optional<String> encoded =
-                Optional.ofNullable(secret.getData()).map(d -> d.get(key.key));
+        Optional<String> encoded = Optional.ofNullable(secret.getData()).map(d -> d.get(key.key));
         if (encoded.isEmpty()) {
             return new UserData.Refused(
                     Reason.SecretKeyMissing,

@@ -94,7 +94,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                 InformerEventSourceConfiguration.from(Network.class, VirtualMachine.class)
                         .withWatchAllNamespaces()
                         .withSecondaryToPrimaryMapper((Network n) -> users(
-                                context, n.getMetadata().getNamespace(), n.getMetadata().getName()))
+                                context,
+                                n.getMetadata().getNamespace(),
+                                n.getMetadata().getName()))
                         .withPrimaryToSecondaryMapper((VirtualMachine vm) -> networkIds(vm))
                         .build(),
                 context);
@@ -104,10 +106,13 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                         .withFieldSelector(new FieldSelectorBuilder()
                                 .withField("spec.nodeName", nodeName)
                                 .build())
-                        .withSecondaryToPrimaryMapper((NetworkSlice s) -> s.getSpec() == null
-                                        || s.getSpec().network() == null
-                                ? Set.of()
-                                : users(context, s.getMetadata().getNamespace(), s.getSpec().network()))
+                        .withSecondaryToPrimaryMapper((NetworkSlice s) ->
+                                s.getSpec() == null || s.getSpec().network() == null
+                                        ? Set.of()
+                                        : users(
+                                                context,
+                                                s.getMetadata().getNamespace(),
+                                                s.getSpec().network()))
                         .withPrimaryToSecondaryMapper((VirtualMachine vm) -> Set.of())
                         .build(),
                 context);
@@ -153,9 +158,8 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
-        UpdateControl<VirtualMachine> control = status.equals(vm.getStatus())
-                ? UpdateControl.noUpdate()
-                : UpdateControl.patchStatus(bare(vm, status));
+        UpdateControl<VirtualMachine> control =
+                status.equals(vm.getStatus()) ? UpdateControl.noUpdate() : UpdateControl.patchStatus(bare(vm, status));
         return control.rescheduleAfter(next(round.plan));
     }
 
@@ -180,7 +184,8 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (!status.equals(vm.getStatus())) {
             context.resourceOperations().serverSideApplyPrimaryStatus(bare(vm, status));
         }
-        return DeleteControl.noFinalizerRemoval().rescheduleAfter(next(round.plan).toMillis());
+        return DeleteControl.noFinalizerRemoval()
+                .rescheduleAfter(next(round.plan).toMillis());
     }
 
     private static boolean lostRace(Outcome outcome) {
@@ -201,13 +206,16 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             Resolution<DesiredVm> resolution, VmObservation before, Plan plan, Outcome outcome, VmObservation after) {}
 
     private static Optional<VmRecord> record(VmObservation seen) {
-        return seen.record() instanceof Seen.Present<VmRecord>(VmRecord record) ? Optional.of(record) : Optional.empty();
+        return seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                ? Optional.of(record)
+                : Optional.empty();
     }
 
     private Resolution<DesiredVm> resolve(VirtualMachine vm) {
         String namespace = vm.getMetadata().getNamespace();
-        List<Network> known =
-                networks == null ? List.of() : networks.list(namespace, n -> true).toList();
+        List<Network> known = networks == null
+                ? List.of()
+                : networks.list(namespace, n -> true).toList();
         List<NetworkSlice> ours =
                 slices == null ? List.of() : slices.list(namespace, s -> true).toList();
         return VmResolver.resolve(vm, known, ours, userData.of(vm), facts.get());

@@ -184,15 +184,14 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private Sweeper.Result sweep(VmNode node, KubernetesClient client) throws ReconcileFailed {
         Sweeper.Result result;
         try {
-            result = sweeper.sweep(
-                    this::known,
-                    new DirectReads(client));
+            result = sweeper.sweep(this::known, new DirectReads(client));
         } catch (HostException e) {
             throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
         }
         result.findings().forEach(f -> events.normal(node, Reason.Repaired, "swept " + f.name() + ": " + f.reason()));
         result.holds()
-                .forEach(h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));
+                .forEach(
+                        h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));
         result.failures().forEach(f -> events.warning(node, Reason.HostRefused, f));
         return result;
     }

@@ -51,7 +51,8 @@ public final class Applier {
             try {
                 act(planned.step());
             } catch (HostException e) {
-                List<PlannedStep> rest = plan.steps().subList(done.size() + 1, plan.steps().size());
+                List<PlannedStep> rest =
+                        plan.steps().subList(done.size() + 1, plan.steps().size());
                 return new Outcome(done, Optional.of(new Outcome.Failure(planned, e)), rest);
             }
             done.add(planned);
@@ -79,7 +80,7 @@ public final class Applier {
             case Step.DeleteElements(var elements) -> host.firewall().delete(elements);
             case Step.InstallFirewall(var ruleset) -> host.firewall().install(ruleset);
             case Step.RemoveFirewall() -> host.firewall().remove();
-            case Step.WriteVmRecord(var record, _) -> host.records().write(record);
+            case Step.WriteVmRecord(var record, var _) -> host.records().write(record);
             case Step.DeleteVmRecord(var vm) -> {
                 host.records().delete(vm);
                 host.probes().forget(vm.uid());
@@ -109,8 +110,7 @@ public final class Applier {
     private void enableForwarding(LinkName name, boolean ours) throws HostException {
         if (!ours) {
             switch (host.links().forwarding(name)) {
-                case Seen.Present<Boolean>(Boolean original) ->
-                    host.records().keepForwarding(name.value(), original);
+                case Seen.Present<Boolean>(Boolean original) -> host.records().keepForwarding(name.value(), original);
                 case Seen.Missing<Boolean> _ -> {
                     return;
                 }
@@ -130,8 +130,8 @@ public final class Applier {
             case Seen.Present<Boolean>(Boolean original) -> {
                 switch (host.links().forwarding(name)) {
                     case Seen.Unknown<Boolean>(String cause) -> throw new HostException.Refused(cause, null);
-                    case Seen.Present<Boolean>(Boolean present) when !present.equals(original) ->
-                        host.links().setForwarding(name, original);
+                    case Seen.Present<Boolean>(Boolean present)
+                    when !present.equals(original) -> host.links().setForwarding(name, original);
                     // The link is gone with its flag, or the flag is back already.
                     case Seen.Present<Boolean> _, Seen.Missing<Boolean> _ -> {}
                 }

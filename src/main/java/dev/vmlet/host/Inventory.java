@@ -38,7 +38,7 @@ public record Inventory(
         Set<String> uids = new TreeSet<>(processTraces);
         uids.addAll(fileTraces);
         for (Link link : links) {
-            if (link.mark().owner(installation) instanceof Owner.OfVm(String uid, _)) {
+            if (link.mark().owner(installation) instanceof Owner.OfVm(String uid, var _)) {
                 uids.add(uid);
             }
         }

@@ -1,6 +1,5 @@
 package dev.vmlet.host;
 
-import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -105,9 +104,11 @@ public final class Observer {
         // the address, the elements of both are looked for.
         Map<String, List<DesiredNic>> nics = new LinkedHashMap<>();
         desired.ifPresent(d -> d.nics()
-                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>()).add(n)));
+                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>())
+                        .add(n)));
         record.ifPresent(r -> r.nics()
-                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>()).add(n)));
+                .forEach(n -> nics.computeIfAbsent(n.network().uid(), _ -> new ArrayList<>())
+                        .add(n)));
         Map<String, NicObservation> nicsSeen = new HashMap<>();
         Set<LinkName> known = new HashSet<>();
         nics.forEach((network, variants) -> {
@@ -125,8 +126,8 @@ public final class Observer {
                             contained(candidates)));
         });
         Map<String, DiskState> disks = new TreeMap<>();
-        desired.ifPresent(
-                d -> d.disks().forEach(disk -> disks.put(disk.name(), host.disks().observe(vm, disk))));
+        desired.ifPresent(d ->
+                d.disks().forEach(disk -> disks.put(disk.name(), host.disks().observe(vm, disk))));
         VmRecord evidence = record.orElseGet(() -> VmRecord.of(vm, 0, List.of(), List.of(), Duration.ZERO));
         Seen<GuestProcess> process = recordSeen instanceof Seen.Unknown<VmRecord>(String cause)
                 ? Seen.unknown(cause)
@@ -153,7 +154,7 @@ public final class Observer {
         try {
             for (Link link : host.links().list()) {
                 if (!known.contains(link.name())
-                        && link.mark().owner(names.installation()) instanceof Owner.OfVm(String uid, _)
+                        && link.mark().owner(names.installation()) instanceof Owner.OfVm(String uid, var _)
                         && uid.equals(vm.uid())) {
                     stray.put(link.name(), link.mark());
                 }
@@ -175,7 +176,7 @@ public final class Observer {
         }
         desired.map(DesiredVm::readiness).ifPresent(readiness -> {
             switch (readiness) {
-                case Readiness.TcpPort(int port, _) ->
+                case Readiness.TcpPort(int port, var _) ->
                     host.probes().watch(vm.uid(), record.get().nics().get(0).ip(), port);
                 case Readiness.None _ -> host.probes().forget(vm.uid());
             }
@@ -218,14 +219,12 @@ public final class Observer {
         List<Link> ours = host.links().list().stream()
                 .filter(l -> !(l.mark().owner(names.installation()) instanceof Owner.Foreign))
                 .toList();
-        Set<FirewallElement> elements =
-                switch (host.firewall().observe()) {
-                    case Seen.Present<dev.vmlet.model.FirewallState>(dev.vmlet.model.FirewallState state) ->
-                        state.elements();
-                    case Seen.Missing<dev.vmlet.model.FirewallState> _ -> Set.of();
-                    case Seen.Unknown<dev.vmlet.model.FirewallState>(String cause) ->
-                        throw new HostException.Refused("inventory: " + cause, null);
-                };
+        Set<FirewallElement> elements = switch (host.firewall().observe()) {
+            case Seen.Present<dev.vmlet.model.FirewallState>(dev.vmlet.model.FirewallState state) -> state.elements();
+            case Seen.Missing<dev.vmlet.model.FirewallState> _ -> Set.of();
+            case Seen.Unknown<dev.vmlet.model.FirewallState>(String cause) ->
+                throw new HostException.Refused("inventory: " + cause, null);
+        };
         return new Inventory(
                 ours,
                 elements,

@@ -4,13 +4,7 @@ import java.util.List;
 
 /** This node's slice of a Network, complete: every name and address is chosen. */
 public record DesiredNetwork(
-        NetworkId id,
-        LinkName bridge,
-        MacAddress bridgeMac,
-        Mark mark,
-        Ipv4Prefix subnet,
-        int mtu,
-        Egress egress) {
+        NetworkId id, LinkName bridge, MacAddress bridgeMac, Mark mark, Ipv4Prefix subnet, int mtu, Egress egress) {
 
     /** The first address of the slice. */
     public Ipv4Address gateway() {

@@ -10,7 +10,8 @@ public record MacAddress(String value) {
     public MacAddress {
         value = value.toLowerCase(Locale.ROOT);
         if (!SHAPE.matcher(value).matches()) {
-            throw new IllegalArgumentException("MAC address: six pairs of hex digits with colons expected, not: " + value);
+            throw new IllegalArgumentException(
+                    "MAC address: six pairs of hex digits with colons expected, not: " + value);
         }
         if ((Integer.parseInt(value.substring(0, 2), 16) & 1) != 0) {
             throw new IllegalArgumentException("MAC address: unicast expected (first byte even), not: " + value);

@@ -8,7 +8,8 @@ public record NetworkId(String namespace, String name, String uid) {
         Objects.requireNonNull(namespace);
         Objects.requireNonNull(name);
         if (!Uids.isSafe(uid)) {
-            throw new IllegalArgumentException("Network " + namespace + "/" + name + ": uid is not a file name: " + uid);
+            throw new IllegalArgumentException(
+                    "Network " + namespace + "/" + name + ": uid is not a file name: " + uid);
         }
     }
 

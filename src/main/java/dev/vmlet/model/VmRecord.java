@@ -38,8 +38,7 @@ public record VmRecord(
      * @param ranAt when the guest was first seen running
      * @param version the VMM's own version, empty until it has answered
      */
-    public record Launch(
-            LaunchSpec spec, String bootId, Instant startedAt, Optional<Instant> ranAt, String version) {
+    public record Launch(LaunchSpec spec, String bootId, Instant startedAt, Optional<Instant> ranAt, String version) {
         public Launch withRan(Instant at, String seenVersion) {
             return new Launch(spec, bootId, startedAt, Optional.of(at), seenVersion);
         }
@@ -65,8 +64,7 @@ public record VmRecord(
     }
 
     public VmRecord withAsked(int newUserId, List<DesiredNic> newNics, List<String> newRetained, Duration newGrace) {
-        return new VmRecord(
-                id, newUserId, newNics, newRetained, newGrace, launch, stop, lastExit, restarts, failures);
+        return new VmRecord(id, newUserId, newNics, newRetained, newGrace, launch, stop, lastExit, restarts, failures);
     }
 
     public VmRecord withLaunch(Launch newLaunch, int newRestarts) {

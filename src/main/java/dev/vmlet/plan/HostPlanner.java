@@ -48,18 +48,17 @@ public final class HostPlanner {
         if (seen.uplinkForwarding() instanceof Seen.Unknown<Boolean>(String cause)) {
             waiting = Optional.of(new Plan.Wait(Reason.CannotLook, cause, SOON));
         }
-        boolean leaving = seen.networks().stream()
-                .anyMatch(n -> n.realised().egress() == dev.vmlet.model.Egress.MASQUERADE);
+        boolean leaving =
+                seen.networks().stream().anyMatch(n -> n.realised().egress() == dev.vmlet.model.Egress.MASQUERADE);
         if (leaving && seen.uplink().isPresent() && seen.uplinkForwarding().equals(Seen.present(false))) {
             steps.add(new PlannedStep(
-                    new Step.EnableForwarding(seen.uplink().get(), false),
-                    "answers to guests enter by the uplink"));
+                    new Step.EnableForwarding(seen.uplink().get(), false), "answers to guests enter by the uplink"));
         }
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
         // A record that cannot be read may be a Network's whose guests need the flag.
         if (seen.networks().isEmpty() && seen.unreadable().isEmpty()) {
-            kept.forEach((link, _) -> steps.add(new PlannedStep(
-                    new Step.RestoreForwarding(link), "no Network is realised on this node any more")));
+            kept.forEach((link, _) -> steps.add(
+                    new PlannedStep(new Step.RestoreForwarding(link), "no Network is realised on this node any more")));
         }
         return new Plan(steps, waiting);
     }

@@ -113,7 +113,8 @@ public final class NetworkPlanner {
         }
         if (bridge.mtu() != desired.mtu()) {
             steps.add(new PlannedStep(
-                    new Step.SetMtu(name, desired.mtu()), "its MTU is " + bridge.mtu() + ", asked is " + desired.mtu()));
+                    new Step.SetMtu(name, desired.mtu()),
+                    "its MTU is " + bridge.mtu() + ", asked is " + desired.mtu()));
         }
         if (!(seen.addresses() instanceof Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> addresses))
                 || !addresses.contains(desired.gatewayAddress())) {
@@ -144,13 +145,13 @@ public final class NetworkPlanner {
         boolean ours = seen.bridge() instanceof Seen.Present<Link>(Link bridge)
                 && (bridge.mark().owner(names.installation()).equals(new Owner.OfNetwork(networkUid))
                         || isTraceOfACrash(bridge, names.bridgeMac(networkUid), seen));
-        if (ours
-                && seen.ports() instanceof Seen.Present<Set<LinkName>>(Set<LinkName> ports)
-                && !ports.isEmpty()) {
+        if (ours && seen.ports() instanceof Seen.Present<Set<LinkName>>(Set<LinkName> ports) && !ports.isEmpty()) {
             return Plan.waiting(
                     Reason.InUse,
                     "bridge " + names.bridge(networkUid) + " still has ports: "
-                            + String.join(", ", ports.stream().sorted().map(LinkName::value).toList()),
+                            + String.join(
+                                    ", ",
+                                    ports.stream().sorted().map(LinkName::value).toList()),
                     SOON);
         }
         String because = "no VM of this node uses Network " + who(networkUid, seen) + " any more";
@@ -162,7 +163,9 @@ public final class NetworkPlanner {
         if (seen.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> inForce)
                 && !inForce.isEmpty()) {
             steps.add(new PlannedStep(
-                    new Step.DeleteElements(inForce.stream().sorted(Looks.ELEMENTS).toList()), because));
+                    new Step.DeleteElements(
+                            inForce.stream().sorted(Looks.ELEMENTS).toList()),
+                    because));
         }
         if (seen.record() instanceof Seen.Present) {
             steps.add(new PlannedStep(new Step.DeleteNetworkRecord(networkUid), because));

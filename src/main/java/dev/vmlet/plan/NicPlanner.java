@@ -36,14 +36,16 @@ final class NicPlanner {
     /** Steps that give the VM this NIC, or what they wait for. Guards come before the port is up. */
     static Plan ensure(VmId vm, int userId, DesiredNic nic, NicObservation seen, InstallationId installation) {
         if (seen.tap() instanceof Seen.Present<Link>(Link tap) && !isOurs(tap, nic, userId)) {
-            String evidence = tap.mark().owner(installation) instanceof Owner.Foreign(String e) ? e : "marked " + tap.mark();
+            String evidence =
+                    tap.mark().owner(installation) instanceof Owner.Foreign(String e) ? e : "marked " + tap.mark();
             return Plan.waiting(
                     Reason.ForeignObject,
                     "link " + nic.tap() + " exists and is not ours (" + evidence
                             + "); it is left alone. Rename or delete it to let VM " + vm + " go on",
                     LATER);
         }
-        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge)) || !bridge.mark().equals(nic.bridgeMark())) {
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))
+                || !bridge.mark().equals(nic.bridgeMark())) {
             return Plan.waiting(
                     Reason.NetworkNotReady, "Network " + nic.network() + " has no bridge on this node yet", SOON);
         }
@@ -52,19 +54,25 @@ final class NicPlanner {
         }
         List<PlannedStep> steps = new ArrayList<>();
         Set<FirewallElement> wanted = new HashSet<>(nic.elements(vm.uid()));
-        List<FirewallElement> surplus =
-                inForce.stream().filter(e -> !wanted.contains(e)).sorted(Looks.ELEMENTS).toList();
+        List<FirewallElement> surplus = inForce.stream()
+                .filter(e -> !wanted.contains(e))
+                .sorted(Looks.ELEMENTS)
+                .toList();
         if (!surplus.isEmpty()) {
             steps.add(new PlannedStep(
                     new Step.DeleteElements(surplus), "VM " + vm + " may send from its present address only"));
         }
-        List<FirewallElement> missing =
-                wanted.stream().filter(e -> !inForce.contains(e)).sorted(Looks.ELEMENTS).toList();
+        List<FirewallElement> missing = wanted.stream()
+                .filter(e -> !inForce.contains(e))
+                .sorted(Looks.ELEMENTS)
+                .toList();
         if (!missing.isEmpty()) {
             steps.add(new PlannedStep(
-                    new Step.AddElements(missing), "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"));
+                    new Step.AddElements(missing),
+                    "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"));
         }
-        if (!(seen.tap() instanceof Seen.Present<Link>(Link tap)) || tap.mark().text().isEmpty()) {
+        if (!(seen.tap() instanceof Seen.Present<Link>(Link tap))
+                || tap.mark().text().isEmpty()) {
             String because = "VM " + vm + " has a NIC on Network " + nic.network();
             steps.add(new PlannedStep(new Step.CreateTap(nic.tap(), userId, nic.mtu(), nic.mark()), because));
             steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
@@ -103,7 +111,7 @@ final class NicPlanner {
     }
 
     private static boolean isOfVm(Link tap, VmId vm, InstallationId installation) {
-        return tap.mark().owner(installation) instanceof Owner.OfVm(String uid, _) && uid.equals(vm.uid());
+        return tap.mark().owner(installation) instanceof Owner.OfVm(String uid, var _) && uid.equals(vm.uid());
     }
 
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
@@ -128,11 +136,7 @@ final class NicPlanner {
      * an earlier one of the same name, whose tap bears the name that the new one is to have.
      */
     static List<PlannedStep> removeLeft(
-            VmRecord record,
-            List<DesiredNic> asked,
-            VmObservation seen,
-            InstallationId installation,
-            String because) {
+            VmRecord record, List<DesiredNic> asked, VmObservation seen, InstallationId installation, String because) {
         Set<String> stay = asked.stream().map(nic -> nic.network().uid()).collect(Collectors.toSet());
         Map<LinkName, Mark> links = new TreeMap<>();
         List<NicObservation> left = new ArrayList<>();

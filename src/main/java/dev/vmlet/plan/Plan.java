@@ -31,6 +31,8 @@ public record Plan(List<PlannedStep> steps, Optional<Wait> waitingFor) {
     @Override
     public String toString() {
         return steps.stream().map(PlannedStep::toString).collect(Collectors.joining("\n"))
-                + waitingFor.map(w -> (steps.isEmpty() ? "" : "\n") + "wait: " + w.message()).orElse("");
+                + waitingFor
+                        .map(w -> (steps.isEmpty() ? "" : "\n") + "wait: " + w.message())
+                        .orElse("");
     }
 }

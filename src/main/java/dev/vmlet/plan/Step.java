@@ -149,7 +149,8 @@ public sealed interface Step {
     record InstallFirewall(Ruleset ruleset) implements Step {
         @Override
         public String toString() {
-            return "install the firewall tables " + ruleset.table() + " with " + ruleset.elements().size() + " elements";
+            return "install the firewall tables " + ruleset.table() + " with "
+                    + ruleset.elements().size() + " elements";
         }
     }
 
@@ -259,6 +260,7 @@ public sealed interface Step {
     }
 
     private static String list(List<FirewallElement> elements) {
-        return String.join(", ", elements.stream().map(FirewallElement::toString).toList());
+        return String.join(
+                ", ", elements.stream().map(FirewallElement::toString).toList());
     }
 }

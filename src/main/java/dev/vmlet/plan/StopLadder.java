@@ -47,7 +47,8 @@ final class StopLadder {
                             Rung.POWER_OFF,
                             record,
                             stop,
-                            "the guest did not shut down within " + record.grace().toSeconds() + " s",
+                            "the guest did not shut down within "
+                                    + record.grace().toSeconds() + " s",
                             now);
                 }
                 if (Duration.between(stop.pressedAt(), now).compareTo(PRESS_AGAIN) >= 0) {
@@ -100,13 +101,12 @@ final class StopLadder {
     }
 
     private static Plan to(Rung rung, VmRecord record, Stop stop, String because, Instant now) {
-        Step act =
-                switch (rung) {
-                    case POWER_BUTTON -> new Step.PressPowerButton(record.id());
-                    case POWER_OFF -> new Step.PowerOff(record.id());
-                    case TERMINATE -> new Step.Terminate(record.id());
-                    case KILL -> new Step.Kill(record.id());
-                };
+        Step act = switch (rung) {
+            case POWER_BUTTON -> new Step.PressPowerButton(record.id());
+            case POWER_OFF -> new Step.PowerOff(record.id());
+            case TERMINATE -> new Step.Terminate(record.id());
+            case KILL -> new Step.Kill(record.id());
+        };
         Stop next = new Stop(stop.askedAt(), stop.reason(), rung, now, stop.pressedAt());
         return plan(record.withStop(next), act, because);
     }

@@ -100,7 +100,8 @@ public final class VmPlanner {
             }
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
                     && record.stop().isPresent()) {
-                return StopLadder.climb(record, seen.guest(), record.stop().get().reason(), now);
+                return StopLadder.climb(
+                        record, seen.guest(), record.stop().get().reason(), now);
             }
         }
         return Plan.waiting(reason, message, LATER);
@@ -129,8 +130,7 @@ public final class VmPlanner {
                     record.launch().isPresent()
                             ? ended(record, record.launch().get(), ended, now)
                             : new Plan(
-                                    List.of(new PlannedStep(
-                                            new Step.ReleaseProcess(vm), "its process is proved dead")),
+                                    List.of(new PlannedStep(new Step.ReleaseProcess(vm), "its process is proved dead")),
                                     Optional.empty());
             };
         }
@@ -141,8 +141,7 @@ public final class VmPlanner {
     }
 
     /** The guest process lives. */
-    private Plan alive(
-            DesiredVm desired, VmRecord record, GuestProcess.Alive alive, VmObservation seen, Instant now) {
+    private Plan alive(DesiredVm desired, VmRecord record, GuestProcess.Alive alive, VmObservation seen, Instant now) {
         if (record.launch().isEmpty()) {
             return Plan.waiting(
                     Reason.EvidenceDisagrees,
@@ -193,7 +192,9 @@ public final class VmPlanner {
         }
         if (waiting.isEmpty() && seen.guest().kind() != GuestState.Kind.RUNNING) {
             waiting = Optional.of(new Plan.Wait(
-                    Reason.Starting, "waiting for " + launch.spec().vmm().text() + " to answer", Duration.ofMillis(250)));
+                    Reason.Starting,
+                    "waiting for " + launch.spec().vmm().text() + " to answer",
+                    Duration.ofMillis(250)));
         }
         return new Plan(steps, waiting);
     }
@@ -216,7 +217,8 @@ public final class VmPlanner {
         // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
         for (DesiredNic nic : record.nics()) {
             NicObservation nicSeen = seen.nics().get(nic.network().uid());
-            boolean launchedWith = launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
+            boolean launchedWith =
+                    launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
             if (nicSeen != null && launchedWith && nicSeen.tap() instanceof Seen.Missing<Link>) {
                 return Optional.of(Reason.TapLost);
             }
@@ -249,7 +251,8 @@ public final class VmPlanner {
         if (now.isBefore(notBefore)) {
             return Plan.waiting(
                     Reason.BackOff,
-                    "The VMM could not be started. Next try at " + notBefore + ".",
+                    "The VMM could not be started. The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS)
+                            + ".",
                     Duration.between(now, notBefore));
         }
         String because = "no process came of it";
@@ -290,8 +293,7 @@ public final class VmPlanner {
                 && record.lastExit()
                         .map(exit -> Exits.startsAgain(desired.runStrategy(), exit, desired.restartToken()))
                         .orElse(true);
-        VmRecord asked =
-                record.withAsked(record.userId(), desired.nics(), retained(desired), desired.grace());
+        VmRecord asked = record.withAsked(record.userId(), desired.nics(), retained(desired), desired.grace());
         if (!start) {
             return rest(desired, record, asked, seen);
         }
@@ -305,7 +307,8 @@ public final class VmPlanner {
         if (now.isBefore(notBefore) && !restartAsked) {
             return Plan.waiting(
                     Reason.BackOff,
-                    record.lastExit().map(Exit::message).orElse("") + " The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
+                    record.lastExit().map(Exit::message).orElse("") + " The next try is at "
+                            + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
                     Duration.between(now, notBefore));
         }
         return start(desired, record, asked, seen, now);
@@ -315,8 +318,7 @@ public final class VmPlanner {
         String because = desired.runStrategy() == RunStrategy.HALTED
                 ? "runStrategy is Halted"
                 : "the guest ended and runStrategy does not start it again";
-        List<PlannedStep> steps = new ArrayList<>(
-                NicPlanner.remove(desired.id(), seen, names.installation(), because));
+        List<PlannedStep> steps = new ArrayList<>(NicPlanner.remove(desired.id(), seen, names.installation(), because));
         if (!asked.equals(record)) {
             steps.add(new PlannedStep(new Step.WriteVmRecord(asked, "what was changed"), "the object was changed"));
         }
@@ -378,7 +380,8 @@ public final class VmPlanner {
         for (DesiredNic nic : desired.nics()) {
             NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen == null) {
-                waiting = waiting.or(() -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
+                waiting = waiting.or(
+                        () -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
                 continue;
             }
             Plan part = NicPlanner.ensure(vm, asked.userId(), nic, nicSeen, names.installation());
@@ -390,7 +393,8 @@ public final class VmPlanner {
         }
         LaunchSpec spec = launch(desired, asked.userId());
         VmRecord launched = asked.withLaunch(
-                new Launch(spec, bootId, now, Optional.empty(), ""), record.restarts() + (isStartedAgain(record) ? 1 : 0));
+                new Launch(spec, bootId, now, Optional.empty(), ""),
+                record.restarts() + (isStartedAgain(record) ? 1 : 0));
         String because = record.lastExit()
                 .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
                 .orElse("VM " + vm + " is to run");

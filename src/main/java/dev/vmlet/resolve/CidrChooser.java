@@ -61,7 +61,8 @@ public final class CidrChooser {
         }
         for (Network other : others) {
             if (other.getStatus() != null && other.getStatus().cidr() != null) {
-                Ipv4Prefix taken = Ipv4Prefix.parse(Objects.requireNonNull(other.getStatus().cidr()));
+                Ipv4Prefix taken = Ipv4Prefix.parse(
+                        Objects.requireNonNull(other.getStatus().cidr()));
                 if (taken.overlaps(candidate)) {
                     return Optional.of(taken + " of Network "
                             + other.getMetadata().getNamespace() + "/"

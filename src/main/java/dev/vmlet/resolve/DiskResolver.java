@@ -73,7 +73,8 @@ final class DiskResolver {
             if (host.defaultFirmware().isEmpty()) {
                 throw new Refusal(
                         Reason.VmmUnavailable,
-                        "node " + host.nodeName() + " has no firmware to boot from; give the agent --firmware, or the VM"
+                        "node " + host.nodeName()
+                                + " has no firmware to boot from; give the agent --firmware, or the VM"
                                 + " boot.kernel");
             }
             disks.add(new DesiredDisk(
@@ -104,8 +105,7 @@ final class DiskResolver {
         if (image.isEmpty() && size <= 0) {
             throw new Refusal(Reason.InvalidSpec, field + " needs an image, or a size for a blank disk");
         }
-        return new DesiredDisk(
-                disk.name(), Role.DISK, image, size, disk.reclaimPolicy() == Disk.ReclaimPolicy.Retain);
+        return new DesiredDisk(disk.name(), Role.DISK, image, size, disk.reclaimPolicy() == Disk.ReclaimPolicy.Retain);
     }
 
     private static ImageSource image(Image image, String field, HostFacts host) throws Refusal {
@@ -171,8 +171,7 @@ final class DiskResolver {
             }
             return value;
         } catch (ArithmeticException | IllegalArgumentException e) {
-            throw new Refusal(
-                    Reason.InvalidSpec, field + " must be a quantity of bytes such as 20Gi, not " + quantity);
+            throw new Refusal(Reason.InvalidSpec, field + " must be a quantity of bytes such as 20Gi, not " + quantity);
         }
     }
 }

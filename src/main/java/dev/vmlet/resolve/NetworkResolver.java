@@ -136,7 +136,9 @@ public final class NetworkResolver {
             return Optional.empty();
         }
         return network.getStatus().conditions().stream()
-                .filter(c -> "Ready".equals(c.type()) && c.status() == dev.vmlet.api.Condition.Status.False && c.message() != null)
+                .filter(c -> "Ready".equals(c.type())
+                        && c.status() == dev.vmlet.api.Condition.Status.False
+                        && c.message() != null)
                 .map(c -> Objects.requireNonNull(c.message()))
                 .findFirst();
     }

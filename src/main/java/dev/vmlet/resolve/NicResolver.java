@@ -70,14 +70,16 @@ final class NicResolver {
                         Reason.NetworkNotFound,
                         "spec.networks[" + name + "]: there is no Network " + name + " in namespace " + id.namespace()
                                 + "; create it or correct the name"));
-        NetworkId networkId = new NetworkId(id.namespace(), name, network.getMetadata().getUid());
+        NetworkId networkId =
+                new NetworkId(id.namespace(), name, network.getMetadata().getUid());
         Optional<DesiredNic> kept = record.flatMap(r -> r.nics().stream()
                 .filter(n -> n.network().uid().equals(networkId.uid()))
                 .findFirst());
         if (network.getMetadata().getDeletionTimestamp() != null && kept.isEmpty()) {
             throw new Refusal(
                     Reason.NetworkBeingDeleted,
-                    "spec.networks[" + name + "]: the Network is being deleted and takes no new VM; it goes when no VM names"
+                    "spec.networks[" + name
+                            + "]: the Network is being deleted and takes no new VM; it goes when no VM names"
                             + " it any more, so delete this VM too, or name another Network");
         }
         Ipv4Prefix slice = slice(network, name, slices, kept, host);
@@ -110,8 +112,8 @@ final class NicResolver {
                             + why.orElse("the controller has not chosen one; is vmlet controller running?"));
         }
         NetworkSlice slice = NetworkResolver.sliceOf(network, slices, host.nodeName())
-                .orElseThrow(() -> new Refusal(
-                        Reason.NetworkNotReady, "Network " + name + " has no slice for this node yet"));
+                .orElseThrow(() ->
+                        new Refusal(Reason.NetworkNotReady, "Network " + name + " has no slice for this node yet"));
         if (slice.getStatus() == null && kept.isEmpty()) {
             // It may overlap the host's own addresses: no address of it is given out before that is known.
             throw new Refusal(
@@ -182,27 +184,26 @@ final class NicResolver {
     }
 
     private static boolean isReserved(Ipv4Address ip, Ipv4Prefix slice) {
-        return ip.equals(slice.network())
-                || ip.equals(slice.network().plus(1))
-                || ip.equals(slice.last());
+        return ip.equals(slice.network()) || ip.equals(slice.network().plus(1)) || ip.equals(slice.last());
     }
 
     private static String holder(Ipv4Address ip, NetworkId network, HostFacts host) {
         return host.records().stream()
-                .filter(r -> r.nics().stream()
-                        .anyMatch(n -> n.network().uid().equals(network.uid()) && n.ip().equals(ip)))
+                .filter(r ->
+                        r.nics().stream().anyMatch(n -> n.network().uid().equals(network.uid()) && n.ip().equals(ip)))
                 .map(r -> r.id().toString())
                 .findFirst()
                 .orElse("unknown");
     }
 
-    private static MacAddress mac(
-            @Nullable String asked, VmId id, NetworkId network, String name, HostFacts host) throws Refusal {
+    private static MacAddress mac(@Nullable String asked, VmId id, NetworkId network, String name, HostFacts host)
+            throws Refusal {
         MacAddress mac = asked == null ? VmResolver.derivedMac(id, name) : new MacAddress(asked);
         for (VmRecord other : host.records()) {
             if (!other.id().uid().equals(id.uid())
                     && other.nics().stream()
-                            .anyMatch(n -> n.network().uid().equals(network.uid()) && n.mac().equals(mac))) {
+                            .anyMatch(n -> n.network().uid().equals(network.uid())
+                                    && n.mac().equals(mac))) {
                 throw new Refusal(
                         Reason.MacAddressTaken,
                         "spec.networks[" + name + "].macAddress " + mac + " belongs to VM " + other.id()

@@ -41,7 +41,8 @@ final class SeedText {
 
     static Seed seed(VmId vm, VirtualMachineSpec spec, List<NicResolver.Nic> nics, UserData fromSecret) throws Refusal {
         String addresses = nics.stream()
-                .map(nic -> nic.desired().mac() + "=" + nic.desired().ip() + "/" + nic.slice().length())
+                .map(nic -> nic.desired().mac() + "=" + nic.desired().ip() + "/"
+                        + nic.slice().length())
                 .collect(Collectors.joining(","));
         ObjectNode metaData = YAML.createObjectNode();
         metaData.put(
@@ -81,16 +82,13 @@ final class SeedText {
 
     private static String userData(VmId vm, VirtualMachineSpec spec, UserData fromSecret) throws Refusal {
         CloudInit asked = spec.cloudInit();
-        List<String> keys =
-                asked == null || asked.sshAuthorizedKeys() == null ? List.of() : asked.sshAuthorizedKeys();
-        String own =
-                switch (fromSecret) {
-                    case UserData.Found(String text) -> text;
-                    case UserData.NotAsked _ -> asked == null || asked.userData() == null ? "" : asked.userData();
-                    case UserData.Pending _ ->
-                        throw new Refusal(Reason.WaitingForSecret, Reason.WaitingForSecret.sentence());
-                    case UserData.Refused(Reason reason, String message) -> throw new Refusal(reason, message);
-                };
+        List<String> keys = asked == null || asked.sshAuthorizedKeys() == null ? List.of() : asked.sshAuthorizedKeys();
+        String own = switch (fromSecret) {
+            case UserData.Found(String text) -> text;
+            case UserData.NotAsked _ -> asked == null || asked.userData() == null ? "" : asked.userData();
+            case UserData.Pending _ -> throw new Refusal(Reason.WaitingForSecret, Reason.WaitingForSecret.sentence());
+            case UserData.Refused(Reason reason, String message) -> throw new Refusal(reason, message);
+        };
         ObjectNode base = YAML.createObjectNode();
         base.put("hostname", vm.name());
         base.put("preserve_hostname", false);
@@ -111,7 +109,12 @@ final class SeedText {
         throw new Refusal(
                 Reason.UserDataInvalid,
                 "the user data must begin with the line #cloud-config, or with #! for a script; it begins with "
-                        + own.lines().findFirst().orElse("").codePoints().limit(20).count() + " other characters");
+                        + own.lines()
+                                .findFirst()
+                                .orElse("")
+                                .codePoints()
+                                .limit(20)
+                                .count() + " other characters");
     }
 
     /** The user's own words win, but for keys, which add up. */
@@ -157,7 +160,8 @@ final class SeedText {
             return mapping;
         }
         throw new Refusal(
-                Reason.UserDataInvalid, "the user data must be a mapping of cloud-config keys, such as 'packages: [...]'");
+                Reason.UserDataInvalid,
+                "the user data must be a mapping of cloud-config keys, such as 'packages: [...]'");
     }
 
     /** A tree of JSON has no aliases: one would be read as the anchor's name, and the guest would get that. */
@@ -176,12 +180,13 @@ final class SeedText {
 
     private static String multipart(String cloudConfig, String script) {
         return "Content-Type: multipart/mixed; boundary=\"" + BOUNDARY + "\"\nMIME-Version: 1.0\n\n"
-                + part("text/cloud-config", cloudConfig) + part("text/x-shellscript", script) + "--" + BOUNDARY + "--\n";
+                + part("text/cloud-config", cloudConfig) + part("text/x-shellscript", script) + "--" + BOUNDARY
+                + "--\n";
     }
 
     private static String part(String type, String text) {
-        return "--" + BOUNDARY + "\nContent-Type: " + type + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n"
-                + text + (text.endsWith("\n") ? "" : "\n");
+        return "--" + BOUNDARY + "\nContent-Type: " + type + "; charset=\"utf-8\"\nMIME-Version: 1.0\n\n" + text
+                + (text.endsWith("\n") ? "" : "\n");
     }
 
     private static String print(ObjectNode document) {

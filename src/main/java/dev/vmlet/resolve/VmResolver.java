@@ -83,11 +83,13 @@ public final class VmResolver {
         Mebibytes memory = memory(spec, host);
         int cores = cores(spec);
         VmmKind vmm = vmm(host);
-        Optional<VmRecord> record =
-                host.records().stream().filter(r -> r.id().uid().equals(id.uid())).findFirst();
+        Optional<VmRecord> record = host.records().stream()
+                .filter(r -> r.id().uid().equals(id.uid()))
+                .findFirst();
         List<DesiredDisk> disks = DiskResolver.disks(spec, vmm, host);
         List<NicResolver.Nic> nics = NicResolver.nics(vm, spec, record, networks, slices, host);
-        List<DesiredNic> desiredNics = nics.stream().map(NicResolver.Nic::desired).toList();
+        List<DesiredNic> desiredNics =
+                nics.stream().map(NicResolver.Nic::desired).toList();
         Seed seed = SeedText.seed(id, spec, nics, userData);
         return new DesiredVm(
                 id,
@@ -137,7 +139,9 @@ public final class VmResolver {
     }
 
     private static int cores(VirtualMachineSpec spec) throws Refusal {
-        int cores = spec.cpu() == null || spec.cpu().cores() == null ? 1 : spec.cpu().cores();
+        int cores = spec.cpu() == null || spec.cpu().cores() == null
+                ? 1
+                : spec.cpu().cores();
         if (cores < 1 || cores > 255) {
             throw new Refusal(Reason.InvalidSpec, "spec.cpu.cores is " + cores + "; use 1 to 255");
         }

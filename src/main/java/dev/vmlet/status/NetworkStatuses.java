@@ -28,7 +28,9 @@ public final class NetworkStatuses {
     public static NetworkStatus ofNetwork(Network network, CidrChoice choice, int vmsLeft, Instant now) {
         NetworkStatus before = network.getStatus();
         Conditions conditions = new Conditions(
-                before == null ? null : before.conditions(), network.getMetadata().getGeneration(), now);
+                before == null ? null : before.conditions(),
+                network.getMetadata().getGeneration(),
+                now);
         String cidr = before == null ? null : before.cidr();
         if (network.getMetadata().getDeletionTimestamp() != null) {
             conditions.add(
@@ -37,14 +39,19 @@ public final class NetworkStatuses {
                     Reason.NetworkBeingDeleted,
                     vmsLeft == 0
                             ? Reason.Deleting.sentence()
-                            : "The Network is kept until " + (vmsLeft == 1 ? "the VM that uses it is" : "the " + vmsLeft + " VMs that use it are") + " gone.");
+                            : "The Network is kept until "
+                                    + (vmsLeft == 1
+                                            ? "the VM that uses it is"
+                                            : "the " + vmsLeft + " VMs that use it are")
+                                    + " gone.");
         } else if (cidr != null) {
             conditions.add("Ready", Status.True, Reason.AsExpected, "The Network has the addresses " + cidr + ".");
         } else {
             switch (choice) {
                 case CidrChoice.Chosen(var chosen) -> {
                     cidr = chosen.toString();
-                    conditions.add("Ready", Status.True, Reason.AsExpected, "The Network has the addresses " + cidr + ".");
+                    conditions.add(
+                            "Ready", Status.True, Reason.AsExpected, "The Network has the addresses " + cidr + ".");
                 }
                 case CidrChoice.Refused(Reason reason, String message) ->
                     conditions.add("Ready", Status.False, reason, message);

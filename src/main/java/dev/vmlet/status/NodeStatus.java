@@ -63,7 +63,8 @@ public final class NodeStatus {
         VmNodeStatus before = node.getStatus();
         Conditions conditions = new Conditions(
                 before == null ? null : before.conditions(), node.getMetadata().getGeneration(), now);
-        boolean firewall = seen.firewall() instanceof Seen.Present<FirewallState>(FirewallState state) && state.intact();
+        boolean firewall =
+                seen.firewall() instanceof Seen.Present<FirewallState>(FirewallState state) && state.intact();
         if (seen.firewall() instanceof Seen.Unknown<FirewallState>(String cause)) {
             conditions.add("FirewallReady", Status.Unknown, Reason.CannotLook, cause);
         } else if (firewall) {
@@ -78,11 +79,7 @@ public final class NodeStatus {
                             .orElse(Reason.FirewallNotReady.sentence()));
         }
         if (facts.vmmName().isEmpty()) {
-            conditions.add(
-                    "VmmReady",
-                    Status.False,
-                    withoutVmm(facts),
-                    facts.vmmProblem());
+            conditions.add("VmmReady", Status.False, withoutVmm(facts), facts.vmmProblem());
         } else {
             conditions.add(
                     "VmmReady",
@@ -102,7 +99,9 @@ public final class NodeStatus {
         conditions.add(
                 "Swept",
                 holds.isEmpty() && failures.isEmpty() ? Status.True : Status.False,
-                holds.isEmpty() ? failures.isEmpty() ? Reason.AsExpected : Reason.HostRefused : Reason.EvidenceDisagrees,
+                holds.isEmpty()
+                        ? failures.isEmpty() ? Reason.AsExpected : Reason.HostRefused
+                        : Reason.EvidenceDisagrees,
                 holds.isEmpty()
                         ? failures.isEmpty()
                                 ? "Nothing of ours on this node is without an owner."
@@ -112,11 +111,7 @@ public final class NodeStatus {
         conditions.add(
                 "Ready",
                 ready ? Status.True : Status.False,
-                ready
-                        ? Reason.AsExpected
-                        : firewall
-                                ? withoutVmm(facts)
-                                : Reason.FirewallNotReady,
+                ready ? Reason.AsExpected : firewall ? withoutVmm(facts) : Reason.FirewallNotReady,
                 ready ? "This node can run VMs." : firewall ? facts.vmmProblem() : Reason.FirewallNotReady.sentence());
         int running = (int) seen.vms().stream()
                 .filter(v -> v.launch().flatMap(l -> l.ranAt()).isPresent())
@@ -166,14 +161,16 @@ public final class NodeStatus {
         VmNodeStatus.Sweep last = before == null ? null : before.sweep();
         List<Hold> shortHolds = holds.stream()
                 .limit(LISTED)
-                .map(h -> new Hold(h.kind(), clip(h.name(), 253), clip(h.owner(), 1024), clip(h.reason(), 1024), h.since()))
+                .map(h -> new Hold(
+                        h.kind(), clip(h.name(), 253), clip(h.owner(), 1024), clip(h.reason(), 1024), h.since()))
                 .toList();
         if (last != null && findings.isEmpty() && shortHolds.equals(last.holds())) {
             return last;
         }
         List<Finding> shortFindings = findings.stream()
                 .limit(LISTED)
-                .map(f -> new Finding(f.kind(), clip(f.name(), 253), clip(f.owner(), 1024), f.action(), clip(f.reason(), 1024)))
+                .map(f -> new Finding(
+                        f.kind(), clip(f.name(), 253), clip(f.owner(), 1024), f.action(), clip(f.reason(), 1024)))
                 .toList();
         return new VmNodeStatus.Sweep(
                 now.truncatedTo(ChronoUnit.SECONDS).toString(),

@@ -174,7 +174,8 @@ public final class VmStatus {
         if (seen.process() instanceof Seen.Unknown<GuestProcess>(String cause)) {
             return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, cause));
         }
-        if (process() instanceof GuestProcess.Alive && record.flatMap(VmRecord::launch).isPresent()) {
+        if (process() instanceof GuestProcess.Alive
+                && record.flatMap(VmRecord::launch).isPresent()) {
             // The guest was seen; what could not be looked at is another part's.
             return Optional.empty();
         }
@@ -227,7 +228,7 @@ public final class VmStatus {
         }
         for (Map.Entry<String, DiskState> disk : new java.util.TreeMap<>(seen.disks()).entrySet()) {
             switch (disk.getValue()) {
-                case DiskState.Failed(Reason reason, String message, _, _) -> {
+                case DiskState.Failed(Reason reason, String message, var _, var _) -> {
                     return new Verdict(Status.False, reason, message);
                 }
                 case DiskState.Preparing(String progress) -> {
@@ -242,7 +243,8 @@ public final class VmStatus {
         }
         return resolution instanceof Resolution.Desired || !seen.disks().isEmpty()
                 ? Verdict.of(Status.True, Reason.AsExpected)
-                : new Verdict(Status.Unknown, Reason.CannotLook, "the object cannot be followed, so no disk was looked at");
+                : new Verdict(
+                        Status.Unknown, Reason.CannotLook, "the object cannot be followed, so no disk was looked at");
     }
 
     private Verdict running() {
@@ -271,7 +273,9 @@ public final class VmStatus {
         if (outcome.failed().isPresent()) {
             var failure = outcome.failed().get();
             return new Verdict(
-                    Status.False, Reason.HostRefused, failure.step().step() + ": " + failure.cause().getMessage());
+                    Status.False,
+                    Reason.HostRefused,
+                    failure.step().step() + ": " + failure.cause().getMessage());
         }
         if (resolution instanceof Resolution.Unresolved<DesiredVm>(Reason reason, String message)) {
             return new Verdict(Status.False, reason, message);
@@ -282,9 +286,7 @@ public final class VmStatus {
     }
 
     private boolean ran() {
-        return record.flatMap(VmRecord::launch)
-                .flatMap(VmRecord.Launch::ranAt)
-                .isPresent();
+        return record.flatMap(VmRecord::launch).flatMap(VmRecord.Launch::ranAt).isPresent();
     }
 
     private Verdict reachable(Verdict running) {
@@ -306,13 +308,12 @@ public final class VmStatus {
         VirtualMachineSpec spec = vm.getSpec();
         boolean asksNothing = addresses().isEmpty()
                 || spec != null && spec.readiness() != null && spec.readiness().none() != null;
-        return asksNothing
-                ? Verdict.of(Status.Unknown, Reason.NoProbe)
-                : Verdict.of(Status.Unknown, Reason.PortClosed);
+        return asksNothing ? Verdict.of(Status.Unknown, Reason.NoProbe) : Verdict.of(Status.Unknown, Reason.PortClosed);
     }
 
     private Verdict reach(int port, Duration timeout) {
-        String where = addresses().isEmpty() ? "port " + port : addresses().get(0).ip() + ":" + port;
+        String where =
+                addresses().isEmpty() ? "port " + port : addresses().get(0).ip() + ":" + port;
         if (addresses().isEmpty()) {
             return new Verdict(
                     Status.Unknown,
@@ -333,7 +334,8 @@ public final class VmStatus {
                 ? new Verdict(
                         Status.False,
                         Reason.ReadinessTimeout,
-                        where + " did not answer within " + timeout.toSeconds() + " s; look at the guest's serial console")
+                        where + " did not answer within " + timeout.toSeconds()
+                                + " s; look at the guest's serial console")
                 : new Verdict(Status.False, Reason.PortClosed, where + " has not answered yet.");
     }
 
@@ -355,9 +357,7 @@ public final class VmStatus {
     private Verdict ready(Verdict running, Verdict reachable) {
         if (running.status != Status.True || running.reason == Reason.Stopping) {
             return new Verdict(
-                    running.status == Status.Unknown ? Status.Unknown : Status.False,
-                    running.reason,
-                    running.message);
+                    running.status == Status.Unknown ? Status.Unknown : Status.False, running.reason, running.message);
         }
         if (reachable.status == Status.True || reachable.reason == Reason.NoProbe) {
             return new Verdict(Status.True, reachable.reason, reachable.message);
@@ -394,9 +394,8 @@ public final class VmStatus {
                     && exit.get().reason() != Reason.StoppedOnRequest
                     && exit.get().reason() != Reason.HostRebooted
                     && exit.get().reason() != Reason.TapLost;
-            boolean waits = plan.waitingFor()
-                    .map(w -> w.reason() == Reason.BackOff)
-                    .orElse(false);
+            boolean waits =
+                    plan.waitingFor().map(w -> w.reason() == Reason.BackOff).orElse(false);
             if (!Exits.startsAgain(desired.runStrategy(), exit.get(), desired.restartToken())) {
                 return failed ? Phase.Failed : Phase.Stopped;
             }

@@ -347,7 +347,8 @@ class SweeperTest {
         assertThat(sweepKnowingNobody().findings()).isEmpty();
         assertThat(links.everyLink()).containsKey(network().bridge());
         assertThat(links.everyElement())
-                .contains(new FirewallElement(FirewallSet.BRIDGES, List.of(network().bridge().value()), "net-1"));
+                .contains(new FirewallElement(
+                        FirewallSet.BRIDGES, List.of(network().bridge().value()), "net-1"));
     }
 
     @Test

@@ -44,9 +44,9 @@ public final class FakeDisks implements Disks {
 
     /** Every preparation under way ends well. */
     public void finishAll() {
-        preparing.forEach((uid, disks) -> disks.forEach((name, disk) -> finished.computeIfAbsent(
-                        uid, _ -> new TreeMap<>())
-                .merge(name, Math.max(disk.sizeBytes(), 1), Math::max)));
+        preparing.forEach((uid, disks) ->
+                disks.forEach((name, disk) -> finished.computeIfAbsent(uid, _ -> new TreeMap<>())
+                        .merge(name, Math.max(disk.sizeBytes(), 1), Math::max)));
         preparing.clear();
     }
 
@@ -114,9 +114,8 @@ public final class FakeDisks implements Disks {
 
     @Override
     public Seen<Boolean> leftovers(VmId vm) {
-        return Seen.present(finished.containsKey(vm.uid())
-                || preparing.containsKey(vm.uid())
-                || seeds.containsKey(vm.uid()));
+        return Seen.present(
+                finished.containsKey(vm.uid()) || preparing.containsKey(vm.uid()) || seeds.containsKey(vm.uid()));
     }
 
     @Override

@@ -114,8 +114,10 @@ public final class FakeRecords implements Records {
         Set<String> claims = new HashSet<>();
         claims.add("user id " + record.userId());
         for (DesiredNic nic : record.nics()) {
-            claims.add("address " + nic.ip() + " of Network uid " + nic.network().uid());
-            claims.add("MAC address " + nic.mac() + " of Network uid " + nic.network().uid());
+            claims.add(
+                    "address " + nic.ip() + " of Network uid " + nic.network().uid());
+            claims.add("MAC address " + nic.mac() + " of Network uid "
+                    + nic.network().uid());
         }
         return claims;
     }

@@ -159,7 +159,11 @@ public final class FakeVmms implements Vmms {
                 && guest.bootId.equals(bootId)
                 && (record.launch().isEmpty() || record.launch().get().bootId().equals(bootId));
         return Seen.present(new GuestProcess.Ended(
-                codeIsOurs && guest != null ? guest.code : -1, codeIsOurs && guest != null ? guest.signal : 0, false, "", ""));
+                codeIsOurs && guest != null ? guest.code : -1,
+                codeIsOurs && guest != null ? guest.signal : 0,
+                false,
+                "",
+                ""));
     }
 
     @Override

@@ -64,6 +64,8 @@ public final class Given {
                 .endOwnerReference()
                 .build());
         slice.setSpec(new NetworkSliceSpec(network.getMetadata().getName(), NODE, cidr));
+        // Looked at: a VM gets no address of a slice that its node has not judged.
+        slice.setStatus(new dev.vmlet.api.NetworkSliceStatus(null, null, true, "AsExpected", "", 1L, null));
         return slice;
     }
 
@@ -193,10 +195,7 @@ public final class Given {
                         new Mebibytes(2048),
                         List.of(
                                 new LaunchSpec.Drive(
-                                        "root",
-                                        DesiredDisk.Role.DISK,
-                                        "/var/lib/vmlet/vms/vm-1/disks/root.raw",
-                                        false),
+                                        "root", DesiredDisk.Role.DISK, "/var/lib/vmlet/vms/vm-1/disks/root.raw", false),
                                 new LaunchSpec.Drive(
                                         LaunchSpec.SEED,
                                         DesiredDisk.Role.DISK,
@@ -211,7 +210,8 @@ public final class Given {
     }
 
     public static Link bridge(Mark mark, boolean up) {
-        return new Link(7, NAMES.bridge("net-1"), "bridge", NAMES.bridgeMac("net-1").value(), 1500, up, mark, 0, -1);
+        return new Link(
+                7, NAMES.bridge("net-1"), "bridge", NAMES.bridgeMac("net-1").value(), 1500, up, mark, 0, -1);
     }
 
     public static Link bridge() {

@@ -40,7 +40,17 @@ class ValuesTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8", "010.0.0.0/8", "a/8", "10.0.0.0/008"})
+            strings = {
+                "",
+                "10.0.0.0",
+                "10.0.0.0/",
+                "10.0.0.0/33",
+                "10.0.0.0/-1",
+                "10.0.0/8",
+                "010.0.0.0/8",
+                "a/8",
+                "10.0.0.0/008"
+            })
     void refusesWhatIsNoPrefix(String text) {
         assertThatIllegalArgumentException().isThrownBy(() -> Ipv4Prefix.parse(text));
     }
@@ -56,7 +66,8 @@ class ValuesTest {
                         Given.NAMES.bridgeMac("net-1").value(),
                         HostNames.nicMac("vm-1", "net").value()))
                 .isEqualTo(List.of(GOLDEN));
-        assertThat(Given.NAMES.tap("vm-1", "n").value()).isNotEqualTo(Given.NAMES.tap("vm-", "1n").value());
+        assertThat(Given.NAMES.tap("vm-1", "n").value())
+                .isNotEqualTo(Given.NAMES.tap("vm-", "1n").value());
     }
 
     @Test
@@ -114,7 +125,8 @@ class ValuesTest {
 
     @Test
     void secretsDoNotPrintThemselves() {
-        assertThat(new Seed("m", "hunter2", "n") + " " + new UserData.Found("hunter2")).doesNotContain("hunter2");
+        assertThat(new Seed("m", "hunter2", "n") + " " + new UserData.Found("hunter2"))
+                .doesNotContain("hunter2");
     }
 
     private static final String[] GOLDEN = {

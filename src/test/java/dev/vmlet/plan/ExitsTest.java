@@ -19,8 +19,7 @@ import org.junit.jupiter.api.Test;
 class ExitsTest {
     private static final Instant NOW = Given.NOW.plusSeconds(60);
     private static final Launch RAN = Given.launch();
-    private static final Launch NEVER_RAN =
-            new Launch(RAN.spec(), Given.BOOT, Given.NOW, Optional.empty(), "");
+    private static final Launch NEVER_RAN = new Launch(RAN.spec(), Given.BOOT, Given.NOW, Optional.empty(), "");
     private static final VmRecord RECORD = Given.record().withLaunch(RAN, 0);
 
     private static String classify(VmRecord record, Launch launch, Ended ended, String boot) {
@@ -95,8 +94,10 @@ class ExitsTest {
     void countsEndsInARowAndForgetsThemAfterTenMinutes() {
         VmRecord thrice = RECORD.withFailures(3);
         assertThat(Exits.failures(thrice, RAN, exit(Reason.VmmKilled, ""))).isEqualTo(4);
-        assertThat(Exits.failures(thrice, NEVER_RAN, exit(Reason.StartFailed, ""))).isEqualTo(4);
-        assertThat(Exits.failures(thrice, RAN, exit(Reason.StoppedOnRequest, ""))).isZero();
+        assertThat(Exits.failures(thrice, NEVER_RAN, exit(Reason.StartFailed, "")))
+                .isEqualTo(4);
+        assertThat(Exits.failures(thrice, RAN, exit(Reason.StoppedOnRequest, "")))
+                .isZero();
         assertThat(Exits.failures(thrice, RAN, exit(Reason.HostRebooted, ""))).isZero();
         Exit late = new Exit(Reason.VmmKilled, "", Given.NOW.plus(Duration.ofMinutes(10)), 3, "");
         assertThat(Exits.failures(thrice, RAN, late)).isEqualTo(1);

@@ -119,10 +119,13 @@ final class History {
                 }
             }
             case 1 -> world.vmms.ignorePowerButtons(random.nextBoolean());
-            case 2 -> any(world.vms).ifPresentOrNot(vm -> world.disks.fail(
-                    VmResolver.idOf(vm),
-                    "root",
-                    new DiskState.Failed(Reason.ImageFetchFailed, "no answer", random.nextBoolean(), world.now)));
+            case 2 ->
+                any(world.vms)
+                        .ifPresentOrNot(vm -> world.disks.fail(
+                                VmResolver.idOf(vm),
+                                "root",
+                                new DiskState.Failed(
+                                        Reason.ImageFetchFailed, "no answer", random.nextBoolean(), world.now)));
             default -> world.agentStarts();
         }
     }
@@ -148,7 +151,8 @@ final class History {
 
     private void createNetwork() {
         for (String name : NETS) {
-            if (world.networks.values().stream().noneMatch(n -> n.getMetadata().getName().equals(name))) {
+            if (world.networks.values().stream()
+                    .noneMatch(n -> n.getMetadata().getName().equals(name))) {
                 createNetwork(name);
                 return;
             }
@@ -183,8 +187,7 @@ final class History {
                 ? RunStrategy.Always
                 : List.of(RunStrategy.values()).get(random.nextInt(RunStrategy.values().length));
         int grace = random.nextInt(3) == 0 ? 0 : random.nextInt(60);
-        VirtualMachine vm =
-                Given.vm("m" + uid, uid, World.spec(strategy, grace, someNets(), random.nextInt(4) == 0));
+        VirtualMachine vm = Given.vm("m" + uid, uid, World.spec(strategy, grace, someNets(), random.nextInt(4) == 0));
         world.say("create VM " + uid + " " + strategy + " on " + World.names(vm));
         world.vms.put(uid, vm);
     }
@@ -273,7 +276,9 @@ final class History {
             world.say("toggle egress of " + network.getMetadata().getUid());
             network.setSpec(World.withEgress(
                     spec,
-                    spec.egress() == NetworkSpec.Egress.None ? NetworkSpec.Egress.Masquerade : NetworkSpec.Egress.None));
+                    spec.egress() == NetworkSpec.Egress.None
+                            ? NetworkSpec.Egress.Masquerade
+                            : NetworkSpec.Egress.None));
         });
     }
 

@@ -79,7 +79,8 @@ class HostPlannerTest {
     void forwardsOnTheUplinkOnlyForNetworksThatLeave() {
         assertThat(plan(seen(INTACT, false, Map.of(), List.of(OPEN), List.of())))
                 .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink\n");
-        assertThat(plan(seen(INTACT, false, Map.of(), List.of(CLOSED), List.of()))).isEmpty();
+        assertThat(plan(seen(INTACT, false, Map.of(), List.of(CLOSED), List.of())))
+                .isEmpty();
     }
 
     @Test

@@ -73,9 +73,7 @@ class NetworkPlannerTest {
 
     @Test
     void makesABridgeThatIsGoneAnew() {
-        assertThat(realise(
-                        NET,
-                        seen(Seen.present(RECORD), Seen.missing(), Set.copyOf(NET.elements()), Set.of())))
+        assertThat(realise(NET, seen(Seen.present(RECORD), Seen.missing(), Set.copyOf(NET.elements()), Set.of())))
                 .isEqualTo("""
                         create bridge %1$s (mtu 1500), because the bridge of Network lab/net is gone
                         add address 10.77.4.1/24 to %1$s, because the bridge of Network lab/net is gone
@@ -103,7 +101,13 @@ class NetworkPlannerTest {
     @Test
     void clearsAnEarlierSliceBeforeTakingTheNewOne() {
         DesiredNetwork moved = new DesiredNetwork(
-                NET.id(), NET.bridge(), NET.bridgeMac(), NET.mark(), Ipv4Prefix.parse("10.77.0.0/21"), 1500, NET.egress());
+                NET.id(),
+                NET.bridge(),
+                NET.bridgeMac(),
+                NET.mark(),
+                Ipv4Prefix.parse("10.77.0.0/21"),
+                1500,
+                NET.egress());
         assertThat(realise(moved, STEADY)).isEqualTo("""
                 remove subnets{10.77.4.0/24} from the firewall, because Network lab/net is 10.77.0.0/21 with egress Masquerade
                 delete address 10.77.4.1/24 from %1$s, because this node's slice is 10.77.0.0/21 now
@@ -134,11 +138,12 @@ class NetworkPlannerTest {
 
     @Test
     void leavesAForeignBridgeOfItsNameAlone() {
-        NetworkObservation seen = seen(
-                Seen.missing(), Seen.present(Given.bridge(new Mark("mine"), true)), Set.of(), Set.of());
-        assertThat(realise(NET, seen)).isEqualTo("wait PT30S for ForeignObject: link " + B
-                + " exists and is not ours (mark \"mine\"); it is left alone. Rename or delete it to let Network"
-                + " lab/net go on\n");
+        NetworkObservation seen =
+                seen(Seen.missing(), Seen.present(Given.bridge(new Mark("mine"), true)), Set.of(), Set.of());
+        assertThat(realise(NET, seen))
+                .isEqualTo("wait PT30S for ForeignObject: link " + B
+                        + " exists and is not ours (mark \"mine\"); it is left alone. Rename or delete it to let Network"
+                        + " lab/net go on\n");
         assertThat(remove(seen)).isEmpty();
     }
 
@@ -198,8 +203,8 @@ class NetworkPlannerTest {
 
     @Test
     void takesLinksBeforeSetsAndTheRecordLast() {
-        assertThat(remove(seen(
-                        Seen.present(RECORD), Seen.present(Given.bridge()), Set.copyOf(NET.elements()), Set.of())))
+        assertThat(remove(
+                        seen(Seen.present(RECORD), Seen.present(Given.bridge()), Set.copyOf(NET.elements()), Set.of())))
                 .isEqualTo("""
                         delete link %1$s, because no VM of this node uses Network lab/net any more
                         remove bridges{%1$s}, same{%1$s . %1$s}, egress{%1$s}, subnets{10.77.4.0/24} from the firewall, because no VM of this node uses Network lab/net any more

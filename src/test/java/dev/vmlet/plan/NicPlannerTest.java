@@ -20,16 +20,13 @@ class NicPlannerTest {
 
     private static String ensure(Seen<Link> bridge, Seen<Link> tap, Seen<Set<FirewallElement>> elements) {
         return Texts.of(NicPlanner.ensure(
-                Given.WEB,
-                200_000,
-                NIC,
-                new NicObservation(NIC.tap(), bridge, tap, elements),
-                Given.INSTALLATION));
+                Given.WEB, 200_000, NIC, new NicObservation(NIC.tap(), bridge, tap, elements), Given.INSTALLATION));
     }
 
     @Test
     void guardsComeBeforeThePortIsUp() {
-        assertThat(ensure(Seen.present(Given.bridge()), Seen.missing(), Seen.present(Set.of()))).isEqualTo("""
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.missing(), Seen.present(Set.of())))
+                .isEqualTo("""
                 admit taps{%1$s}, ok4{%1$s . %3$s . 10.77.4.2} in the firewall, because VM lab/web may send from %3$s 10.77.4.2 only
                 create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
                 attach %1$s to bridge %2$s, because VM lab/web has a NIC on Network lab/net
@@ -39,15 +36,16 @@ class NicPlannerTest {
 
     @Test
     void leavesAWholeNicAlone() {
-        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(Given.tap()), Seen.present(ALL))).isEmpty();
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(Given.tap()), Seen.present(ALL)))
+                .isEmpty();
     }
 
     @Test
     void waitsForTheBridgeAndNeverMakesIt() {
         String waiting = "wait PT2S for NetworkNotReady: Network lab/net has no bridge on this node yet\n";
-        assertThat(ensure(Seen.missing(), Seen.missing(), Seen.present(Set.of()))).isEqualTo(waiting);
-        assertThat(ensure(
-                        Seen.present(Given.bridge(new Mark("mine"), true)), Seen.missing(), Seen.present(Set.of())))
+        assertThat(ensure(Seen.missing(), Seen.missing(), Seen.present(Set.of())))
+                .isEqualTo(waiting);
+        assertThat(ensure(Seen.present(Given.bridge(new Mark("mine"), true)), Seen.missing(), Seen.present(Set.of())))
                 .isEqualTo(waiting);
     }
 
@@ -67,8 +65,7 @@ class NicPlannerTest {
                         + " exists and is not ours (mark \"mine\"); it is left alone. Rename or delete it to let VM"
                         + " lab/web go on\n");
         Mark another = Mark.ofNic(Given.INSTALLATION, "vm-2", "net-1");
-        assertThat(ensure(
-                        Seen.present(Given.bridge()), Seen.present(Given.tap(another, true, 7)), Seen.present(ALL)))
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(Given.tap(another, true, 7)), Seen.present(ALL)))
                 .contains("is not ours (marked vmlet:inst2345:vm:vm-2:net-1)");
     }
 
@@ -80,16 +77,16 @@ class NicPlannerTest {
                         Seen.present(ALL)))
                 .startsWith("create tap " + T);
         assertThat(ensure(
-                        Seen.present(Given.bridge()), Seen.present(Given.tap(new Mark(""), true, 0)), Seen.present(ALL)))
+                        Seen.present(Given.bridge()),
+                        Seen.present(Given.tap(new Mark(""), true, 0)),
+                        Seen.present(ALL)))
                 .startsWith("wait PT30S for ForeignObject");
     }
 
     @Test
     void movesATapBackIntoItsBridge() {
         assertThat(ensure(
-                        Seen.present(Given.bridge()),
-                        Seen.present(Given.tap(NIC.mark(), false, 0)),
-                        Seen.present(ALL)))
+                        Seen.present(Given.bridge()), Seen.present(Given.tap(NIC.mark(), false, 0)), Seen.present(ALL)))
                 .isEqualTo("""
                         attach %1$s to bridge %2$s, because the tap is in no bridge
                         set %1$s up, because the tap is down
@@ -98,7 +95,8 @@ class NicPlannerTest {
 
     @Test
     void takesAwayAnAddressThatIsNotThePresentOne() {
-        FirewallElement old = Given.nic(Given.NET, "vm-1", "10.77.4.9").elements("vm-1").get(1);
+        FirewallElement old =
+                Given.nic(Given.NET, "vm-1", "10.77.4.9").elements("vm-1").get(1);
         assertThat(ensure(
                         Seen.present(Given.bridge()),
                         Seen.present(Given.tap()),

@@ -33,13 +33,15 @@ class RulesetTest {
                 add element inet vmlet_inst2345 same { "%2$s" . "%2$s" comment "net-1" }
                 add element inet vmlet_inst2345 egress { "%2$s" comment "net-1" }
                 add element inet vmlet_inst2345 subnets { 10.77.4.0/24 comment "net-1" }
-                """.formatted(Given.nic().tap(), Given.nic().bridge(), Given.nic().mac()));
+                """.formatted(
+                        Given.nic().tap(), Given.nic().bridge(), Given.nic().mac()));
     }
 
     @Test
     void deletesWithoutComments() {
         assertThat(Ruleset.delete(Given.INSTALLATION, ALL.subList(0, 1)))
-                .isEqualTo("delete element bridge vmlet_inst2345 taps { \"" + Given.nic().tap() + "\" }\n");
+                .isEqualTo("delete element bridge vmlet_inst2345 taps { \""
+                        + Given.nic().tap() + "\" }\n");
     }
 
     @Test
@@ -56,11 +58,9 @@ class RulesetTest {
         FirewallElement byKey = new FirewallElement(FirewallSet.TAPS, List.of(evil), "vm-1");
         FirewallElement byUid = new FirewallElement(FirewallSet.TAPS, List.of("tap0"), evil);
         for (FirewallElement element : List.of(byKey, byUid)) {
-            assertThatIllegalArgumentException()
-                    .isThrownBy(() -> Ruleset.add(Given.INSTALLATION, List.of(element)));
+            assertThatIllegalArgumentException().isThrownBy(() -> Ruleset.add(Given.INSTALLATION, List.of(element)));
         }
-        assertThatIllegalArgumentException()
-                .isThrownBy(() -> Ruleset.delete(Given.INSTALLATION, List.of(byKey)));
+        assertThatIllegalArgumentException().isThrownBy(() -> Ruleset.delete(Given.INSTALLATION, List.of(byKey)));
     }
 
     @Test

@@ -45,8 +45,7 @@ class StopLadderTest {
         assertThat(climb(RECORD, OFF)).contains("cut the power of lab/web");
         assertThat(Texts.of(StopLadder.climb(RECORD, RUNS, Reason.GuestPanic, Given.NOW)))
                 .contains("cut the power of lab/web, because the guest's kernel has panicked");
-        assertThat(climb(
-                        RECORD.withAsked(200_000, RECORD.nics(), List.of(), Duration.ZERO), RUNS))
+        assertThat(climb(RECORD.withAsked(200_000, RECORD.nics(), List.of(), Duration.ZERO), RUNS))
                 .contains("cut the power of lab/web");
     }
 
@@ -75,7 +74,8 @@ class StopLadderTest {
 
     @Test
     void goesOnToTermAndKillAndKillsAgain() {
-        assertThat(climb(on(Rung.POWER_OFF, 4), RUNS)).isEqualTo("wait PT0.5S for Stopping: waiting for the VMM to end\n");
+        assertThat(climb(on(Rung.POWER_OFF, 4), RUNS))
+                .isEqualTo("wait PT0.5S for Stopping: waiting for the VMM to end\n");
         assertThat(climb(on(Rung.POWER_OFF, 5), RUNS)).contains("send SIGTERM to the VMM of lab/web");
         assertThat(climb(on(Rung.TERMINATE, 4), RUNS)).startsWith("wait PT0.5S");
         assertThat(climb(on(Rung.TERMINATE, 5), RUNS)).contains("kill the VMM of lab/web");

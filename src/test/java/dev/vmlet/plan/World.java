@@ -94,6 +94,9 @@ final class World {
 
     final StringBuilder story = new StringBuilder();
     boolean tell;
+    /** Only what was planned, without the steps as they are made. */
+    boolean plansOnly;
+
     int steps;
     int deaths;
     int passes;
@@ -127,18 +130,18 @@ final class World {
         }
     }
 
+    private void tellPlan(String object, Plan plan) {
+        if (tell && !plan.equals(Plan.nothing())) {
+            say(object + ":");
+            Texts.of(plan).lines().forEach(line -> say("  " + line));
+        }
+    }
+
     // ---- the agent ----
 
     private Sweeper newSweeper() {
         return new Sweeper(
-                observer,
-                records,
-                vmPlanner,
-                networkPlanner,
-                applier,
-                Given.INSTALLATION,
-                ORPHAN_GRACE,
-                new Clock() {
+                observer, records, vmPlanner, networkPlanner, applier, Given.INSTALLATION, ORPHAN_GRACE, new Clock() {
                     @Override
                     public java.time.ZoneId getZone() {
                         return ZoneOffset.UTC;
@@ -180,7 +183,9 @@ final class World {
             throw new AgentDied();
         }
         steps++;
-        say("    " + next);
+        if (!plansOnly) {
+            say("    " + next);
+        }
     }
 
     /** One pass over everything, in any order; the agent may die in the middle. True when nothing was to do. */
@@ -244,7 +249,8 @@ final class World {
         if (random.nextInt(100) >= flaky) {
             return;
         }
-        List<String> doors = List.of("createTap", "attach", "setUp", "add", "delete", "cutOff", "createBridge", "install");
+        List<String> doors =
+                List.of("createTap", "attach", "setUp", "add", "delete", "cutOff", "createBridge", "install");
         if (random.nextInt(9) == 0) {
             vmms.refuseNextSpawn(new HostException.Refused("spawn", null));
         } else {
@@ -277,16 +283,19 @@ final class World {
         boolean[] blind = new boolean[1];
         HostObservation seen = blindfolded(observer::observeHost, blind);
         Plan plan = HostPlanner.plan(Given.INSTALLATION, seen);
-        say("  node: " + plan);
+        tellPlan("node", plan);
         Outcome outcome = apply("node", plan);
         return plan.isEmpty() && outcome.failed().isEmpty() && !blind[0];
     }
 
     boolean isUsed(Network network) {
-        return vms.values().stream().anyMatch(vm -> names(vm).contains(network.getMetadata().getName()))
+        return vms.values().stream()
+                        .anyMatch(vm -> names(vm).contains(network.getMetadata().getName()))
                 || records.all().values().stream()
                         .anyMatch(r -> r.nics().stream()
-                                .anyMatch(n -> n.network().uid().equals(network.getMetadata().getUid())));
+                                .anyMatch(n -> n.network()
+                                        .uid()
+                                        .equals(network.getMetadata().getUid())));
     }
 
     static List<String> names(VirtualMachine vm) {
@@ -326,7 +335,7 @@ final class World {
         boolean[] blind = new boolean[1];
         NetworkObservation seen = blindfolded(() -> observer.observeNetwork(uid, desired), blind);
         Plan plan = networkPlanner.plan(uid, resolution, seen);
-        say("  " + network.getMetadata().getName() + " " + uid + ": " + plan);
+        tellPlan("Network lab/" + network.getMetadata().getName() + " uid " + uid, plan);
         if (blind[0]) {
             assertThat(plan.steps()).as("a failed look blocks Network %s", uid).isEmpty();
         }
@@ -353,7 +362,9 @@ final class World {
             addresses.keySet().removeAll(bridges);
             return new HostAddressing(
                     addresses,
-                    links.routes().stream().filter(r -> !bridges.contains(r.device())).toList());
+                    links.routes().stream()
+                            .filter(r -> !bridges.contains(r.device()))
+                            .toList());
         } catch (HostException e) {
             throw new IllegalStateException(e);
         }
@@ -380,12 +391,14 @@ final class World {
         Plan plan = deleting
                 ? vmPlanner.planRemoval(id, VmResolver.retained(vm), seen, now)
                 : vmPlanner.plan(id, resolution, seen, now);
-        say("  " + id + " " + id.uid() + ": " + plan);
+        tellPlan("VirtualMachine " + id + " uid " + id.uid(), plan);
         if (blind[0]) {
             assertThat(plan.steps()).as("a failed look blocks VM %s", id.uid()).isEmpty();
         }
         if (random.nextInt(8) == 0 && !deleting) {
-            assertThat(vmPlanner.plan(id, resolution, seen, now)).as("same values in, same plan out").isEqualTo(plan);
+            assertThat(vmPlanner.plan(id, resolution, seen, now))
+                    .as("same values in, same plan out")
+                    .isEqualTo(plan);
         }
         Outcome outcome = apply(id.uid(), plan);
         VmObservation after = plan.isEmpty() ? seen : observer.observeVm(id, desired);
@@ -425,7 +438,9 @@ final class World {
                                     .orElseGet(Seen::missing);
                         }
                     });
-            say("  sweep: " + result);
+            if (!result.equals(new Sweeper.Result(List.of(), List.of(), List.of()))) {
+                say("sweep: " + result);
+            }
             return result.findings().isEmpty();
         } catch (HostException e) {
             return false;

@@ -27,7 +27,10 @@ class CidrChooserTest {
 
     private static CidrChoice choose(Network network, List<Network> others, String... cluster) {
         return CidrChooser.choose(
-                network, others, java.util.Arrays.stream(cluster).map(Ipv4Prefix::parse).toList(), POOL);
+                network,
+                others,
+                java.util.Arrays.stream(cluster).map(Ipv4Prefix::parse).toList(),
+                POOL);
     }
 
     private static CidrChoice chosen(String cidr) {
@@ -62,7 +65,8 @@ class CidrChooserTest {
 
     @Test
     void takesWhatIsAskedForWhereItIsFree() {
-        assertThat(choose(asking("10.1.0.0/16", null), List.of(holding("10.2.0.0/16")))).isEqualTo(chosen("10.1.0.0/16"));
+        assertThat(choose(asking("10.1.0.0/16", null), List.of(holding("10.2.0.0/16"))))
+                .isEqualTo(chosen("10.1.0.0/16"));
     }
 
     @Test
@@ -83,7 +87,6 @@ class CidrChooserTest {
     void refusesWhatIsNoPrefix() {
         assertThat(choose(asking("10.1.2.3/16", null), List.of()))
                 .isEqualTo(new CidrChoice.Refused(
-                        Reason.InvalidSpec,
-                        "spec.cidr: prefix 10.1.2.3/16 has host bits set; write 10.1.0.0/16"));
+                        Reason.InvalidSpec, "spec.cidr: prefix 10.1.2.3/16 has host bits set; write 10.1.0.0/16"));
     }
 }

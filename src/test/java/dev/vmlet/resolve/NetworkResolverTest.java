@@ -27,8 +27,7 @@ class NetworkResolverTest {
 
     private static Resolution<DesiredNetwork> resolve(
             Network network, List<NetworkSlice> slices, boolean used, HostAddressing host) {
-        return NetworkResolver.resolve(
-                network, slices, Given.NODE, used, Optional.empty(), host, Given.INSTALLATION);
+        return NetworkResolver.resolve(network, slices, Given.NODE, used, Optional.empty(), host, Given.INSTALLATION);
     }
 
     @Test

@@ -107,8 +107,8 @@ class SeedTextTest {
     @Test
     void aNetworkNamedLikeANumberOrABooleanStaysAString() throws Refusal {
         for (String name : List.of("123", "1e3", "010", "no", "on", "y", "null", "0x1f")) {
-            Map<?, ?> ethernets = java.util.Objects.requireNonNull(
-                    (Map<?, ?>) read(seed(null, List.of(nic(name, "10.77.4.2", "52:00:00:00:00:01")))
+            Map<?, ?> ethernets = java.util.Objects.requireNonNull((Map<?, ?>)
+                    read(seed(null, List.of(nic(name, "10.77.4.2", "52:00:00:00:00:01")))
                                     .networkConfig())
                             .get("ethernets"));
             assertThat(ethernets.keySet()).as(name).isEqualTo(java.util.Set.of(name));
@@ -120,8 +120,11 @@ class SeedTextTest {
         String id = seed(null, List.of(RED)).metaData();
         assertThat(id).matches("instance-id: \"vmlet-vm-1-[0-9a-f]{8}\"\nlocal-hostname: \"web\"\n");
         assertThat(seed("#!/bin/sh\n", List.of(RED), "key").metaData()).isEqualTo(id);
-        assertThat(seed(null, List.of(nic("red", "10.77.4.2", "52:00:00:00:00:01"))).metaData()).isEqualTo(id);
-        assertThat(seed(null, List.of(nic("red", "10.77.4.3", "52:00:00:00:00:01", "9.9.9.9"))).metaData())
+        assertThat(seed(null, List.of(nic("red", "10.77.4.2", "52:00:00:00:00:01")))
+                        .metaData())
+                .isEqualTo(id);
+        assertThat(seed(null, List.of(nic("red", "10.77.4.3", "52:00:00:00:00:01", "9.9.9.9")))
+                        .metaData())
                 .isNotEqualTo(id);
         assertThat(seed(null, List.of(RED, BLUE)).metaData()).isNotEqualTo(id);
     }
@@ -156,18 +159,20 @@ class SeedTextTest {
     @Test
     void aScriptComesBesideOurOwnPart() throws Refusal {
         String text = seed("#!/bin/sh\necho hello", List.of()).userData();
-        assertThat(text).startsWith("Content-Type: multipart/mixed; boundary=\"==vmlet-user-data==\"\nMIME-Version: 1.0\n\n");
-        assertThat(text).contains("Content-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\n#cloud-config\n");
-        assertThat(text).endsWith("Content-Type: text/x-shellscript; charset=\"utf-8\"\nMIME-Version: 1.0\n\n"
-                + "#!/bin/sh\necho hello\n--==vmlet-user-data==--\n");
+        assertThat(text)
+                .startsWith("Content-Type: multipart/mixed; boundary=\"==vmlet-user-data==\"\nMIME-Version: 1.0\n\n");
+        assertThat(text)
+                .contains("Content-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\n#cloud-config\n");
+        assertThat(text)
+                .endsWith("Content-Type: text/x-shellscript; charset=\"utf-8\"\nMIME-Version: 1.0\n\n"
+                        + "#!/bin/sh\necho hello\n--==vmlet-user-data==--\n");
     }
 
     private static void refused(String userData, String message) {
-        assertThatThrownBy(() -> seed(userData, List.of()))
-                .isInstanceOfSatisfying(Refusal.class, refusal -> {
-                    assertThat(refusal.reason()).isEqualTo(Reason.UserDataInvalid);
-                    assertThat(refusal.getMessage()).isEqualTo(message).doesNotContain("hunter2");
-                });
+        assertThatThrownBy(() -> seed(userData, List.of())).isInstanceOfSatisfying(Refusal.class, refusal -> {
+            assertThat(refusal.reason()).isEqualTo(Reason.UserDataInvalid);
+            assertThat(refusal.getMessage()).isEqualTo(message).doesNotContain("hunter2");
+        });
     }
 
     @Test
@@ -201,7 +206,8 @@ class SeedTextTest {
 
     @Test
     void anEmptyCloudConfigIsNoError() throws Refusal {
-        assertThat(seed("#cloud-config\n", List.of()).userData()).isEqualTo(seed(null, List.of()).userData());
+        assertThat(seed("#cloud-config\n", List.of()).userData())
+                .isEqualTo(seed(null, List.of()).userData());
     }
 
     @Test

@@ -148,7 +148,8 @@ class VmResolverTest {
         assertThat(resolve(Given.vm()))
                 .isEqualTo(refused(
                         Reason.NetworkBeingDeleted,
-                        "Network net is being deleted and takes no new VM; wait for it to go and create it again"));
+                        "spec.networks[net]: the Network is being deleted and takes no new VM; it goes when no VM names it"
+                                + " any more, so delete this VM too, or name another Network"));
         others(Given.record());
         assertThat(desired(resolve(Given.vm())).nics()).containsExactly(Given.nic());
     }
@@ -157,9 +158,10 @@ class VmResolverTest {
     void waitsForCidrAndSlice() {
         networks.get(0).setStatus(null);
         assertThat(resolve(Given.vm()))
-                .isEqualTo(refused(
-                        Reason.WaitingForCidr,
-                        "Network net has no CIDR yet: the controller has not chosen one; is vmlet controller running?"));
+                .isEqualTo(
+                        refused(
+                                Reason.WaitingForCidr,
+                                "Network net has no CIDR yet: the controller has not chosen one; is vmlet controller running?"));
         networks.set(0, Given.network());
         slices.clear();
         assertThat(resolve(Given.vm()))
@@ -250,7 +252,8 @@ class VmResolverTest {
 
     @Test
     void takesAddressAndMacThatAreAskedFor() {
-        DesiredNic nic = desired(withNic("10.77.4.50", "52:00:00:00:00:09")).nics().get(0);
+        DesiredNic nic =
+                desired(withNic("10.77.4.50", "52:00:00:00:00:09")).nics().get(0);
         assertThat(nic.ip()).isEqualTo(Ipv4Address.parse("10.77.4.50"));
         assertThat(nic.mac()).isEqualTo(new MacAddress("52:00:00:00:00:09"));
     }
@@ -258,7 +261,13 @@ class VmResolverTest {
     @Test
     void refusesMoreMemoryThanTheHostHas() {
         assertThat(resolve(Given.vm(
-                        "web", "vm-1", spec(RunStrategy.Always, "17Gi", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
+                        "web",
+                        "vm-1",
+                        spec(
+                                RunStrategy.Always,
+                                "17Gi",
+                                java.util.Objects.requireNonNull(Given.spec().disks()),
+                                List.of()))))
                 .isEqualTo(refused(
                         Reason.NotEnoughMemory,
                         "spec.memory.size asks for 17408 MiB, node a has 16384 MiB; ask for less or choose a larger"
@@ -270,7 +279,11 @@ class VmResolverTest {
         assertThat(resolve(Given.vm(
                         "web",
                         "vm-1",
-                        spec(RunStrategy.Always, "9223372036854775807", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
+                        spec(
+                                RunStrategy.Always,
+                                "9223372036854775807",
+                                java.util.Objects.requireNonNull(Given.spec().disks()),
+                                List.of()))))
                 .isInstanceOfSatisfying(
                         Resolution.Unresolved.class, u -> assertThat(u.reason()).isEqualTo(Reason.InvalidSpec));
     }
@@ -280,7 +293,12 @@ class VmResolverTest {
         assertThat(desired(resolve(Given.vm(
                                 "web",
                                 "vm-1",
-                                spec(RunStrategy.Always, "1048577", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
+                                spec(
+                                        RunStrategy.Always,
+                                        "1048577",
+                                        java.util.Objects.requireNonNull(
+                                                Given.spec().disks()),
+                                        List.of()))))
                         .memory())
                 .isEqualTo(new Mebibytes(2));
     }
@@ -325,8 +343,7 @@ class VmResolverTest {
     @Test
     void refusesDisksThatCannotBeMade() {
         assertThat(withDisk(new Disk("root", null, null, null)))
-                .isEqualTo(refused(
-                        Reason.InvalidSpec, "spec.disks[root] needs an image, or a size for a blank disk"));
+                .isEqualTo(refused(Reason.InvalidSpec, "spec.disks[root] needs an image, or a size for a blank disk"));
         assertThat(withDisk(new Disk("root", "much", null, null)))
                 .isEqualTo(refused(
                         Reason.InvalidSpec,
@@ -334,16 +351,21 @@ class VmResolverTest {
         assertThat(withDisk(new Disk("root", "1Gi", null, null), new Disk("root", "1Gi", null, null)))
                 .isEqualTo(refused(Reason.InvalidSpec, "spec.disks names root twice; give each its own name"));
         assertThat(withDisk())
-                .isEqualTo(refused(
-                        Reason.InvalidSpec, "nothing to boot from: give at least one disk, or boot.kernel"));
+                .isEqualTo(refused(Reason.InvalidSpec, "nothing to boot from: give at least one disk, or boot.kernel"));
         assertThat(withDisk(new Disk("../x", "1Gi", null, null)))
-                .isEqualTo(refused(
-                        Reason.InvalidSpec, "disk name: letters, digits, - and _ expected, not: ../x"));
+                .isEqualTo(refused(Reason.InvalidSpec, "disk name: letters, digits, - and _ expected, not: ../x"));
     }
 
     @Test
     void anUnknownRunStrategyStartsNothing() {
-        assertThat(resolve(Given.vm("web", "vm-1", spec(null, "2Gi", java.util.Objects.requireNonNull(Given.spec().disks()), List.of()))))
+        assertThat(resolve(Given.vm(
+                        "web",
+                        "vm-1",
+                        spec(
+                                null,
+                                "2Gi",
+                                java.util.Objects.requireNonNull(Given.spec().disks()),
+                                List.of()))))
                 .isEqualTo(refused(
                         Reason.InvalidSpec,
                         "spec.runStrategy is missing or newer than this agent; use Always, RerunOnFailure, Once or"
@@ -378,7 +400,8 @@ class VmResolverTest {
         String name = "n".repeat(63);
         networks.set(0, Given.network(name, "net-1", "10.77.0.0/16", NetworkSpec.Egress.None));
         slices.set(0, Given.slice(networks.get(0), "10.77.4.0/24"));
-        assertThat(desired(resolve(Given.vm("v".repeat(63), "vm-1", Given.spec(name)))).nics())
+        assertThat(desired(resolve(Given.vm("v".repeat(63), "vm-1", Given.spec(name))))
+                        .nics())
                 .extracting(nic -> nic.tap().value().length())
                 .containsExactly(14);
     }

@@ -169,7 +169,8 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             failed = new DiskState.Failed(e.reason(), what + ": " + e.getMessage(), e.retry(), Instant.now());
         } catch (IOException e) {
             DiskFailure failure = DiskFailure.of("prepare", e);
-            failed = new DiskState.Failed(failure.reason(), what + ": " + failure.getMessage(), failure.retry(), Instant.now());
+            failed = new DiskState.Failed(
+                    failure.reason(), what + ": " + failure.getMessage(), failure.retry(), Instant.now());
         } catch (InterruptedException e) {
             failed = new DiskState.Failed(Reason.HostRefused, what + ": preparation was given up", true, Instant.now());
         } catch (RuntimeException | Error e) {

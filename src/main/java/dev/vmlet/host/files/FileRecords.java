@@ -67,11 +67,11 @@ public final class FileRecords implements Records {
     }
 
     private void prepare() throws IOException {
-            DurableFiles.createFolders(Path.of(paths.vmsDir()), PASSAGE_MODE);
-            DurableFiles.createFolders(Path.of(paths.networksDir()), FOLDER_MODE);
-            DurableFiles.createFolders(Path.of(paths.forwardingDir()), FOLDER_MODE);
-            DurableFiles.removeTemps(Path.of(paths.networksDir()));
-            DurableFiles.removeTemps(Path.of(paths.forwardingDir()));
+        DurableFiles.createFolders(Path.of(paths.vmsDir()), PASSAGE_MODE);
+        DurableFiles.createFolders(Path.of(paths.networksDir()), FOLDER_MODE);
+        DurableFiles.createFolders(Path.of(paths.forwardingDir()), FOLDER_MODE);
+        DurableFiles.removeTemps(Path.of(paths.networksDir()));
+        DurableFiles.removeTemps(Path.of(paths.forwardingDir()));
     }
 
     private void loadVms(boolean holder) throws IOException {
@@ -363,7 +363,8 @@ public final class FileRecords implements Records {
     public void keepCluster(String kubeSystemUid) throws HostException {
         Path file = Path.of(paths.clusterFile());
         try {
-            boolean _ = DurableFiles.writeNew(file, (kubeSystemUid + "\n").getBytes(StandardCharsets.US_ASCII), FILE_MODE);
+            boolean _ =
+                    DurableFiles.writeNew(file, (kubeSystemUid + "\n").getBytes(StandardCharsets.US_ASCII), FILE_MODE);
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         }

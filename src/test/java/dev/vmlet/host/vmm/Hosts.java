@@ -96,7 +96,17 @@ public final class Hosts {
     }
 
     public static VmRecord recordWithoutLaunch(VmId id) {
-        return new VmRecord(id, USER, List.of(), List.of(), Duration.ZERO, Optional.empty(), Optional.empty(), Optional.empty(), 0, 0);
+        return new VmRecord(
+                id,
+                USER,
+                List.of(),
+                List.of(),
+                Duration.ZERO,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                0,
+                0);
     }
 
     /** A directory that any user may pass through, unlike JUnit's own; its path is short enough for sockets. */

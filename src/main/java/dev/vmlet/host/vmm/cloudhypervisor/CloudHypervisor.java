@@ -85,9 +85,8 @@ public final class CloudHypervisor implements Vmm {
         boolean ran = launch.ranAt().isPresent();
         try {
             EventLog log = eventsOf(files);
-            String version = launch.version().isEmpty()
-                    ? version(api.get("vmm.ping", LOOK_PATIENCE))
-                    : launch.version();
+            String version =
+                    launch.version().isEmpty() ? version(api.get("vmm.ping", LOOK_PATIENCE)) : launch.version();
             JsonNode info = info(api);
             GuestState.Kind down = ran || log.booted() ? GuestState.Kind.POWERED_OFF : GuestState.Kind.STARTING;
             GuestState.Kind kind = switch (info.path("state").asText()) {

@@ -62,8 +62,11 @@ class RealBinaryTest {
                 continue;
             }
             String known = help.getOrDefault(option, "");
-            KEY.matcher(arg).results().map(m -> m.group(1)).filter(key -> !known.contains(key + "=")).forEach(
-                    new OptionKeys(option, unknown)::add);
+            KEY.matcher(arg)
+                    .results()
+                    .map(m -> m.group(1))
+                    .filter(key -> !known.contains(key + "="))
+                    .forEach(new OptionKeys(option, unknown)::add);
         }
         assertThat(unknown).isEmpty();
     }

@@ -1,0 +1,175 @@
+package dev.vmlet.status;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.api.Condition;
+import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSliceStatus;
+import dev.vmlet.api.NetworkStatus;
+import dev.vmlet.model.CidrChoice;
+import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.Egress;
+import dev.vmlet.model.Given;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.NetworkObservation;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
+import dev.vmlet.plan.Step;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+class NetworkStatusesTest {
+    private static final DesiredNetwork NET = Given.desiredNetwork(Egress.MASQUERADE);
+    private static final CidrChoice CHOSEN = new CidrChoice.Chosen(Ipv4Prefix.parse("10.96.0.0/20"));
+
+    private static Condition ready(Condition.Status status, Reason reason, String message) {
+        return new Condition("Ready", status, reason.name(), message, 1L, "2026-01-01T12:00:00Z");
+    }
+
+    @Test
+    void writesTheChosenCidrAndNeverChangesIt() {
+        Network network = Given.network();
+        network.setStatus(null);
+        NetworkStatus status = NetworkStatuses.ofNetwork(network, CHOSEN, 0, Given.NOW);
+        assertThat(status)
+                .isEqualTo(new NetworkStatus(
+                        "10.96.0.0/20",
+                        1L,
+                        List.of(ready(
+                                Condition.Status.True,
+                                Reason.AsExpected,
+                                "The Network has the addresses 10.96.0.0/20."))));
+        network.setStatus(status);
+        CidrChoice another = new CidrChoice.Chosen(Ipv4Prefix.parse("10.97.0.0/20"));
+        assertThat(NetworkStatuses.ofNetwork(network, another, 0, Given.NOW.plusSeconds(99)))
+                .isEqualTo(status);
+    }
+
+    @Test
+    void saysWhyThereIsNoCidr() {
+        Network network = Given.network();
+        network.setStatus(null);
+        assertThat(NetworkStatuses.ofNetwork(
+                        network, new CidrChoice.Refused(Reason.PoolExhausted, "none is free"), 0, Given.NOW))
+                .isEqualTo(new NetworkStatus(
+                        null, 1L, List.of(ready(Condition.Status.False, Reason.PoolExhausted, "none is free"))));
+    }
+
+    @Test
+    void saysWhoKeepsANetworkThatIsBeingDeleted() {
+        Network network = Given.network();
+        network.getMetadata().setDeletionTimestamp("2026-01-01T00:00:00Z");
+        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 2, Given.NOW).conditions())
+                .containsExactly(ready(
+                        Condition.Status.False,
+                        Reason.NetworkBeingDeleted,
+                        "The Network is kept until the 2 VMs that use it are gone."));
+        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 0, Given.NOW).conditions())
+                .containsExactly(ready(Condition.Status.False, Reason.NetworkBeingDeleted, Reason.Deleting.sentence()));
+    }
+
+    private static NetworkObservation seen(Seen<Link> bridge, boolean forwarding) {
+        return new NetworkObservation(
+                Seen.missing(),
+                bridge,
+                Seen.present(Set.of(NET.gatewayAddress())),
+                Seen.present(forwarding),
+                Seen.present(Set.copyOf(NET.elements())),
+                Seen.present(Set.of()));
+    }
+
+    private static NetworkSliceStatus slice(
+            Resolution<DesiredNetwork> resolution, Plan plan, Outcome outcome, NetworkObservation seen) {
+        NetworkSlice slice = Given.slice();
+        NetworkSliceStatus status = NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, Given.NOW);
+        slice.setStatus(status);
+        assertThat(NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, Given.NOW.plusSeconds(99)))
+                .as("nothing new, nothing written")
+                .isEqualTo(status);
+        return status;
+    }
+
+    private static String brief(NetworkSliceStatus status) {
+        return status.bridge() + " " + status.ready() + " " + status.reason() + ": " + status.message() + " "
+                + Objects.requireNonNull(status.conditions()).get(0).status();
+    }
+
+    @Test
+    void isReadyWhenAllOfItWasSeen() {
+        assertThat(slice(
+                        new Resolution.Desired<>(NET),
+                        Plan.nothing(),
+                        Outcome.nothing(),
+                        seen(Seen.present(Given.bridge()), true)))
+                .isEqualTo(new NetworkSliceStatus(
+                        NET.bridge().value(),
+                        "10.77.4.1",
+                        true,
+                        "AsExpected",
+                        "Bridge, gateway and firewall are in place.",
+                        1L,
+                        List.of(ready(
+                                Condition.Status.True,
+                                Reason.AsExpected,
+                                "Bridge, gateway and firewall are in place."))));
+    }
+
+    @Test
+    void isNotReadyWhenAPartIsMissing() {
+        assertThat(brief(slice(
+                        new Resolution.Desired<>(NET),
+                        Plan.nothing(),
+                        Outcome.nothing(),
+                        seen(Seen.present(Given.bridge()), false))))
+                .isEqualTo(
+                        NET.bridge() + " false NetworkNotReady: The Network is not yet realised on this node. False");
+    }
+
+    @Test
+    void saysWhatItWaitsForAndWhatItDoesNotKnow() {
+        assertThat(brief(slice(
+                        new Resolution.Desired<>(NET),
+                        Plan.waiting(Reason.ForeignObject, "vmb is not ours", Duration.ofSeconds(30)),
+                        Outcome.nothing(),
+                        seen(Seen.present(Given.bridge()), true))))
+                .isEqualTo("null false ForeignObject: vmb is not ours False");
+        assertThat(brief(slice(
+                        new Resolution.Desired<>(NET),
+                        Plan.waiting(Reason.CannotLook, "timed out", Duration.ofSeconds(2)),
+                        Outcome.nothing(),
+                        seen(Seen.unknown("timed out"), true))))
+                .isEqualTo("null false CannotLook: timed out Unknown");
+        assertThat(brief(slice(
+                        new Resolution.Unresolved<>(Reason.CidrOverlaps, "overlaps eth0"),
+                        Plan.nothing(),
+                        Outcome.nothing(),
+                        seen(Seen.missing(), true))))
+                .isEqualTo("null false CidrOverlaps: overlaps eth0 False");
+        assertThat(brief(slice(
+                        new Resolution.Absent<>(), Plan.nothing(), Outcome.nothing(), seen(Seen.missing(), true))))
+                .isEqualTo("null false NotRunning: No VM of this node is on the Network now, so it has no bridge here."
+                        + " False");
+    }
+
+    @Test
+    void namesTheStepThatTheHostRefused() {
+        PlannedStep step = new PlannedStep(new Step.SetLinkUp(NET.bridge()), "the bridge is down");
+        Outcome failed = new Outcome(
+                List.of(),
+                Optional.of(new Outcome.Failure(step, new HostException.NotPermitted("EPERM", null))),
+                List.of());
+        assertThat(brief(slice(new Resolution.Desired<>(NET), Plan.nothing(), failed, seen(Seen.missing(), true))))
+                .isEqualTo("null false HostRefused: set " + NET.bridge() + " up: EPERM False");
+    }
+}

@@ -1,0 +1,138 @@
+package dev.vmlet.status;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.api.VmNode;
+import dev.vmlet.api.VmNodeStatus;
+import dev.vmlet.api.VmNodeStatus.Finding;
+import dev.vmlet.api.VmNodeStatus.Hold;
+import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.Given;
+import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+class NodeStatusTest {
+    private static final Seen<FirewallState> INTACT = Seen.present(new FirewallState(true, "", Set.of()));
+    private static final Hold HOLD = new Hold("VirtualMachine", "lab/web", "uid vm-1", "wait", "2026-01-01T12:00:00Z");
+
+    private final VmNode node = new VmNode();
+
+    NodeStatusTest() {
+        node.setMetadata(
+                new ObjectMetaBuilder().withName("a").withGeneration(1L).build());
+    }
+
+    private static NodeStatus.Facts facts(boolean kvm, String vmm, String gap) {
+        return new NodeStatus.Facts(
+                "1.0",
+                Given.BOOT,
+                kvm,
+                kvm ? "KVM works." : "no /dev/kvm",
+                vmm,
+                "53.0",
+                "/bin/vmm",
+                "install it",
+                false,
+                false,
+                6,
+                gap,
+                "6.12",
+                "amd64",
+                8,
+                "16Gi");
+    }
+
+    private VmNodeStatus status(
+            NodeStatus.Facts facts,
+            Seen<FirewallState> firewall,
+            List<Finding> findings,
+            List<Hold> holds,
+            List<String> failures,
+            Instant now) {
+        HostObservation seen = new HostObservation(
+                firewall,
+                Optional.empty(),
+                Seen.missing(),
+                Map.of(),
+                List.of(),
+                List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
+                List.of());
+        return NodeStatus.of(node, facts, Plan.nothing(), Outcome.nothing(), seen, 3, findings, holds, failures, now);
+    }
+
+    private static String brief(VmNodeStatus status) {
+        return Objects.requireNonNull(status.conditions()).stream()
+                .map(c -> c.type() + "=" + c.status() + "/" + c.reason())
+                .collect(Collectors.joining(" "));
+    }
+
+    private static final NodeStatus.Facts GOOD = facts(true, "cloud-hypervisor", "");
+
+    @Test
+    void aGoodNodeIsReadyAndCountsItsVms() {
+        VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
+        assertThat(brief(status))
+                .isEqualTo("FirewallReady=True/AsExpected VmmReady=True/AsExpected Confined=True/AsExpected"
+                        + " Swept=True/AsExpected Ready=True/AsExpected");
+        assertThat(status.vms()).isEqualTo(new VmNodeStatus.Vms(2, 1));
+        assertThat(status.bridgePorts()).isEqualTo(new VmNodeStatus.BridgePorts(3, 1024));
+    }
+
+    @Test
+    void anIdleNodeWritesNothing() {
+        VmNodeStatus first = status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW);
+        node.setStatus(first);
+        assertThat(status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW.plusSeconds(3600)))
+                .isEqualTo(first);
+    }
+
+    @Test
+    void aNewFindingIsWrittenWithItsTime() {
+        node.setStatus(status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW));
+        Finding finding = new Finding("VirtualMachine", "x", "uid x", "Removed", "delete link t");
+        VmNodeStatus.Sweep sweep = Objects.requireNonNull(
+                status(GOOD, INTACT, List.of(finding), List.of(), List.of(), Given.NOW.plusSeconds(60))
+                        .sweep());
+        assertThat(sweep).isEqualTo(new VmNodeStatus.Sweep("2026-01-01T12:01:00Z", 1, List.of(finding), 0, List.of()));
+    }
+
+    @Test
+    void doesNotKnowAFirewallItCouldNotRead() {
+        assertThat(brief(status(GOOD, Seen.unknown("nft: busy"), List.of(), List.of(), List.of(), Given.NOW)))
+                .startsWith("FirewallReady=Unknown/CannotLook")
+                .endsWith("Ready=False/FirewallNotReady");
+    }
+
+    @Test
+    void saysWhyNoGuestCanRun() {
+        assertThat(brief(status(facts(false, "", ""), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
+                .contains("VmmReady=False/NoVirtualization")
+                .endsWith("Ready=False/NoVirtualization");
+        assertThat(brief(status(facts(true, "", ""), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
+                .contains("VmmReady=False/VmmUnavailable")
+                .endsWith("Ready=False/VmmUnavailable");
+        assertThat(brief(
+                        status(facts(true, "qemu", "no Landlock"), INTACT, List.of(), List.of(), List.of(), Given.NOW)))
+                .contains("Confined=False/VmmUnavailable")
+                .endsWith("Ready=True/AsExpected");
+    }
+
+    @Test
+    void holdsAndFailuresOfTheSweepShow() {
+        assertThat(brief(status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW)))
+                .contains("Swept=False/EvidenceDisagrees");
+        assertThat(brief(status(GOOD, INTACT, List.of(), List.of(), List.of("unreadable"), Given.NOW)))
+                .contains("Swept=False/HostRefused");
+    }
+}

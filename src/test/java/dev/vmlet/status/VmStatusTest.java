@@ -1,0 +1,332 @@
+package dev.vmlet.status;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.api.Condition;
+import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineSpec;
+import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.DiskState;
+import dev.vmlet.model.Given;
+import dev.vmlet.model.GuestProcess;
+import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Reach;
+import dev.vmlet.model.Reason;
+import dev.vmlet.model.Resolution;
+import dev.vmlet.model.RunStrategy;
+import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.plan.Outcome;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
+import dev.vmlet.plan.Step;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+class VmStatusTest {
+    private static final Instant NOW = Given.NOW.plusSeconds(60);
+
+    private final VirtualMachine vm = Given.vm();
+    private Resolution<DesiredVm> resolution = new Resolution.Desired<>(Given.desiredVm());
+    private Plan plan = Plan.nothing();
+    private Outcome outcome = Outcome.nothing();
+    private Seen<VmRecord> record = Seen.present(Given.record().withLaunch(Given.launch(), 2));
+    private final Map<String, NicObservation> nics = new HashMap<>(Map.of(
+            "net-1",
+            new NicObservation(
+                    Given.nic().tap(),
+                    Seen.present(Given.bridge()),
+                    Seen.present(Given.tap()),
+                    Seen.present(Set.copyOf(Given.nic().elements("vm-1"))))));
+    private Map<String, DiskState> disks = Map.of("root", new DiskState.Ready(1000));
+    private Seen<GuestProcess> process = Seen.present(new GuestProcess.Alive(4711, 9));
+    private GuestState guest = new GuestState(GuestState.Kind.RUNNING, false, "1.0");
+    private Reach reach = Reach.OPEN;
+
+    private VirtualMachineStatus status(Instant now) {
+        VmObservation seen = new VmObservation(
+                record,
+                nics,
+                Seen.present(Map.of()),
+                disks,
+                Seen.present("seed"),
+                process,
+                guest,
+                reach,
+                Seen.present(true));
+        return VmStatus.of(vm, resolution, plan, outcome, seen, now);
+    }
+
+    private String brief() {
+        VirtualMachineStatus status = status(NOW);
+        return status.phase() + " "
+                + Objects.requireNonNull(status.conditions()).stream()
+                        .map(c -> c.type() + "=" + c.status() + "/" + c.reason())
+                        .collect(Collectors.joining(" "));
+    }
+
+    private String message(String type) {
+        return Objects.requireNonNull(status(NOW).conditions()).stream()
+                .filter(c -> type.equals(c.type()))
+                .map(c -> Objects.requireNonNull(c.message()))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private void nothingRuns(VmRecord of) {
+        record = Seen.present(of);
+        process = Seen.missing();
+        guest = GuestState.of(GuestState.Kind.NONE);
+        reach = Reach.NOT_PROBED;
+    }
+
+    private static Condition condition(String type, String reason, String message) {
+        return new Condition(type, Condition.Status.True, reason, message, 1L, "2026-01-01T12:01:00Z");
+    }
+
+    @Test
+    void saysAllThatWasSeenOfARunningGuest() {
+        assertThat(status(NOW))
+                .isEqualTo(new VirtualMachineStatus(
+                        VirtualMachineStatus.Phase.Running,
+                        List.of(new VirtualMachineStatus.Address(
+                                "net",
+                                "10.77.4.2",
+                                Given.nic().mac().value(),
+                                Given.nic().tap().value())),
+                        "a",
+                        new VirtualMachineStatus.Vmm("qemu", "1.0", 4711),
+                        "debian-13.qcow2",
+                        "2026-01-01T12:00:00Z",
+                        2,
+                        null,
+                        1L,
+                        3L,
+                        List.of(
+                                condition("Scheduled", "Assigned", "This node runs it."),
+                                condition("NetworkReady", "AsExpected", "Everything is as asked."),
+                                condition("DisksReady", "AsExpected", "Everything is as asked."),
+                                condition("Running", "Running", "The guest runs."),
+                                condition("GuestReachable", "PortOpen", "10.77.4.2:22 answered."),
+                                condition("Ready", "PortOpen", "10.77.4.2:22 answered."))));
+    }
+
+    @Test
+    void theSameSightIsTheSameStatusHoursLater() {
+        VirtualMachineStatus first = status(NOW);
+        vm.setStatus(first);
+        assertThat(status(NOW.plus(Duration.ofHours(5)))).isEqualTo(first);
+    }
+
+    @Test
+    void aTransitionTimeMovesWithTheStatusAndOnlyWithIt() {
+        vm.setStatus(status(NOW));
+        reach = Reach.CLOSED;
+        List<Condition> later =
+                Objects.requireNonNull(status(NOW.plusSeconds(5)).conditions());
+        assertThat(later)
+                .extracting(Condition::lastTransitionTime)
+                .containsExactly(
+                        "2026-01-01T12:01:00Z",
+                        "2026-01-01T12:01:00Z",
+                        "2026-01-01T12:01:00Z",
+                        "2026-01-01T12:01:00Z",
+                        "2026-01-01T12:01:05Z",
+                        "2026-01-01T12:01:05Z");
+    }
+
+    @Test
+    void staysRunningAndReadyAsSeenWhenTheObjectCannotBeFollowed() {
+        resolution = new Resolution.Unresolved<>(Reason.SecretNotFound, "no Secret s");
+        plan = Plan.waiting(Reason.SecretNotFound, "no Secret s", Duration.ofSeconds(30));
+        disks = Map.of();
+        assertThat(brief())
+                .isEqualTo("Running Scheduled=True/Assigned NetworkReady=True/AsExpected"
+                        + " DisksReady=Unknown/CannotLook Running=True/Running GuestReachable=True/PortOpen"
+                        + " Ready=True/PortOpen");
+        resolution = new Resolution.Unresolved<>(Reason.NetworkNotFound, "no Network");
+        assertThat(brief()).contains("NetworkReady=False/NetworkNotFound Dis").endsWith("Ready=True/PortOpen");
+    }
+
+    @Test
+    void staysReadyWithoutAProbeWhenTheObjectCannotBeFollowed() {
+        VirtualMachineSpec s = Given.spec("net");
+        vm.setSpec(new VirtualMachineSpec(
+                s.nodeName(),
+                s.runStrategy(),
+                s.cpu(),
+                s.memory(),
+                s.disks(),
+                s.networks(),
+                s.cloudInit(),
+                null,
+                new dev.vmlet.api.Readiness(null, null, new dev.vmlet.api.Readiness.None()),
+                30));
+        resolution = new Resolution.Unresolved<>(Reason.SecretNotFound, "no Secret s");
+        reach = Reach.NOT_PROBED;
+        assertThat(brief()).endsWith("GuestReachable=Unknown/NoProbe Ready=True/NoProbe");
+    }
+
+    @Test
+    void saysOfAGuestThatWasSeenWhatWasSeenThoughAnotherLookFailed() {
+        plan = Plan.waiting(Reason.CannotLook, "look at the bridge: timed out", Duration.ofSeconds(2));
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        Given.nic().tap(),
+                        Seen.unknown("look at the bridge: timed out"),
+                        Seen.present(Given.tap()),
+                        Seen.present(Set.of())));
+        assertThat(brief())
+                .isEqualTo("Running Scheduled=True/Assigned NetworkReady=Unknown/CannotLook"
+                        + " DisksReady=True/AsExpected Running=True/Running GuestReachable=True/PortOpen"
+                        + " Ready=True/PortOpen");
+    }
+
+    @Test
+    void doesNotKnowWhereEvidenceDisagrees() {
+        process = Seen.unknown("process 4711 lives, but not in the VM's cgroup");
+        assertThat(brief())
+                .startsWith("Unknown")
+                .endsWith("Running=Unknown/EvidenceDisagrees GuestReachable=Unknown/NotRunning"
+                        + " Ready=Unknown/EvidenceDisagrees");
+        assertThat(message("Ready")).isEqualTo("process 4711 lives, but not in the VM's cgroup");
+    }
+
+    @Test
+    void aNicThatWaitsForTheNextStartSaysNothingOfThisOne() {
+        DesiredNic blue = Given.nic(new NetworkId("lab", "blue", "net-2"), "vm-1", "10.78.4.2");
+        resolution = new Resolution.Desired<>(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), blue)));
+        nics.put("net-2", new NicObservation(blue.tap(), Seen.missing(), Seen.missing(), Seen.present(Set.of())));
+        assertThat(brief()).contains("NetworkReady=True/AsExpected");
+    }
+
+    @Test
+    void aTapWithoutItsGuardsIsNotReady() {
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        Given.nic().tap(),
+                        Seen.present(Given.bridge()),
+                        Seen.present(Given.tap()),
+                        Seen.present(Set.of(Given.nic().elements("vm-1").get(0)))));
+        assertThat(brief()).contains("NetworkReady=False/NetworkNotReady").endsWith("Ready=True/PortOpen");
+    }
+
+    @Test
+    void tellsAClosedPortFromOneThatIsLate() {
+        reach = Reach.CLOSED;
+        assertThat(message("Ready")).isEqualTo("10.77.4.2:22 has not answered yet.");
+        assertThat(brief()).endsWith("GuestReachable=False/PortClosed Ready=False/PortClosed");
+        vm.setStatus(status(NOW));
+        VirtualMachineStatus late = status(Given.NOW.plusSeconds(301));
+        assertThat(Objects.requireNonNull(late.conditions()).get(5).message())
+                .isEqualTo("10.77.4.2:22 did not answer within 300 s; look at the guest's serial console");
+    }
+
+    @Test
+    void aBusyVmmIsNotADeadGuest() {
+        guest = GuestState.of(GuestState.Kind.BUSY);
+        assertThat(brief()).startsWith("Running").contains(" Running=True/Running ");
+    }
+
+    @Test
+    void aStoppingGuestIsNotReady() {
+        record = Seen.present(Given.record()
+                .withLaunch(Given.launch(), 0)
+                .withStop(new VmRecord.Stop(NOW, Reason.StoppedOnRequest, VmRecord.Rung.POWER_BUTTON, NOW, NOW)));
+        plan = Plan.waiting(Reason.Stopping, "waiting", Duration.ofMillis(500));
+        assertThat(brief())
+                .startsWith("Stopping")
+                .contains(" Running=True/Stopping ")
+                .endsWith("Ready=False/Stopping");
+    }
+
+    @Test
+    void aHaltedVmIsStopped() {
+        resolution = new Resolution.Desired<>(Given.desiredVm(RunStrategy.HALTED, List.of(Given.nic())));
+        nothingRuns(Given.record());
+        plan = Plan.waiting(Reason.Stopped, "runStrategy is Halted", Duration.ofHours(1));
+        assertThat(brief())
+                .isEqualTo("Stopped Scheduled=True/Assigned NetworkReady=True/AsExpected DisksReady=True/AsExpected"
+                        + " Running=False/Stopped GuestReachable=False/NotRunning Ready=False/Stopped");
+        assertThat(status(NOW).vmm()).isNull();
+        assertThat(status(NOW).startedAt()).isNull();
+        assertThat(status(NOW).bootedGeneration()).isNull();
+        assertThat(status(NOW).addresses()).hasSize(1);
+    }
+
+    private void endedBy(RunStrategy strategy, Reason reason) {
+        resolution = new Resolution.Desired<>(Given.desiredVm(strategy, List.of(Given.nic())));
+        nothingRuns(Given.record()
+                .withLaunch(Given.launch(), 1)
+                .withExit(new VmRecord.Exit(reason, "It ended.", NOW, 3, ""), 1));
+    }
+
+    @Test
+    void tellsAGuestThatFailedFromOneThatIsDone() {
+        endedBy(RunStrategy.ONCE, Reason.GuestPoweredOff);
+        assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Stopped);
+        assertThat(status(NOW).lastExit())
+                .isEqualTo(new VirtualMachineStatus.LastExit("GuestPoweredOff", "It ended.", "2026-01-01T12:01:00Z"));
+        endedBy(RunStrategy.ONCE, Reason.GuestPanic);
+        assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Failed);
+        endedBy(RunStrategy.ALWAYS, Reason.VmmKilled);
+        plan = Plan.waiting(Reason.BackOff, "It ended. The next try is at X.", Duration.ofSeconds(1));
+        assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Failed);
+        assertThat(message("Running")).isEqualTo("It ended. The next try is at X.");
+    }
+
+    @Test
+    void namesTheStepThatTheHostRefused() {
+        nothingRuns(Given.record());
+        PlannedStep step = new PlannedStep(new Step.SpawnVmm(Given.launch().spec()), "it is to run");
+        outcome = new Outcome(
+                List.of(),
+                Optional.of(new Outcome.Failure(step, new HostException.Refused("no memory", null))),
+                List.of());
+        assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Failed);
+        assertThat(message("Running")).isEqualTo("start qemu for lab/web (2 cores, 2048 MiB): no memory");
+    }
+
+    @Test
+    void showsTheProgressOfADisk() {
+        nothingRuns(Given.record());
+        disks = Map.of("root", new DiskState.Preparing("Downloading debian-13: 41 %"));
+        plan = Plan.waiting(Reason.PreparingDisks, "Downloading debian-13: 41 %", Duration.ofSeconds(2));
+        assertThat(brief())
+                .isEqualTo("Preparing Scheduled=True/Assigned NetworkReady=True/AsExpected"
+                        + " DisksReady=False/PreparingDisks Running=False/PreparingDisks"
+                        + " GuestReachable=False/NotRunning Ready=False/PreparingDisks");
+        assertThat(message("Ready")).isEqualTo("Downloading debian-13: 41 %");
+    }
+
+    @Test
+    void saysWhatToChangeBeforeTheFirstStart() {
+        record = Seen.missing();
+        process = Seen.missing();
+        guest = GuestState.of(GuestState.Kind.NONE);
+        nics.clear();
+        disks = Map.of();
+        resolution = new Resolution.Unresolved<>(Reason.NetworkNotFound, "there is no Network net");
+        plan = Plan.waiting(Reason.NetworkNotFound, "there is no Network net", Duration.ofSeconds(30));
+        assertThat(brief())
+                .isEqualTo("Pending Scheduled=True/Assigned NetworkReady=False/NetworkNotFound"
+                        + " DisksReady=Unknown/CannotLook Running=False/NetworkNotFound"
+                        + " GuestReachable=False/NotRunning Ready=False/NetworkNotFound");
+    }
+}
