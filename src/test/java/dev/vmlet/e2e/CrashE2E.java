@@ -8,9 +8,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -41,6 +42,7 @@ class CrashE2E {
     private static final int HALTED = 137;
 
     private static final int LIVES_MAX = 80;
+    private static final Pattern APPLYING = Pattern.compile(" applying object=.* step=\"([^\"]*)\" because=");
     private static final Pattern BEFORE = Pattern.compile("halting before this step.* step=\"([^\"]*)\"");
 
     private @Nullable AgentProcess crashing;
@@ -76,7 +78,7 @@ class CrashE2E {
     @Order(1)
     void createsThoughItDiesBeforeEveryStep(Cluster cluster) {
         cluster.apply(cluster.tiny(NS, "web", NODE, "lab"));
-        List<String> boundaries = lives(() -> isReady(cluster));
+        Set<String> boundaries = lives(() -> isReady(cluster));
         assertThat(boundaries)
                 .anyMatch(s -> s.startsWith("create bridge"))
                 .anyMatch(s -> s.startsWith("prepare boot file boot.kernel"))
@@ -84,7 +86,8 @@ class CrashE2E {
                 .anyMatch(s -> s.startsWith("create tap"))
                 .anyMatch(s -> s.startsWith("attach vmt-"))
                 .anyMatch(s -> s.matches("set vmt-.* up"))
-                .anyMatch(s -> s.startsWith("start qemu"));
+                .anyMatch(s -> s.startsWith("start qemu"))
+                .anyMatch(s -> s.startsWith("write that the guest runs"));
         assertThat(cluster.guest(NS, "web").ssh("hostname")).isEqualTo("web");
         life = cluster.life(NS, "web");
         // The guest was started once, by an agent that died at once, and outlived all that came after.
@@ -142,7 +145,7 @@ class CrashE2E {
     void stopsThoughItDiesBeforeEveryStep(Cluster cluster) {
         cluster.kubectl(
                 "patch", "vm", "web", "-n", NS, "--type=merge", "-p", "{\"spec\":{\"runStrategy\":\"Halted\"}}");
-        List<String> boundaries = lives(
+        Set<String> boundaries = lives(
                 () -> phase(cluster) == VirtualMachineStatus.Phase.Stopped && guests().isEmpty() && taps().isEmpty());
         assertThat(boundaries)
                 .anyMatch(s -> s.startsWith("press the power button"))
@@ -166,7 +169,7 @@ class CrashE2E {
                 .isEqualTo(Objects.requireNonNull(life).address());
         agent().kill();
         cluster.kubectl("delete", "vm", "web", "-n", NS, "--wait=false");
-        List<String> boundaries = lives(() -> cluster.findVm(NS, "web").isEmpty()
+        Set<String> boundaries = lives(() -> cluster.findVm(NS, "web").isEmpty()
                 && Leftovers.now(agent()).links().isEmpty()
                 && Leftovers.now(agent()).files().isEmpty());
         assertThat(boundaries)
@@ -180,32 +183,41 @@ class CrashE2E {
         Objects.requireNonNull(before).awaitAgain(agent());
     }
 
-    /** Agents that die before their next step, one after another, until it is so; the last one lives on. */
-    private List<String> lives(Callable<Boolean> isSo) {
-        List<String> boundaries = new ArrayList<>();
-        int haltBefore = 2;
+    /**
+     * Agents that die before their next step, one after another, until it is so; the last one lives on.
+     *
+     * @return every step that an agent died before, or that a successor began with
+     */
+    private Set<String> lives(Callable<Boolean> isSo) {
+        Set<String> diedBefore = new LinkedHashSet<>();
+        Set<String> begunWith = new LinkedHashSet<>();
+        int fruitless = 0;
         String seen = trace();
         for (int lives = 1; lives <= LIVES_MAX; lives++) {
+            // Each allowance twice: what was undone needs one life to be cleared away before another can go further.
+            int haltBefore = 2 + (fruitless + 1) / 2;
             agent().launch("--halt-before-step", Integer.toString(haltBefore));
             Cluster.await(
                     "the agent dies, or the goal is reached", Cluster.BOOT, () -> !agent().isAlive() || isSo.call());
+            Matcher first = APPLYING.matcher(agent().sinceLaunch());
+            if (haltBefore == 2 && first.find()) {
+                begunWith.add(first.group(1));
+            }
             if (agent().isAlive()) {
-                System.out.println("CrashE2E: " + lives + " lives, died before: " + boundaries);
-                return boundaries;
+                System.out.println("CrashE2E: " + lives + " lives, died before " + diedBefore);
+                diedBefore.addAll(begunWith);
+                return diedBefore;
             }
             assertThat(agent().awaitEnd(Duration.ofSeconds(1)))
                     .as("exit code: " + agent().logTail(20))
                     .isEqualTo(HALTED);
-            Matcher matcher = BEFORE.matcher(agent().sinceLaunch());
-            boolean known = !matcher.find() || boundaries.contains(matcher.group(1));
-            if (!known) {
-                boundaries.add(matcher.group(1));
-            }
+            Matcher last = BEFORE.matcher(agent().sinceLaunch());
+            boolean isNew = last.find() && diedBefore.add(last.group(1));
             String now = trace();
-            haltBefore = known || now.equals(seen) ? haltBefore + 1 : 2;
+            fruitless = isNew && !now.equals(seen) ? 0 : fruitless + 1;
             seen = now;
         }
-        throw new AssertionError("not there after " + LIVES_MAX + " lives, which died before " + boundaries);
+        throw new AssertionError("not there after " + LIVES_MAX + " lives, which died before " + diedBefore);
     }
 
     /** What survives an agent: the host, and what is written down. */
