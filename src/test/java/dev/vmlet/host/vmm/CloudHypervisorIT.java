@@ -42,7 +42,7 @@ class CloudHypervisorIT {
 
     @BeforeEach
     void prepare() throws Exception {
-        assumeTrue("root".equals(System.getProperty("user.name")), "needs root: setpriv and cgroups");
+        assumeTrue(Hosts.isRootOfTheMachine(), "needs root of the machine: setpriv to other users, and cgroups");
         dir = Hosts.directory();
         files = new VmFiles(Hosts.paths(dir), id.uid());
         // Stands for /dev/kvm of a distribution: open to a group of its own.

@@ -109,6 +109,12 @@ public final class Hosts {
                 0);
     }
 
+    /** Root, and not only of a user namespace that knows no other user. */
+    public static boolean isRootOfTheMachine() throws IOException {
+        return "root".equals(System.getProperty("user.name"))
+                && Files.readString(Path.of("/proc/self/uid_map")).strip().endsWith("4294967295");
+    }
+
     /** A directory that any user may pass through, unlike JUnit's own; its path is short enough for sockets. */
     public static Path directory() throws IOException {
         Path dir = Files.createTempDirectory(Path.of("/tmp"), "vmm");

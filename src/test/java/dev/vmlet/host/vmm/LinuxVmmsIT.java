@@ -49,7 +49,7 @@ class LinuxVmmsIT {
 
     @BeforeEach
     void prepare() throws Exception {
-        assumeTrue("root".equals(System.getProperty("user.name")), "needs root: setpriv and cgroups");
+        assumeTrue(Hosts.isRootOfTheMachine(), "needs root of the machine: setpriv to other users, and cgroups");
         assumeTrue(Files.isExecutable(QEMU), "needs qemu-system-x86_64");
         dir = Hosts.directory();
         boot = LinuxVmms.currentBootId();
