@@ -89,7 +89,7 @@ public final class AgentCommand implements Callable<Integer> {
     private Applier.StepHook hook() {
         AtomicInteger left = new AtomicInteger(haltBeforeStep);
         return (subject, done, next) -> {
-            if (haltBeforeStep > 0 && left.decrementAndGet() == 0) {
+            if (haltBeforeStep > 0 && left.decrementAndGet() <= 0) {
                 log.atWarn()
                         .addKeyValue("object", subject)
                         .addKeyValue("step", next)
