@@ -79,7 +79,6 @@ public final class Applier {
             case Step.AddElements(var elements) -> host.firewall().add(elements);
             case Step.DeleteElements(var elements) -> host.firewall().delete(elements);
             case Step.InstallFirewall(var ruleset) -> host.firewall().install(ruleset);
-            case Step.RemoveFirewall() -> host.firewall().remove();
             case Step.WriteVmRecord(var record, var _) -> host.records().write(record);
             case Step.DeleteVmRecord(var vm) -> {
                 host.records().delete(vm);

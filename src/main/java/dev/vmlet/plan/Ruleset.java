@@ -1,7 +1,6 @@
 package dev.vmlet.plan;
 
 import dev.vmlet.model.FirewallElement;
-import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.InstallationId;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -183,10 +182,5 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
 
     private static String quote(String name) {
         return "\"" + name + "\"";
-    }
-
-    /** Names of the sets, for the reader of a listing. */
-    public static List<FirewallSet> sets() {
-        return List.of(FirewallSet.values());
     }
 }

@@ -154,13 +154,6 @@ public sealed interface Step {
         }
     }
 
-    record RemoveFirewall() implements Step {
-        @Override
-        public String toString() {
-            return "remove our firewall tables";
-        }
-    }
-
     record WriteVmRecord(VmRecord record, String what) implements Step {
         @Override
         public boolean bookkeeping() {

@@ -198,7 +198,7 @@ final class NicResolver {
 
     private static MacAddress mac(@Nullable String asked, VmId id, NetworkId network, String name, HostFacts host)
             throws Refusal {
-        MacAddress mac = asked == null ? VmResolver.derivedMac(id, name) : new MacAddress(asked);
+        MacAddress mac = asked == null ? HostNames.nicMac(id.uid(), name) : new MacAddress(asked);
         for (VmRecord other : host.records()) {
             if (!other.id().uid().equals(id.uid())
                     && other.nics().stream()

@@ -9,7 +9,6 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.HostFacts;
-import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
@@ -197,10 +196,5 @@ public final class VmResolver {
                 Reason.UserIdsExhausted,
                 "all " + host.userIdCount() + " user ids from " + host.userIdFirst()
                         + " are in use; give the agent a larger --vm-user-ids range");
-    }
-
-    /** The names under which an object's MAC addresses are derived do not change with the node. */
-    static dev.vmlet.model.MacAddress derivedMac(VmId vm, String network) {
-        return HostNames.nicMac(vm.uid(), network);
     }
 }
