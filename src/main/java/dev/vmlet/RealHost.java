@@ -5,6 +5,7 @@ import dev.vmlet.controller.Agent;
 import dev.vmlet.controller.Wakes;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
+import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
 import dev.vmlet.host.disk.LinuxDisks;
 import dev.vmlet.host.files.FileRecords;
@@ -15,10 +16,12 @@ import dev.vmlet.host.net.LinuxLinks;
 import dev.vmlet.host.net.NftFirewall;
 import dev.vmlet.host.probe.TcpProbes;
 import dev.vmlet.host.vmm.LinuxVmms;
+import dev.vmlet.model.Architecture;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageCatalog;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.VmmKind;
@@ -57,6 +60,7 @@ public final class RealHost implements AutoCloseable {
     private final Host host;
     private final HostOptions options;
     private final LinuxVmms guests;
+    private final ImageCatalog catalog;
 
     /** Whether the host is opened to act, by the one agent of its state directory, or only to look. */
     private enum Purpose {
@@ -82,11 +86,13 @@ public final class RealHost implements AutoCloseable {
         LinuxLinks links = keep(new LinuxLinks());
         NftFirewall firewall = keep(new NftFirewall(installation, Path.of(paths.firewallBaseline())));
         FileRecords records = purpose == Purpose.ACT ? new FileRecords(paths) : FileRecords.toLook(paths);
+        this.catalog = CatalogFile.load(Optional.ofNullable(options.imageCatalog));
         ImageSettings settings = new ImageSettings(
                 paths,
                 Optional.ofNullable(options.imageDir),
                 options.imageUrlAllow,
                 List.of(),
+                mirror(options),
                 !options.allowUnverifiedImages,
                 options.qemuImg,
                 NOBODY,
@@ -127,6 +133,19 @@ public final class RealHost implements AutoCloseable {
         } catch (IOException e) {
             throw new HostException.Refused("find this host's name; give --node-name", e);
         }
+    }
+
+    private static Optional<ImageSettings.Mirror> mirror(HostOptions options) throws HostException {
+        try {
+            return Optional.ofNullable(options.imageMirror).map(ImageSettings.Mirror::of);
+        } catch (IllegalArgumentException e) {
+            throw new HostException.Refused("--image-mirror: " + e.getMessage(), e);
+        }
+    }
+
+    /** As the kernel names it; the JVM says amd64. */
+    private static String architecture() {
+        return Architecture.of(System.getProperty("os.arch", ""));
     }
 
     public String nodeName() {
@@ -182,6 +201,8 @@ public final class RealHost implements AutoCloseable {
                 bootId,
                 cores,
                 memory,
+                architecture(),
+                catalog,
                 usable,
                 vmms.reason(),
                 vmms.problem(),
@@ -207,7 +228,7 @@ public final class RealHost implements AutoCloseable {
                 vmms.landlockAbi(),
                 String.join("; ", confinementGaps()),
                 System.getProperty("os.version", ""),
-                System.getProperty("os.arch", ""),
+                architecture(),
                 Runtime.getRuntime().availableProcessors(),
                 memory().value() + "Mi");
     }

@@ -55,6 +55,21 @@ public final class HostOptions {
     public boolean allowUnverifiedImages;
 
     @Option(
+            names = "--image-catalog",
+            paramLabel = "FILE",
+            description = "YAML with images that VMs may ask for by name, in the form of the built-in catalog"
+                    + " (src/main/resources/image-catalog.yaml): added to it, or in its place with builtIn: false.")
+    public @Nullable Path imageCatalog;
+
+    @Option(
+            names = "--image-mirror",
+            paramLabel = "URL",
+            description =
+                    "Where the catalog's images are fetched from: replaces scheme and host of their URLs and keeps"
+                            + " the path. May be a private or loopback address; the catalog's digests still decide.")
+    public @Nullable String imageMirror;
+
+    @Option(
             names = "--qemu-img",
             paramLabel = "PATH",
             defaultValue = "qemu-img",

@@ -7,6 +7,8 @@ import java.util.Optional;
 /**
  * What resolving needs to know of this node.
  *
+ * @param architecture the processor's, as {@link Architecture} names it
+ * @param catalog the images that VMs may ask for by name
  * @param vmms the usable VMMs and their paths
  * @param vmmReason {@link Reason#NoVirtualization} or {@link Reason#VmmUnavailable} when no VMM is usable
  * @param vmmProblem why no VMM is usable, with the remedy; why the preferred one is not where another is used
@@ -20,6 +22,8 @@ public record HostFacts(
         String bootId,
         int cores,
         Mebibytes memory,
+        String architecture,
+        ImageCatalog catalog,
         Map<VmmKind, String> vmms,
         Reason vmmReason,
         String vmmProblem,

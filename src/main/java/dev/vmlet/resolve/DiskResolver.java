@@ -7,6 +7,7 @@ import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredDisk.Role;
 import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.ImageCatalog;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
@@ -16,6 +17,7 @@ import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -110,11 +112,43 @@ final class DiskResolver {
 
     private static ImageSource image(Image image, String field, HostFacts host) throws Refusal {
         if (image.name() != null) {
-            throw new Refusal(
-                    Reason.ImageNotFound,
-                    field + ".name " + image.name() + ": this version has no image catalog; give url or path");
+            return named(image.name(), image, field, host);
         }
         return source(image.url(), image.path(), image.sha256(), format(image), field, host);
+    }
+
+    private static ImageSource named(String name, Image image, String field, HostFacts host) throws Refusal {
+        Map<String, ImageCatalog.Pin> pins = host.catalog().pins(name);
+        if (pins.isEmpty()) {
+            throw new Refusal(
+                    Reason.ImageNotFound,
+                    field + ".name " + name + " is not in the image catalog of node " + host.nodeName() + ", which has "
+                            + (host.catalog().images().isEmpty()
+                                    ? "no image"
+                                    : String.join(", ", host.catalog().images().keySet()))
+                            + "; choose one of these, give url or path, or have the operator add it by --image-catalog");
+        }
+        ImageCatalog.Pin pin = pins.get(host.architecture());
+        if (pin == null) {
+            throw new Refusal(
+                    Reason.ImageNotFound,
+                    field + ".name " + name + ": the image catalog has it for " + String.join(", ", pins.keySet())
+                            + " and not for " + host.architecture() + ", which node " + host.nodeName()
+                            + " is; choose another node or image, or have the operator add it by --image-catalog");
+        }
+        if (image.format() != null && format(image) != pin.format()) {
+            throw new Refusal(
+                    Reason.InvalidSpec,
+                    field + ".format is " + image.format() + " and the catalog's " + name + " is not; leave it out");
+        }
+        if (image.sha256() != null && !image.sha256().equals(pin.sha256())) {
+            throw new Refusal(
+                    Reason.ImageChecksumMismatch,
+                    field + ".sha256 is " + image.sha256() + ", and the catalog pins " + name + " by "
+                            + (pin.sha256().isEmpty() ? "sha512 " + pin.sha512() : "sha256 " + pin.sha256())
+                            + "; leave it out, or give the url of the file that you mean");
+        }
+        return new ImageSource.Catalog(name, pin);
     }
 
     private static ImageFormat format(Image image) {

@@ -116,6 +116,8 @@ public final class Given {
                 BOOT,
                 8,
                 new Mebibytes(16_384),
+                "x86_64",
+                ImageCatalog.EMPTY,
                 Map.of(VmmKind.CLOUD_HYPERVISOR, "/usr/bin/cloud-hypervisor"),
                 Reason.NoVirtualization,
                 "KVM does not work here",

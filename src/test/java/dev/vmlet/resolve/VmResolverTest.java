@@ -17,6 +17,7 @@ import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
+import dev.vmlet.model.ImageCatalog;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Ipv4Address;
@@ -35,6 +36,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -312,6 +314,8 @@ class VmResolverTest {
                 f.bootId(),
                 f.cores(),
                 f.memory(),
+                f.architecture(),
+                f.catalog(),
                 Map.of(),
                 Reason.NoVirtualization,
                 "KVM does not work here",
@@ -332,12 +336,93 @@ class VmResolverTest {
                                 + " checksum"));
     }
 
+    private static final String SHA512 = "5".repeat(128);
+    private static final ImageCatalog.Pin TRIXIE =
+            new ImageCatalog.Pin("https://publisher/trixie.qcow2", ImageFormat.QCOW2, "", SHA512);
+    private static final ImageCatalog.Pin NOBLE =
+            new ImageCatalog.Pin("https://publisher/noble.img", ImageFormat.QCOW2, Given.SHA256, "");
+
+    /** An image of that name, with the catalog's debian-13 for both architectures and ubuntu for one. */
+    private Resolution<DesiredVm> withImage(Image image) {
+        HostFacts f = facts;
+        facts = new HostFacts(
+                f.nodeName(),
+                f.installation(),
+                f.bootId(),
+                f.cores(),
+                f.memory(),
+                f.architecture(),
+                new ImageCatalog(new TreeMap<>(Map.of(
+                        "debian-13", new TreeMap<>(Map.of("x86_64", TRIXIE, "aarch64", TRIXIE)),
+                        "ubuntu-24.04", new TreeMap<>(Map.of("x86_64", NOBLE)),
+                        "arm-only", new TreeMap<>(Map.of("aarch64", NOBLE))))),
+                f.vmms(),
+                f.vmmReason(),
+                f.vmmProblem(),
+                f.defaultFirmware(),
+                f.userIdFirst(),
+                f.userIdCount(),
+                f.sha256Required(),
+                f.records());
+        return withDisk(new Disk("root", null, image, null));
+    }
+
     @Test
-    void refusesCatalogNames() {
-        assertThat(withDisk(new Disk("root", null, new Image("debian-13", null, null, null, null), null)))
+    void findsAnImageByItsNameForThisArchitecture() {
+        assertThat(desired(withImage(new Image("debian-13", null, null, null, null)))
+                        .disks()
+                        .getFirst()
+                        .image())
+                .contains(new ImageSource.Catalog(
+                        "debian-13", "https://publisher/trixie.qcow2", ImageFormat.QCOW2, "", SHA512));
+        // What the catalog says anyway may be said again.
+        assertThat(desired(withImage(new Image("ubuntu-24.04", null, null, Image.Format.qcow2, Given.SHA256)))
+                        .disks()
+                        .getFirst()
+                        .image())
+                .contains(new ImageSource.Catalog("ubuntu-24.04", NOBLE));
+    }
+
+    @Test
+    void namesTheImagesThatThereAreWhereOneIsUnknown() {
+        assertThat(withImage(new Image("debian-14", null, null, null, null)))
                 .isEqualTo(refused(
                         Reason.ImageNotFound,
-                        "spec.disks[root].image.name debian-13: this version has no image catalog; give url or path"));
+                        "spec.disks[root].image.name debian-14 is not in the image catalog of node a, which has"
+                                + " arm-only, debian-13, ubuntu-24.04; choose one of these, give url or path, or have"
+                                + " the operator add it by --image-catalog"));
+        assertThat(withDisk(new Disk("root", null, new Image("debian-13", null, null, null, null), null)))
+                .isInstanceOf(Resolution.Desired.class);
+    }
+
+    @Test
+    void saysForWhichArchitecturesTheCatalogHasAnImage() {
+        assertThat(withImage(new Image("arm-only", null, null, null, null)))
+                .isEqualTo(refused(
+                        Reason.ImageNotFound,
+                        "spec.disks[root].image.name arm-only: the image catalog has it for aarch64 and not for x86_64,"
+                                + " which node a is; choose another node or image, or have the operator add it by"
+                                + " --image-catalog"));
+    }
+
+    @Test
+    void letsNobodySayOtherwiseThanTheCatalog() {
+        assertThat(withImage(new Image("debian-13", null, null, Image.Format.raw, null)))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec,
+                        "spec.disks[root].image.format is raw and the catalog's debian-13 is not; leave it out"));
+        String other = "1".repeat(64);
+        assertThat(withImage(new Image("ubuntu-24.04", null, null, null, other)))
+                .isEqualTo(refused(
+                        Reason.ImageChecksumMismatch,
+                        "spec.disks[root].image.sha256 is " + other + ", and the catalog pins ubuntu-24.04 by sha256 "
+                                + Given.SHA256
+                                + "; leave it out, or give the url of the file that you mean"));
+        assertThat(withImage(new Image("debian-13", null, null, null, other)))
+                .isEqualTo(refused(
+                        Reason.ImageChecksumMismatch,
+                        "spec.disks[root].image.sha256 is " + other + ", and the catalog pins debian-13 by sha512 "
+                                + SHA512 + "; leave it out, or give the url of the file that you mean"));
     }
 
     @Test
@@ -381,6 +466,8 @@ class VmResolverTest {
                 f.bootId(),
                 f.cores(),
                 f.memory(),
+                f.architecture(),
+                f.catalog(),
                 f.vmms(),
                 f.vmmReason(),
                 f.vmmProblem(),

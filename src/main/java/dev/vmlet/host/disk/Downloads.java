@@ -13,8 +13,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.time.Duration;
-import java.util.HexFormat;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -44,14 +46,25 @@ final class Downloads implements AutoCloseable {
 
     private final ImageSettings.Limits limits;
     private final ImageStore.SpaceCheck spaceCheck;
+    private final Optional<ImageSettings.Mirror> mirror;
     private final CloseableHttpClient client;
+    /** Reaches the mirror besides, wherever it is; what a tenant names is never fetched by it. */
+    private final CloseableHttpClient mirrorClient;
 
     Downloads(ImageSettings settings, ImageStore.SpaceCheck spaceCheck) {
         this.limits = settings.limits();
         this.spaceCheck = spaceCheck;
+        this.mirror = settings.mirror();
+        this.client = client(new UrlPolicy(settings.urlAllow(), settings.urlDeny()));
+        List<String> allowed = new ArrayList<>(settings.urlAllow());
+        mirror.ifPresent(m -> allowed.add(m.prefix().getHost().replaceAll("[\\[\\]]", "")));
+        this.mirrorClient = client(new UrlPolicy(allowed, settings.urlDeny()));
+    }
+
+    private CloseableHttpClient client(UrlPolicy policy) {
         Timeout silence = Timeout.of(limits.silence());
         var connections = PoolingHttpClientConnectionManagerBuilder.create()
-                .setDnsResolver(new UrlPolicy(settings.urlAllow(), settings.urlDeny()))
+                .setDnsResolver(policy)
                 .setDefaultConnectionConfig(ConnectionConfig.custom()
                         .setConnectTimeout(Timeout.of(limits.connect()))
                         .setSocketTimeout(silence)
@@ -59,7 +72,7 @@ final class Downloads implements AutoCloseable {
                 .setDefaultSocketConfig(
                         SocketConfig.custom().setSoTimeout(silence).build())
                 .build();
-        client = HttpClients.custom()
+        return HttpClients.custom()
                 .setConnectionManager(connections)
                 .setDefaultRequestConfig(
                         RequestConfig.custom().setResponseTimeout(silence).build())
@@ -77,11 +90,15 @@ final class Downloads implements AutoCloseable {
 
     /** One download with all its attempts. */
     private static final class Transfer {
-        final ImageSource.Url source;
+        final ImageSource source;
+        final CloseableHttpClient client;
         final FileChannel out;
         final Progress progress;
         final long deadline;
-        MessageDigest digest = ImageStore.newDigest();
+        final MessageDigest sha256 = Digests.newSha256();
+        /** Only where the image is known by it. */
+        final Optional<MessageDigest> sha512;
+
         long have;
         /** Strong ETag or Last-Modified of what we have; empty when the server gave none. */
         String validator = "";
@@ -89,8 +106,13 @@ final class Downloads implements AutoCloseable {
         long begun = System.nanoTime();
         long begunAt;
 
-        Transfer(ImageSource.Url source, FileChannel out, Progress progress, Duration limit) {
+        Transfer(ImageSource source, CloseableHttpClient client, FileChannel out, Progress progress, Duration limit) {
             this.source = source;
+            this.client = client;
+            this.sha512 = source instanceof ImageSource.Catalog catalog
+                            && !catalog.sha512().isEmpty()
+                    ? Optional.of(Digests.newSha512())
+                    : Optional.empty();
             this.out = out;
             this.progress = progress;
             this.deadline = System.nanoTime() + limit.toNanos();
@@ -98,7 +120,8 @@ final class Downloads implements AutoCloseable {
 
         void restart() throws IOException {
             out.truncate(0);
-            digest = ImageStore.newDigest();
+            sha256.reset();
+            sha512.ifPresent(MessageDigest::reset);
             have = 0;
             begunAt = 0;
         }
@@ -117,16 +140,17 @@ final class Downloads implements AutoCloseable {
     }
 
     /**
-     * Fetches into the file, sparse, and answers its sha256. Not synced.
+     * Fetches into the file, sparse, and answers its digests. Not synced.
      *
      * @throws DiskFailure ImageNotFound, ImageRefused, ImageFetchFailed, NoSpace
      */
-    String fetch(ImageSource.Url source, Path target, Progress progress)
+    Digests fetch(ImageSource source, Path target, Progress progress)
             throws DiskFailure, IOException, InterruptedException {
-        URI start = check(source.url(), source);
+        CloseableHttpClient by = source instanceof ImageSource.Catalog && mirror.isPresent() ? mirrorClient : client;
+        URI start = check(url(source), source);
         try (FileChannel out =
                 FileChannel.open(target, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE))) {
-            Transfer transfer = new Transfer(source, out, progress, limits.download());
+            Transfer transfer = new Transfer(source, by, out, progress, limits.download());
             Duration pause = limits.pause();
             for (int attempt = 1; ; attempt++) {
                 try {
@@ -147,8 +171,20 @@ final class Downloads implements AutoCloseable {
                 }
             }
             SparseCopy.grow(target, transfer.have);
-            return HexFormat.of().formatHex(transfer.digest.digest());
+            return new Digests(
+                    Digests.text(transfer.sha256),
+                    transfer.sha512.map(Digests::text).orElse(""));
         }
+    }
+
+    private String url(ImageSource source) {
+        return switch (source) {
+            case ImageSource.Url url -> url.url();
+            case ImageSource.Catalog catalog ->
+                mirror.map(m -> m.urlOf(catalog.url())).orElse(catalog.url());
+            case ImageSource.File _, ImageSource.Host _ ->
+                throw new IllegalStateException("of this node, not to be fetched: " + source);
+        };
     }
 
     /** Waits; an interrupt ends it at once. */
@@ -156,7 +192,7 @@ final class Downloads implements AutoCloseable {
         boolean _ = new CountDownLatch(1).await(pause.toNanos(), TimeUnit.NANOSECONDS);
     }
 
-    private static URI check(String text, ImageSource.Url source) throws DiskFailure {
+    private static URI check(String text, ImageSource source) throws DiskFailure {
         try {
             URI uri = new URI(text);
             String scheme = String.valueOf(uri.getScheme()).toLowerCase(Locale.ROOT);
@@ -192,7 +228,7 @@ final class Downloads implements AutoCloseable {
             } else {
                 transfer.restart();
             }
-            try (ClassicHttpResponse response = client.executeOpen(null, request, null)) {
+            try (ClassicHttpResponse response = transfer.client.executeOpen(null, request, null)) {
                 String next = answer(transfer, uri, response);
                 // Before close, which would read to the end to save the connection.
                 request.cancel();
@@ -219,7 +255,7 @@ final class Downloads implements AutoCloseable {
         return e instanceof UnknownHostException ? "no such host" : String.valueOf(e.getMessage());
     }
 
-    private static URI hop(URI from, String location, ImageSource.Url source) throws DiskFailure {
+    private static URI hop(URI from, String location, ImageSource source) throws DiskFailure {
         URI to;
         try {
             to = from.resolve(location);
@@ -229,7 +265,7 @@ final class Downloads implements AutoCloseable {
         URI checked = check(to.toString(), source);
         if ("https".equalsIgnoreCase(from.getScheme())
                 && "http".equalsIgnoreCase(checked.getScheme())
-                && source.sha256().isEmpty()) {
+                && !source.isPinned()) {
             throw DiskFailure.last(
                     Reason.ImageRefused,
                     "image " + source
@@ -268,7 +304,9 @@ final class Downloads implements AutoCloseable {
                 }
                 yield location;
             }
-            case 404, 410 -> throw DiskFailure.again(Reason.ImageNotFound, "image " + transfer.source + ": " + said);
+            case 404, 410 ->
+                throw DiskFailure.again(
+                        Reason.ImageNotFound, "image " + transfer.source + ": " + said + missing(transfer.source));
             case 416 -> {
                 transfer.validator = "";
                 throw new Cut(said, null);
@@ -280,6 +318,14 @@ final class Downloads implements AutoCloseable {
                 throw DiskFailure.again(Reason.ImageFetchFailed, "image " + transfer.source + ": " + said);
             }
         };
+    }
+
+    /** What to do about it. */
+    private static String missing(ImageSource source) {
+        return source instanceof ImageSource.Catalog
+                ? "; publishers keep dated images for some months only: give the agent a newer --image-catalog, or an"
+                        + " --image-mirror that still has it"
+                : "; correct the url";
     }
 
     private static String header(ClassicHttpResponse response, String name) {
@@ -349,7 +395,8 @@ final class Downloads implements AutoCloseable {
         } catch (IOException e) {
             throw DiskFailure.of("write image " + transfer.source, e);
         }
-        transfer.digest.update(buffer, 0, length);
+        transfer.sha256.update(buffer, 0, length);
+        transfer.sha512.ifPresent(digest -> digest.update(buffer, 0, length));
         transfer.have += length;
     }
 
@@ -363,6 +410,8 @@ final class Downloads implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        client.close();
+        try (mirrorClient) {
+            client.close();
+        }
     }
 }

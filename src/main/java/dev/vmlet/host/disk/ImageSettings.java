@@ -1,9 +1,11 @@
 package dev.vmlet.host.disk;
 
 import dev.vmlet.model.HostPaths;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -13,6 +15,7 @@ import java.util.Optional;
  * @param urlAllow hosts, addresses and prefixes that may be fetched from although they are loopback, link-local, private
  *     or this node's own
  * @param urlDeny prefixes that are refused although they are public: the Service range, where it is
+ * @param mirror replaces scheme, host and port of the catalog's URLs; allowed even where it is an address inside
  * @param sha256Required refuse URLs without one
  * @param qemuImg path or name of qemu-img
  * @param unprivilegedUser user id that qemu-img runs as when the agent is root
@@ -22,6 +25,7 @@ public record ImageSettings(
         Optional<Path> imageDir,
         List<String> urlAllow,
         List<String> urlDeny,
+        Optional<Mirror> mirror,
         boolean sha256Required,
         String qemuImg,
         int unprivilegedUser,
@@ -29,6 +33,33 @@ public record ImageSettings(
     public ImageSettings {
         urlAllow = List.copyOf(urlAllow);
         urlDeny = List.copyOf(urlDeny);
+    }
+
+    /** A server that has the catalog's images under the paths of their publishers, perhaps beneath one of its own. */
+    public record Mirror(URI prefix) {
+        /** @throws IllegalArgumentException unless it is an http or https URL of scheme, host and path */
+        public Mirror {
+            String scheme = String.valueOf(prefix.getScheme()).toLowerCase(Locale.ROOT);
+            if (!scheme.equals("http") && !scheme.equals("https")
+                    || prefix.getHost() == null
+                    || prefix.getRawUserInfo() != null
+                    || prefix.getRawQuery() != null
+                    || prefix.getRawFragment() != null) {
+                throw new IllegalArgumentException(
+                        "a mirror is http:// or https://, a host and perhaps a path, and no more: " + prefix);
+            }
+        }
+
+        public static Mirror of(String text) {
+            return new Mirror(URI.create(text));
+        }
+
+        /** Where the mirror has what its publisher has there. */
+        String urlOf(String published) {
+            URI from = URI.create(published);
+            String query = from.getRawQuery() == null ? "" : "?" + from.getRawQuery();
+            return prefix.toString().replaceAll("/+$", "") + from.getRawPath() + query;
+        }
     }
 
     /**

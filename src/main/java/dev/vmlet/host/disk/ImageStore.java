@@ -14,9 +14,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import org.slf4j.Logger;
@@ -56,8 +55,10 @@ final class ImageStore implements AutoCloseable {
         // The unprivileged converter passes through to its work folder.
         DurableFiles.createFolders(images(), "rwx--x--x");
         DurableFiles.createFolders(byUrl(), "rwx------");
+        DurableFiles.createFolders(bySha512(), "rwx------");
         Folders.deleteTemps(images());
         Folders.deleteTemps(byUrl());
+        Folders.deleteTemps(bySha512());
     }
 
     /** Refuses what does not fit into the image folder any more. */
@@ -68,6 +69,11 @@ final class ImageStore implements AutoCloseable {
     /** For URLs without a declared sha256: which one they had. */
     private Path byUrl() {
         return images().resolve("by-url");
+    }
+
+    /** For images of the catalog whose publisher gives only a sha512: which sha256 they had. */
+    private Path bySha512() {
+        return images().resolve("by-sha512");
     }
 
     private Path cached(String sha256, ImageFormat format) {
@@ -88,7 +94,7 @@ final class ImageStore implements AutoCloseable {
             case ImageSource.File _, ImageSource.Host _
             when source.format() == ImageFormat.QCOW2 -> converted(source, progress);
             case ImageSource.File _, ImageSource.Host _ -> local(openHere(source), source, role, progress);
-            case ImageSource.Url url -> remote(url, role, progress);
+            case ImageSource.Url _, ImageSource.Catalog _ -> remote(source, role, progress);
         };
     }
 
@@ -97,7 +103,7 @@ final class ImageStore implements AutoCloseable {
         boolean done = false;
         try {
             ImageHead.checkRaw(image.head(ImageHead.LENGTH), source, role);
-            if (!source.sha256().isEmpty()) {
+            if (source.isPinned()) {
                 checkDigest(digest(image, source, progress), source);
             }
             done = true;
@@ -113,7 +119,8 @@ final class ImageStore implements AutoCloseable {
         return switch (source) {
             case ImageSource.File file -> OpenImage.beneath(settings.imageDir(), file);
             case ImageSource.Host host -> OpenImage.trusted(Path.of(host.path()), host);
-            case ImageSource.Url url -> throw new IllegalStateException("not on this node: " + url);
+            case ImageSource.Url _, ImageSource.Catalog _ ->
+                throw new IllegalStateException("not on this node: " + source);
         };
     }
 
@@ -125,9 +132,7 @@ final class ImageStore implements AutoCloseable {
             ImageHead.checkQcow2(image.head(ImageHead.LENGTH), source);
             digest = digest(image, source, progress);
         }
-        if (!source.sha256().isEmpty()) {
-            checkDigest(digest, source);
-        }
+        checkDigest(digest, source);
         Path cached = cached(digest, ImageFormat.QCOW2);
         if (!Files.exists(cached)) {
             String _ = flights.join(
@@ -186,31 +191,23 @@ final class ImageStore implements AutoCloseable {
         });
     }
 
-    private OpenImage remote(ImageSource.Url url, DesiredDisk.Role role, Progress progress)
+    private OpenImage remote(ImageSource source, DesiredDisk.Role role, Progress progress)
             throws DiskFailure, IOException, InterruptedException {
-        String known = url.sha256();
-        Path note = byUrl().resolve(HostNames.fingerprint(url.format() + " " + url.url()));
-        if (known.isEmpty()) {
-            if (settings.sha256Required()) {
-                throw DiskFailure.last(
-                        Reason.ImageRefused,
-                        "image " + url + ": it declares no sha256; add one (sha256sum of the file that is offered), or"
-                                + " have the operator lift --image-sha256-required");
-            }
-            known = Files.exists(note)
-                    ? Files.readString(note, StandardCharsets.US_ASCII).strip()
-                    : "";
+        if (!source.isPinned() && settings.sha256Required()) {
+            throw DiskFailure.last(
+                    Reason.ImageRefused,
+                    "image " + source + ": it declares no sha256; add one (sha256sum of the file that is offered), or"
+                            + " have the operator give --allow-unverified-images");
         }
-        Path path = known.isEmpty() ? note : cached(known, url.format());
-        if (known.isEmpty() || !Files.exists(path)) {
-            String key = url.sha256().isEmpty() ? url.url() : url.sha256();
-            path = Path.of(flights.join("fetch " + url.format() + " " + key, progress, own -> fetch(url, note, own)));
-        }
-        OpenImage image = OpenImage.trusted(path, url);
+        Optional<Path> known = cached(source);
+        // By where it comes from too: who names another server for the same bytes must not make others wait for it.
+        String key = "fetch " + source.format() + " " + origin(source) + " " + source.sha256();
+        Path path = known.isPresent() ? known.get() : Path.of(flights.join(key, progress, own -> fetch(source, own)));
+        OpenImage image = OpenImage.trusted(path, source);
         boolean done = false;
         try {
-            if (url.format() == ImageFormat.RAW) {
-                ImageHead.checkRaw(image.head(ImageHead.LENGTH), url, role);
+            if (source.format() == ImageFormat.RAW) {
+                ImageHead.checkRaw(image.head(ImageHead.LENGTH), source, role);
             }
             done = true;
             return image;
@@ -221,17 +218,49 @@ final class ImageStore implements AutoCloseable {
         }
     }
 
+    private static String origin(ImageSource source) {
+        return switch (source) {
+            case ImageSource.Url url -> url.url();
+            case ImageSource.Catalog catalog -> catalog.url() + " " + catalog.sha512();
+            case ImageSource.File file -> file.path();
+            case ImageSource.Host host -> host.path();
+        };
+    }
+
+    /** The whole image in the cache, where its digest is known and it is there. */
+    private Optional<Path> cached(ImageSource source) throws IOException {
+        String sha256 = source.sha256();
+        Optional<Path> note = note(source);
+        if (note.isPresent() && Files.exists(note.get())) {
+            sha256 = Files.readString(note.get(), StandardCharsets.US_ASCII).strip();
+        }
+        return Digests.isSha256(sha256)
+                ? Optional.of(cached(sha256, source.format())).filter(Files::exists)
+                : Optional.empty();
+    }
+
+    /** Where the sha256 of an image is written down that is asked for by something else; empty where it is declared. */
+    private Optional<Path> note(ImageSource source) {
+        return switch (source) {
+            case ImageSource.Url url
+            when url.sha256().isEmpty() ->
+                Optional.of(byUrl().resolve(HostNames.fingerprint(url.format() + " " + url.url())));
+            case ImageSource.Catalog catalog
+            when catalog.sha256().isEmpty() -> Optional.of(bySha512().resolve(catalog.sha512()));
+            case ImageSource.Url _, ImageSource.Catalog _, ImageSource.File _, ImageSource.Host _ -> Optional.empty();
+        };
+    }
+
     /** Downloads, checks and converts; the path in the cache. */
-    private String fetch(ImageSource.Url url, Path note, Progress progress)
-            throws DiskFailure, IOException, InterruptedException {
+    private String fetch(ImageSource source, Progress progress) throws DiskFailure, IOException, InterruptedException {
         return inWorkFolder(work -> {
             Path input = work.resolve("in");
             progress.say("Waiting for other downloads");
-            String digest;
+            Digests digests;
             lines.acquire();
             try {
-                progress.say("Connecting to fetch " + ImageHead.shortName(url));
-                digest = downloads.fetch(url, input, progress);
+                progress.say("Connecting to fetch " + ImageHead.shortName(source));
+                digests = downloads.fetch(source, input, progress);
             } finally {
                 lines.release();
             }
@@ -240,34 +269,47 @@ final class ImageStore implements AutoCloseable {
                 head = in.readNBytes(ImageHead.LENGTH);
             }
             // Before the digest: that an error page has another one helps nobody.
-            ImageHead.refuseHtml(head, url);
-            if (!url.sha256().isEmpty()) {
-                checkDigest(digest, url);
+            ImageHead.refuseHtml(head, source);
+            checkDigest(digests.sha256(), source);
+            if (source instanceof ImageSource.Catalog catalog) {
+                checkDigest("sha512", digests.sha512(), catalog.sha512(), catalog);
             }
-            Path cached = cached(digest, url.format());
-            switch (url.format()) {
+            Path cached = cached(digests.sha256(), source.format());
+            switch (source.format()) {
                 case RAW -> {
-                    ImageHead.checkRaw(head, url, DesiredDisk.Role.KERNEL);
+                    ImageHead.checkRaw(head, source, DesiredDisk.Role.KERNEL);
                     Files.setPosixFilePermissions(input, PosixFilePermissions.fromString("rw-------"));
                     DurableFiles.publish(input, cached);
                 }
                 case QCOW2 -> {
-                    ImageHead.checkQcow2(head, url);
-                    convert(input, cached, url, progress);
+                    ImageHead.checkQcow2(head, source);
+                    convert(input, cached, source, progress);
                 }
             }
-            if (url.sha256().isEmpty()) {
-                DurableFiles.write(note, (digest + "\n").getBytes(StandardCharsets.US_ASCII), "rw-------");
+            Optional<Path> note = note(source);
+            if (note.isPresent()) {
+                DurableFiles.write(
+                        note.get(), (digests.sha256() + "\n").getBytes(StandardCharsets.US_ASCII), "rw-------");
             }
             return cached.toString();
         });
     }
 
     private static void checkDigest(String actual, ImageSource source) throws DiskFailure {
-        if (!actual.equals(source.sha256())) {
+        checkDigest("sha256", actual, source.sha256(), source);
+    }
+
+    /** @param declared empty where none is */
+    private static void checkDigest(String kind, String actual, String declared, ImageSource source)
+            throws DiskFailure {
+        if (!declared.isEmpty() && !actual.equals(declared)) {
             throw DiskFailure.last(
                     Reason.ImageChecksumMismatch,
-                    "image " + source + ": its sha256 is " + actual + ", declared is " + source.sha256());
+                    "image " + source + ": its " + kind + " is " + actual + ", "
+                            + (source instanceof ImageSource.Catalog
+                                    ? "the catalog's is " + declared + "; what the server has is not that image"
+                                    : "declared is " + declared
+                                            + "; correct the one that is declared, or find out who changed the file"));
         }
     }
 
@@ -292,7 +334,7 @@ final class ImageStore implements AutoCloseable {
     }
 
     private static String sha256(Path file, ImageSource source, Progress progress) throws IOException {
-        MessageDigest digest = newDigest();
+        MessageDigest digest = Digests.newSha256();
         long size = Files.size(file);
         byte[] buffer = new byte[1 << 20];
         long done = 0;
@@ -308,15 +350,7 @@ final class ImageStore implements AutoCloseable {
                 read = in.read(buffer);
             }
         }
-        return HexFormat.of().formatHex(digest.digest());
-    }
-
-    static MessageDigest newDigest() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
-        }
+        return Digests.text(digest);
     }
 
     Heavy heavy() {

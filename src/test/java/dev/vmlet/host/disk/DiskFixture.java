@@ -49,6 +49,7 @@ final class DiskFixture implements AutoCloseable {
                 Optional.of(imageDir),
                 List.of("127.0.0.1"),
                 List.of(),
+                Optional.empty(),
                 false,
                 "qemu-img",
                 65_534,

@@ -18,6 +18,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** A web server on loopback that fails in every way a web server can. */
 final class ImageServer implements AutoCloseable {
     final AtomicInteger requests = new AtomicInteger();
+    final List<String> paths = new CopyOnWriteArrayList<>();
     final List<String> ranges = new CopyOnWriteArrayList<>();
     /** While this is not zero, /slow does not go on. */
     final CountDownLatch slow = new CountDownLatch(1);
@@ -65,6 +66,7 @@ final class ImageServer implements AutoCloseable {
 
     private void send(HttpExchange exchange, int code, byte[] body) throws IOException {
         requests.incrementAndGet();
+        paths.add(exchange.getRequestURI().toString());
         try (exchange) {
             exchange.sendResponseHeaders(code, body.length == 0 ? -1 : body.length);
             exchange.getResponseBody().write(body);

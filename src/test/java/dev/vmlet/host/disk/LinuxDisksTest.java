@@ -180,7 +180,15 @@ class LinuxDisksTest {
     void saysThatThereIsNoImageDirectory() throws Exception {
         ImageSettings s = fixture.settings;
         fixture.restart(new ImageSettings(
-                s.paths(), Optional.empty(), s.urlAllow(), s.urlDeny(), false, "qemu-img", 65_534, s.limits()));
+                s.paths(),
+                Optional.empty(),
+                s.urlAllow(),
+                s.urlDeny(),
+                s.mirror(),
+                false,
+                "qemu-img",
+                65_534,
+                s.limits()));
         assertThat(fixture.failed(VM, disk(raw("debian.raw"), 0)).message()).contains("--image-dir");
     }
 

@@ -161,7 +161,15 @@ class Qcow2ImagesTest {
         qemuImg("i.qcow2", "create", "-q", "-f", "qcow2", "i.qcow2", "1M");
         ImageSettings s = fixture.settings;
         fixture.restart(new ImageSettings(
-                s.paths(), s.imageDir(), s.urlAllow(), s.urlDeny(), false, "no-such-qemu-img", 65_534, s.limits()));
+                s.paths(),
+                s.imageDir(),
+                s.urlAllow(),
+                s.urlDeny(),
+                s.mirror(),
+                false,
+                "no-such-qemu-img",
+                65_534,
+                s.limits()));
         assertThat(fixture.failed(VM, disk(qcow2("i.qcow2"), 0)).message())
                 .contains("no-such-qemu-img is missing", "qemu-utils");
     }
@@ -189,7 +197,15 @@ class Qcow2ImagesTest {
         Files.setPosixFilePermissions(spy, PosixFilePermissions.fromString("rwxr-xr-x"));
         ImageSettings s = fixture.settings;
         ImageSettings spying = new ImageSettings(
-                s.paths(), s.imageDir(), s.urlAllow(), s.urlDeny(), false, spy.toString(), 65_534, s.limits());
+                s.paths(),
+                s.imageDir(),
+                s.urlAllow(),
+                s.urlDeny(),
+                s.mirror(),
+                false,
+                spy.toString(),
+                65_534,
+                s.limits());
         Path work = Files.createDirectory(folder.resolve("work"));
         Path input = Files.writeString(work.resolve("in"), "x");
         QemuImg qemu = new QemuImg(spying);

@@ -57,7 +57,15 @@ class UrlImagesTest {
     private ImageSettings allowing(List<String> allow, List<String> deny, boolean sha256Required) {
         ImageSettings s = fixture.settings;
         return new ImageSettings(
-                s.paths(), s.imageDir(), allow, deny, sha256Required, s.qemuImg(), s.unprivilegedUser(), s.limits());
+                s.paths(),
+                s.imageDir(),
+                allow,
+                deny,
+                s.mirror(),
+                sha256Required,
+                s.qemuImg(),
+                s.unprivilegedUser(),
+                s.limits());
     }
 
     @Test
