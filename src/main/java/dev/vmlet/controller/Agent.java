@@ -6,6 +6,7 @@ import dev.vmlet.api.VmNode;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
+import dev.vmlet.host.Reaper;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
@@ -31,6 +32,7 @@ public final class Agent implements AutoCloseable {
     private final KubernetesClient client;
     private final String nodeName;
     private final EventRecorder events;
+    private final Reaper reaper;
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -54,7 +56,8 @@ public final class Agent implements AutoCloseable {
         this.operator = Operators.create(parts.client);
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
-        Applier applier = new Applier(parts.host, parts.hook);
+        this.reaper = new Reaper(parts.host.links(), names);
+        Applier applier = new Applier(parts.host, parts.hook, reaper::wake);
         VmPlanner vmPlanner = new VmPlanner(names, parts.paths, parts.bootId);
         NetworkPlanner networkPlanner = new NetworkPlanner(names);
         Reports reports = new Reports(events);
@@ -101,7 +104,8 @@ public final class Agent implements AutoCloseable {
                 applier,
                 parts.installation,
                 parts.orphanGrace,
-                parts.clock);
+                parts.clock,
+                reaper::wake);
         var node = new VmNodeReconciler(
                 parts.nodeName,
                 parts.installation,
@@ -163,6 +167,7 @@ public final class Agent implements AutoCloseable {
     @Override
     public void close() {
         operator.stop();
+        reaper.close();
         events.close();
     }
 }

@@ -9,6 +9,7 @@ import dev.vmlet.host.Records;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.Resolution;
@@ -51,7 +52,9 @@ public final class Sweeper {
     private final Applier applier;
     private final InstallationId installation;
     private final Duration grace;
+    private final int reapGroup;
     private final Clock clock;
+    private final Runnable tapsRetired;
     /** Since when a VM's owner has been missing. One thread sweeps. */
     private final Map<String, Instant> missingSince = new HashMap<>();
 
@@ -63,7 +66,8 @@ public final class Sweeper {
             Applier applier,
             InstallationId installation,
             Duration grace,
-            Clock clock) {
+            Clock clock,
+            Runnable tapsRetired) {
         this.observer = observer;
         this.records = records;
         this.vmPlanner = vmPlanner;
@@ -71,7 +75,9 @@ public final class Sweeper {
         this.applier = applier;
         this.installation = installation;
         this.grace = grace;
+        this.reapGroup = new HostNames(installation).reapGroup();
         this.clock = clock;
+        this.tapsRetired = tapsRetired;
     }
 
     /** What one sweep came to. */
@@ -97,6 +103,10 @@ public final class Sweeper {
 
     public Result sweep(Supplier<Known> owners, Authority authority) throws HostException {
         Inventory inventory = observer.inventory();
+        if (inventory.links().stream().anyMatch(link -> link.isRetired(reapGroup))) {
+            // An agent that died may have left them: the reaper goes on where it was.
+            tapsRetired.run();
+        }
         Known known = owners.get();
         List<Finding> findings = new ArrayList<>();
         List<Hold> holds = new ArrayList<>();

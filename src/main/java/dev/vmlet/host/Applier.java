@@ -24,6 +24,7 @@ public final class Applier {
 
     private final Host host;
     private final StepHook hook;
+    private final Runnable tapRetired;
 
     /** Called before the first step and after each; a test of crash safety ends the process here. */
     @FunctionalInterface
@@ -31,9 +32,11 @@ public final class Applier {
         void at(String subject, int stepsDone, Step next);
     }
 
-    public Applier(Host host, StepHook hook) {
+    /** @param tapRetired called after a tap was left to be deleted, see {@link Reaper#wake} */
+    public Applier(Host host, StepHook hook, Runnable tapRetired) {
         this.host = host;
         this.hook = hook;
+        this.tapRetired = tapRetired;
     }
 
     /** @param subject namespace/name of the object, for the log */
@@ -74,7 +77,10 @@ public final class Applier {
             case Step.RestoreForwarding(var name) -> restoreForwarding(name);
             case Step.CreateTap(var name, var userId, var mtu, var mark) -> links.createTap(name, userId, mtu, mark);
             case Step.AttachLink(var port, var bridge) -> links.attach(port, bridge);
-            case Step.CutOffLink(var name, var mark) -> links.cutOff(name, mark);
+            case Step.RetireTap(var name, var mark, var group) -> {
+                links.retire(name, mark, group);
+                tapRetired.run();
+            }
             case Step.DeleteLink(var name, var mark) -> links.delete(name, mark);
             case Step.AddElements(var elements) -> host.firewall().add(elements);
             case Step.DeleteElements(var elements) -> host.firewall().delete(elements);

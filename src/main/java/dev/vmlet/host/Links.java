@@ -1,6 +1,7 @@
 package dev.vmlet.host;
 
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -70,11 +71,25 @@ public interface Links {
     void deleteAddress(LinkName name, InterfaceAddress address) throws HostException;
 
     /**
-     * Sets the link down and takes it out of its bridge. Succeeds when there is no such link.
+     * Takes a tap out of service for good: down, out of its bridge and into the group of links that wait to be deleted.
+     * No packet passes from here on; {@link #reap} deletes it later, with others. Succeeds when there is no such link.
      *
+     * @param group {@link dev.vmlet.model.HostNames#reapGroup}
      * @throws HostException.Foreign when the link of that name does not bear the mark
      */
-    void cutOff(LinkName name, Mark mark) throws HostException;
+    void retire(LinkName name, Mark mark, int group) throws HostException;
+
+    /**
+     * Deletes the retired taps of this installation, at most {@link #REAPED_MAX} of them, in one go: the kernel waits
+     * about 16 ms, once. What else is found in the group stays as it is: a link without our mark, one that is up or in a
+     * bridge, one that is no tap.
+     *
+     * @return whose deletion is proved
+     */
+    List<LinkName> reap(InstallationId installation, int group) throws HostException;
+
+    /** So many are deleted at once: the kernel keeps its table locked meanwhile. */
+    int REAPED_MAX = 256;
 
     /**
      * Deletes the link. Succeeds when there is no such link. The kernel waits about 16 ms for each.

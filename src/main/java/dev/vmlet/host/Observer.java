@@ -148,12 +148,13 @@ public final class Observer {
                 host.disks().leftovers(vm));
     }
 
-    /** Every other link that bears the VM's mark: what a lost record would hide. */
+    /** Every other link that bears the VM's mark: what a lost record would hide. Retired taps are gone as far as the VM goes. */
     private Seen<Map<LinkName, Mark>> strayTaps(VmId vm, Set<LinkName> known) {
         Map<LinkName, Mark> stray = new TreeMap<>();
         try {
             for (Link link : host.links().list()) {
                 if (!known.contains(link.name())
+                        && !link.isRetired(names.reapGroup())
                         && link.mark().owner(names.installation()) instanceof Owner.OfVm(String uid, var _)
                         && uid.equals(vm.uid())) {
                     stray.put(link.name(), link.mark());

@@ -1,5 +1,6 @@
 package dev.vmlet.model;
 
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -29,6 +30,14 @@ public record HostNames(InstallationId installation) {
     /** Parent of all guests' cgroups. */
     public String cgroup() {
         return "vmlet-" + installation;
+    }
+
+    /**
+     * Link group (IFLA_GROUP) of this installation's taps that wait to be deleted: 31 bits, at least 2^30, where no
+     * group that people number by hand lies.
+     */
+    public int reapGroup() {
+        return ByteBuffer.wrap(sha256("reap", installation.value())).getInt() & 0x3fff_ffff | 0x4000_0000;
     }
 
     /** Fixed, so that the bridge's address does not follow its ports. */

@@ -8,6 +8,7 @@ package dev.vmlet.model;
  * @param mark its ifalias, empty when it has none
  * @param masterIndex index of the bridge it is a port of, 0 for none
  * @param tapUid user id that may open the tap, -1 where the link is no tap or has no owner
+ * @param group its link group (IFLA_GROUP), 0 unless somebody chose one
  */
 public record Link(
         int index,
@@ -18,4 +19,13 @@ public record Link(
         boolean up,
         Mark mark,
         int masterIndex,
-        long tapUid) {}
+        long tapUid,
+        int group) {
+    /**
+     * A tap that was cut off for good and only waits to be deleted: down, in no bridge, in the group of such taps. It
+     * carries nothing, and nobody may use it again.
+     */
+    public boolean isRetired(int reapGroup) {
+        return kind.equals("tun") && group == reapGroup && !up && masterIndex == 0;
+    }
+}

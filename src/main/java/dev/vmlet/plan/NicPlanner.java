@@ -3,6 +3,7 @@ package dev.vmlet.plan;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -30,11 +31,17 @@ import java.util.stream.Stream;
 final class NicPlanner {
     private static final Duration SOON = Duration.ofSeconds(2);
     private static final Duration LATER = Duration.ofSeconds(30);
+    /** About as long as retired taps wait to be deleted together. */
+    private static final Duration AT_ONCE = Duration.ofMillis(100);
 
     private NicPlanner() {}
 
     /** Steps that give the VM this NIC, or what they wait for. Guards come before the port is up. */
     static Plan ensure(VmId vm, int userId, DesiredNic nic, NicObservation seen, InstallationId installation) {
+        if (seen.tap() instanceof Seen.Present<Link>(Link tap) && isRetired(tap, vm, installation)) {
+            return Plan.waiting(
+                    Reason.NetworkNotReady, "tap " + nic.tap() + " of its last run is still being deleted", AT_ONCE);
+        }
         if (seen.tap() instanceof Seen.Present<Link>(Link tap) && !isOurs(tap, nic, userId)) {
             String evidence =
                     tap.mark().owner(installation) instanceof Owner.Foreign(String e) ? e : "marked " + tap.mark();
@@ -114,6 +121,11 @@ final class NicPlanner {
         return tap.mark().owner(installation) instanceof Owner.OfVm(String uid, var _) && uid.equals(vm.uid());
     }
 
+    /** Let go of already; nobody plans for it again. */
+    private static boolean isRetired(Link tap, VmId vm, InstallationId installation) {
+        return isOfVm(tap, vm, installation) && tap.isRetired(new HostNames(installation).reapGroup());
+    }
+
     /** Steps that take every link and set member of the VM away; traffic ends with the first. */
     static List<PlannedStep> remove(VmId vm, VmObservation seen, InstallationId installation, String because) {
         Map<LinkName, Mark> links = new TreeMap<>();
@@ -122,13 +134,14 @@ final class NicPlanner {
         }
         for (NicObservation nic : seen.nics().values()) {
             if (nic.tap() instanceof Seen.Present<Link>(Link tap)
+                    && !isRetired(tap, vm, installation)
                     && (isOfVm(tap, vm, installation)
                             || seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
                                     && isTraceOfACrash(tap, record.userId()))) {
                 links.put(tap.name(), tap.mark());
             }
         }
-        return remove(inForce(seen.nics().values()), links, because);
+        return remove(inForce(seen.nics().values()), links, installation, because);
     }
 
     /**
@@ -147,11 +160,12 @@ final class NicPlanner {
             }
             left.add(nicSeen);
             if (nicSeen.tap() instanceof Seen.Present<Link>(Link tap)
+                    && !isRetired(tap, record.id(), installation)
                     && (isOfVm(tap, record.id(), installation) || isTraceOfACrash(tap, record.userId()))) {
                 links.put(tap.name(), tap.mark());
             }
         }
-        return remove(inForce(left), links, because);
+        return remove(inForce(left), links, installation, because);
     }
 
     private static List<FirewallElement> inForce(Collection<NicObservation> nics) {
@@ -164,7 +178,8 @@ final class NicPlanner {
                 .toList();
     }
 
-    private static List<PlannedStep> remove(List<FirewallElement> inForce, Map<LinkName, Mark> links, String because) {
+    private static List<PlannedStep> remove(
+            List<FirewallElement> inForce, Map<LinkName, Mark> links, InstallationId installation, String because) {
         List<PlannedStep> steps = new ArrayList<>();
         // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
         List<FirewallElement> allowed =
@@ -172,8 +187,15 @@ final class NicPlanner {
         if (!allowed.isEmpty()) {
             steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
         }
-        links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.CutOffLink(name, mark), because)));
-        links.forEach((name, mark) -> steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because)));
+        int group = new HostNames(installation).reapGroup();
+        links.forEach((name, mark) -> {
+            if (mark.text().isEmpty()) {
+                // The trace of a crash: nothing on it would tell the reaper whose it is.
+                steps.add(new PlannedStep(new Step.DeleteLink(name, mark), because));
+            } else {
+                steps.add(new PlannedStep(new Step.RetireTap(name, mark, group), because));
+            }
+        });
         List<FirewallElement> rest =
                 inForce.stream().filter(e -> !allowed.contains(e)).toList();
         if (!rest.isEmpty()) {

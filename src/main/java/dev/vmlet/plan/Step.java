@@ -108,11 +108,14 @@ public sealed interface Step {
         }
     }
 
-    /** Down and out of its bridge: no packet passes, the slow deletion may follow. */
-    record CutOffLink(LinkName name, Mark mark) implements Step {
+    /**
+     * Cut off for good and put among the taps that wait to be deleted, in one message. The deletion itself, slow in the
+     * kernel, follows in groups behind the loop.
+     */
+    record RetireTap(LinkName name, Mark mark, int group) implements Step {
         @Override
         public String toString() {
-            return "cut off " + name;
+            return "cut off " + name + " and leave it to be deleted";
         }
     }
 

@@ -20,6 +20,7 @@ import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.Given;
+import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LaunchSpec;
@@ -64,13 +65,14 @@ class SweeperTest {
     private final Map<String, String> objects = new HashMap<>();
     private Seen<String> cluster = Seen.present("cluster-1");
     private boolean reachable = true;
+    private int reaperWakes;
 
     private final Sweeper sweeper = new Sweeper(
             observer,
             records,
             new VmPlanner(Given.NAMES, Given.PATHS, Given.BOOT),
             new NetworkPlanner(Given.NAMES),
-            new Applier(host, (_, _, _) -> {}),
+            new Applier(host, (_, _, _) -> {}, this::reap),
             Given.INSTALLATION,
             GRACE,
             new Clock() {
@@ -88,12 +90,21 @@ class SweeperTest {
                 public Instant instant() {
                     return now;
                 }
-            });
+            },
+            () -> reaperWakes++);
 
     @BeforeEach
     void hostWithFirewall() throws Exception {
         links.install(new Ruleset(Given.INSTALLATION, Set.of()));
         records.keepCluster("cluster-1");
+    }
+
+    private void reap() {
+        try {
+            List<LinkName> _ = links.reap(Given.INSTALLATION, Given.NAMES.reapGroup());
+        } catch (HostException e) {
+            throw new AssertionError(e);
+        }
     }
 
     private Result sweep(Known known) throws Exception {
@@ -352,9 +363,22 @@ class SweeperTest {
     }
 
     @Test
+    void goesOnWithTheTapsThatADeadAgentHadRetired() throws Exception {
+        LinkName tap = Given.NAMES.tap("vm-1", "net");
+        Mark mark = Mark.ofNic(Given.INSTALLATION, "vm-1", "net-1");
+        links.createTap(tap, 200_000, 1500, mark);
+        links.retire(tap, mark, Given.NAMES.reapGroup());
+        assertThat(sweepKnowingNobody()).isEqualTo(new Result(List.of(), List.of(), List.of()));
+        assertThat(reaperWakes).isEqualTo(1);
+        reap();
+        Result _ = sweepKnowingNobody();
+        assertThat(reaperWakes).isEqualTo(1);
+    }
+
+    @Test
     void asksWhoIsKnownOnlyAfterLooking() throws Exception {
         boolean[] looked = new boolean[1];
-        links.failNext("list", new dev.vmlet.model.HostException.TimedOut("dump", null));
+        links.failNext("list", new HostException.TimedOut("dump", null));
         try {
             boolean _ = sweeper.sweep(
                             () -> {
@@ -364,7 +388,7 @@ class SweeperTest {
                             new DirectlyNobody())
                     .findings()
                     .isEmpty();
-        } catch (dev.vmlet.model.HostException.TimedOut e) {
+        } catch (HostException.TimedOut e) {
             assertThat(looked[0]).as("owners asked without a complete look").isFalse();
             return;
         }

@@ -152,8 +152,7 @@ class CrashE2E {
                 .anyMatch(s -> s.startsWith("press the power button"))
                 .anyMatch(s -> s.startsWith("cut the power"))
                 .anyMatch(s -> s.startsWith("remove the cgroup and run files"))
-                .anyMatch(s -> s.startsWith("cut off vmt-"))
-                .anyMatch(s -> s.startsWith("delete link vmt-"));
+                .anyMatch(s -> s.startsWith("cut off vmt-"));
         assertThat(cluster.address(NS, "web"))
                 .isEqualTo(Objects.requireNonNull(life).address());
         agent().kill();
@@ -177,7 +176,7 @@ class CrashE2E {
                 .anyMatch(s -> s.startsWith("press the power button"))
                 .anyMatch(s -> s.startsWith("cut the power"))
                 .anyMatch(s -> s.startsWith("remove ok4"))
-                .anyMatch(s -> s.startsWith("delete link vmt-"))
+                .anyMatch(s -> s.startsWith("cut off vmt-"))
                 .anyMatch(s -> s.startsWith("delete the disks and files"))
                 .anyMatch(s -> s.startsWith("delete the record of crash/web"));
         Objects.requireNonNull(before).awaitAgain(agent());

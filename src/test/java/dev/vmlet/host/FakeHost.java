@@ -11,6 +11,7 @@ import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
+import dev.vmlet.model.Owner;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Ruleset;
@@ -118,7 +119,7 @@ public final class FakeHost implements Links, Firewall {
     /** Somebody makes a link. */
     public synchronized void plant(String name, String kind, String mac, int mtu, boolean up, Mark mark, long tapUid) {
         LinkName linkName = new LinkName(name);
-        links.put(linkName, new Link(++lastIndex, linkName, kind, mac, mtu, up, mark, 0, tapUid));
+        links.put(linkName, new Link(++lastIndex, linkName, kind, mac, mtu, up, mark, 0, tapUid, 0));
     }
 
     /** Somebody deletes a link, whosever it is. */
@@ -130,6 +131,23 @@ public final class FakeHost implements Links, Firewall {
         if (gone != null) {
             links.replaceAll((_, l) -> l.masterIndex() == gone.index() ? withMaster(l, 0) : l);
         }
+    }
+
+    /** Somebody puts a link into a group. */
+    public synchronized void setGroup(LinkName name, int group) {
+        links.computeIfPresent(
+                name,
+                (_, l) -> new Link(
+                        l.index(),
+                        name,
+                        l.kind(),
+                        l.mac(),
+                        l.mtu(),
+                        l.up(),
+                        l.mark(),
+                        l.masterIndex(),
+                        l.tapUid(),
+                        group));
     }
 
     /** Somebody sets a default route. */
@@ -232,7 +250,7 @@ public final class FakeHost implements Links, Firewall {
         }
         checkMtu(operation, mtu);
         int index = there == null ? ++lastIndex : there.index();
-        links.put(name, new Link(index, name, "bridge", mac.value(), mtu, false, mark, 0, -1));
+        links.put(name, new Link(index, name, "bridge", mac.value(), mtu, false, mark, 0, -1, 0));
     }
 
     @Override
@@ -253,7 +271,7 @@ public final class FakeHost implements Links, Firewall {
         checkMtu(operation, mtu);
         int index = there == null ? ++lastIndex : there.index();
         String mac = "fe:00:00:00:%02x:%02x".formatted(index >> 8 & 0xff, index & 0xff);
-        links.put(name, new Link(index, name, "tun", mac, mtu, false, mark, 0, userId));
+        links.put(name, new Link(index, name, "tun", mac, mtu, false, mark, 0, userId, 0));
     }
 
     @Override
@@ -269,7 +287,18 @@ public final class FakeHost implements Links, Firewall {
         Link l = existing(operation, name);
         checkMtu(operation, mtu);
         links.put(
-                name, new Link(l.index(), name, l.kind(), l.mac(), mtu, l.up(), l.mark(), l.masterIndex(), l.tapUid()));
+                name,
+                new Link(
+                        l.index(),
+                        name,
+                        l.kind(),
+                        l.mac(),
+                        mtu,
+                        l.up(),
+                        l.mark(),
+                        l.masterIndex(),
+                        l.tapUid(),
+                        l.group()));
     }
 
     @Override
@@ -298,13 +327,26 @@ public final class FakeHost implements Links, Firewall {
     }
 
     @Override
-    public synchronized void cutOff(LinkName name, Mark mark) throws HostException {
-        fail("cutOff");
+    public synchronized void retire(LinkName name, Mark mark, int group) throws HostException {
+        fail("retire");
         Link link = links.get(name);
         if (link != null) {
-            requireMark("cut off link " + name, link, mark);
+            requireMark("retire link " + name, link, mark);
             links.put(name, withUp(withMaster(link, 0), false));
+            setGroup(name, group);
         }
+    }
+
+    @Override
+    public synchronized List<LinkName> reap(InstallationId of, int group) throws HostException {
+        fail("reap");
+        List<LinkName> reaped = links.values().stream()
+                .filter(link -> link.isRetired(group) && link.mark().owner(of) instanceof Owner.OfVm)
+                .map(Link::name)
+                .limit(REAPED_MAX)
+                .toList();
+        reaped.forEach(this::unplug);
+        return reaped;
     }
 
     @Override
@@ -478,10 +520,12 @@ public final class FakeHost implements Links, Firewall {
     }
 
     private static Link withUp(Link l, boolean up) {
-        return new Link(l.index(), l.name(), l.kind(), l.mac(), l.mtu(), up, l.mark(), l.masterIndex(), l.tapUid());
+        return new Link(
+                l.index(), l.name(), l.kind(), l.mac(), l.mtu(), up, l.mark(), l.masterIndex(), l.tapUid(), l.group());
     }
 
     private static Link withMaster(Link l, int masterIndex) {
-        return new Link(l.index(), l.name(), l.kind(), l.mac(), l.mtu(), l.up(), l.mark(), masterIndex, l.tapUid());
+        return new Link(
+                l.index(), l.name(), l.kind(), l.mac(), l.mtu(), l.up(), l.mark(), masterIndex, l.tapUid(), l.group());
     }
 }

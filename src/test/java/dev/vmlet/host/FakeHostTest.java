@@ -43,6 +43,11 @@ class FakeHostTest extends HostContract {
     }
 
     @Override
+    void putIntoGroup(LinkName name, int group) {
+        host.setGroup(name, group);
+    }
+
+    @Override
     void routeEverythingBy(LinkName device, long metric) {
         host.routeEverythingBy(device, metric);
     }

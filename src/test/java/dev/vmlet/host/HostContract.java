@@ -7,6 +7,7 @@ import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
@@ -20,6 +21,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Ruleset;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -39,6 +41,8 @@ abstract class HostContract {
     private static final InterfaceAddress GATEWAY = new InterfaceAddress(Ipv4Address.parse("10.77.4.1"), 24);
 
     static final int NO_OWNER = -1;
+
+    private static final int GROUP = new HostNames(INSTALLATION).reapGroup();
 
     private static final FirewallElement TAP_ELEMENT =
             new FirewallElement(FirewallSet.TAPS, List.of("vmt-one"), "vm-1");
@@ -77,6 +81,9 @@ abstract class HostContract {
 
     /** Somebody makes a persistent tap without a mark. */
     abstract void plantTap(LinkName name, int userId, boolean up) throws Exception;
+
+    /** Somebody puts a link into a link group. */
+    abstract void putIntoGroup(LinkName name, int group) throws Exception;
 
     /** Somebody sets a default route by a link that is up and has the address {@link #GATEWAY}. */
     abstract void routeEverythingBy(LinkName device, long metric) throws Exception;
@@ -262,17 +269,72 @@ abstract class HostContract {
         links().createTap(TAP, userId(), 1500, OF_NIC);
         links().attach(TAP, BRIDGE);
         links().setUp(TAP);
-        links().cutOff(TAP, OF_NIC);
-        assertThat(look(TAP)).isEqualTo(tap(1500, false, 0));
-        links().cutOff(TAP, OF_NIC);
-        assertThat(look(TAP)).isEqualTo(tap(1500, false, 0));
+        Link retired =
+                new Link(look(TAP).index(), TAP, "tun", look(TAP).mac(), 1500, false, OF_NIC, 0, userId(), GROUP);
+        links().retire(TAP, OF_NIC, GROUP);
+        assertThat(look(TAP)).isEqualTo(retired);
+        links().retire(TAP, OF_NIC, GROUP);
+        assertThat(look(TAP)).isEqualTo(retired);
+        links().retire(NOBODY, OF_NIC, GROUP);
     }
 
     @Test
-    void cutsOffAndDeletesOnlyByMark() throws Exception {
+    void reapsWhatIsRetired() throws Exception {
+        needTaps();
+        assertThat(links().reap(INSTALLATION, GROUP)).isEmpty();
+        LinkName two = new LinkName("vmt-two");
+        LinkName three = new LinkName("vmt-three");
+        Mark other = Mark.ofNic(INSTALLATION, "vm-2", "net-1");
+        links().createTap(TAP, userId(), 1500, OF_NIC);
+        links().createTap(two, userId(), 1500, other);
+        links().createTap(three, userId(), 1500, other);
+        links().retire(TAP, OF_NIC, GROUP);
+        assertThat(links().reap(INSTALLATION, GROUP)).containsExactly(TAP);
+        links().retire(two, other, GROUP);
+        links().retire(three, other, GROUP);
+        assertThat(links().reap(INSTALLATION, GROUP)).containsExactlyInAnyOrder(two, three);
+        assertThat(links().list()).extracting(Link::name).containsExactly(new LinkName("lo"));
+    }
+
+    @Test
+    void reapsNothingThatOnlyStandsAmongTheRetired() throws Exception {
+        needTaps();
+        InstallationId others = new InstallationId("othersxx");
+        Map<LinkName, Mark> retired = Map.of(
+                TAP,
+                OF_NIC,
+                new LinkName("unmarked"),
+                new Mark(""),
+                new LinkName("others"),
+                Mark.ofNic(others, "vm-1", "net-1"),
+                new LinkName("lively"),
+                Mark.ofNic(INSTALLATION, "vm-2", "net-1"),
+                new LinkName("port"),
+                Mark.ofNic(INSTALLATION, "vm-3", "net-1"),
+                new LinkName("vmt-two"),
+                Mark.ofNic(INSTALLATION, "vm-4", "net-1"));
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        for (Map.Entry<LinkName, Mark> tap : retired.entrySet()) {
+            links().createTap(tap.getKey(), userId(), 1500, tap.getValue());
+            links().retire(tap.getKey(), tap.getValue(), GROUP);
+        }
+        links().setUp(new LinkName("lively"));
+        links().attach(new LinkName("port"), BRIDGE);
+        plantBridge(new LinkName("somebodys"), OTHER_MAC, false);
+        putIntoGroup(new LinkName("somebodys"), GROUP);
+        List<Link> spared = links().list().stream()
+                .filter(l -> !Set.of("vmt-one", "vmt-two").contains(l.name().value()))
+                .toList();
+        assertThat(links().reap(INSTALLATION, GROUP)).containsExactlyInAnyOrder(TAP, new LinkName("vmt-two"));
+        assertThat(links().list()).containsExactlyInAnyOrderElementsOf(spared);
+        assertThat(links().reap(INSTALLATION, GROUP)).isEmpty();
+    }
+
+    @Test
+    void retiresAndDeletesOnlyByMark() throws Exception {
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
         links().setUp(BRIDGE);
-        leavesAlone(BRIDGE, () -> links().cutOff(BRIDGE, OF_NIC));
+        leavesAlone(BRIDGE, () -> links().retire(BRIDGE, OF_NIC, GROUP));
         leavesAlone(BRIDGE, () -> links().delete(BRIDGE, OF_NIC));
     }
 
@@ -282,7 +344,6 @@ abstract class HostContract {
         links().delete(BRIDGE, OF_NETWORK);
         assertThat(links().find(BRIDGE)).isEqualTo(Seen.missing());
         links().delete(BRIDGE, OF_NETWORK);
-        links().cutOff(BRIDGE, OF_NETWORK);
         assertThat(links().list()).extracting(Link::name).containsExactly(new LinkName("lo"));
     }
 
@@ -507,13 +568,13 @@ abstract class HostContract {
 
     /** The expected bridge; its index is the host's choice. */
     private Link bridge(int mtu, boolean up) {
-        return new Link(look(BRIDGE).index(), BRIDGE, "bridge", MAC.value(), mtu, up, OF_NETWORK, 0, -1);
+        return new Link(look(BRIDGE).index(), BRIDGE, "bridge", MAC.value(), mtu, up, OF_NETWORK, 0, -1, 0);
     }
 
     /** The expected tap; its index and MAC are the host's choice. */
     private Link tap(int mtu, boolean up, int masterIndex) {
         Link seen = look(TAP);
-        return new Link(seen.index(), TAP, "tun", seen.mac(), mtu, up, OF_NIC, masterIndex, userId());
+        return new Link(seen.index(), TAP, "tun", seen.mac(), mtu, up, OF_NIC, masterIndex, userId(), 0);
     }
 
     private void leavesAlone(LinkName name, ThrowingCallable attempt) {

@@ -122,6 +122,11 @@ class LinuxHostIT extends HostContract {
     }
 
     @Override
+    void putIntoGroup(LinkName name, int group) throws Exception {
+        OwnNamespace.run("ip", "link", "set", name.value(), "group", String.valueOf(group));
+    }
+
+    @Override
     void routeEverythingBy(LinkName device, long metric) throws Exception {
         OwnNamespace.run(
                 "ip", "route", "add", "default", "via", "10.77.4.2", "dev", device.value(), "metric", "" + metric);

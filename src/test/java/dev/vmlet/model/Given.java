@@ -213,7 +213,7 @@ public final class Given {
 
     public static Link bridge(Mark mark, boolean up) {
         return new Link(
-                7, NAMES.bridge("net-1"), "bridge", NAMES.bridgeMac("net-1").value(), 1500, up, mark, 0, -1);
+                7, NAMES.bridge("net-1"), "bridge", NAMES.bridgeMac("net-1").value(), 1500, up, mark, 0, -1, 0);
     }
 
     public static Link bridge() {
@@ -221,7 +221,7 @@ public final class Given {
     }
 
     public static Link tap(Mark mark, boolean up, int master) {
-        return new Link(8, nic().tap(), "tun", "fe:00:00:00:00:08", 1500, up, mark, master, 200_000);
+        return new Link(8, nic().tap(), "tun", "fe:00:00:00:00:08", 1500, up, mark, master, 200_000, 0);
     }
 
     public static Link tap() {

@@ -371,6 +371,10 @@ final class History {
         world.say("a stranger makes " + kind + " " + name);
         // Up, as a stranger's links are: down, unmarked and with our user id it would be the trace of our own crash.
         world.links.plant(name.value(), kind, "02:00:00:00:00:07", 1400, true, mark, kind.equals("tun") ? 0 : -1);
+        if (random.nextInt(4) == 0) {
+            world.say("and puts it into the group of our retired taps");
+            world.links.setGroup(name, Given.NAMES.reapGroup());
+        }
         world.oracle().planted(name);
     }
 

@@ -120,7 +120,7 @@ class NetworkPlannerTest {
     @Test
     void repairsEachPartOfTheBridge() {
         Link bridge = Given.bridge();
-        Link bent = new Link(7, bridge.name(), "bridge", bridge.mac(), 1400, false, bridge.mark(), 0, -1);
+        Link bent = new Link(7, bridge.name(), "bridge", bridge.mac(), 1400, false, bridge.mark(), 0, -1, 0);
         NetworkObservation seen = new NetworkObservation(
                 Seen.present(RECORD),
                 Seen.present(bent),

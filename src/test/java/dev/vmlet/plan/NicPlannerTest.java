@@ -94,6 +94,24 @@ class NicPlannerTest {
     }
 
     @Test
+    void waitsUntilTheTapOfTheLastRunIsDeleted() {
+        Link tap = Given.tap(NIC.mark(), false, 0);
+        Link retired = new Link(
+                tap.index(),
+                tap.name(),
+                "tun",
+                tap.mac(),
+                1500,
+                false,
+                tap.mark(),
+                0,
+                200_000,
+                Given.NAMES.reapGroup());
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(retired), Seen.present(Set.of())))
+                .isEqualTo("wait PT0.1S for NetworkNotReady: tap " + T + " of its last run is still being deleted\n");
+    }
+
+    @Test
     void takesAwayAnAddressThatIsNotThePresentOne() {
         FirewallElement old =
                 Given.nic(Given.NET, "vm-1", "10.77.4.9").elements("vm-1").get(1);

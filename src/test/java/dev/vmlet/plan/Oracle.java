@@ -295,11 +295,11 @@ final class Oracle {
                         .isEmpty();
                 assertThat(world.links.everyLink().values())
                         .as("links at the end of the record of %s", vm.uid())
-                        .noneMatch(l -> isOf(l.mark(), vm.uid()));
+                        .noneMatch(l -> isOf(l.mark(), vm.uid()) && !l.isRetired(Given.NAMES.reapGroup()));
             }
             case Step.DeleteVmFiles(var vm, var _) -> isDead(vm.uid(), step);
             case Step.ReleaseProcess(var vm) -> isDead(vm.uid(), step);
-            case Step.CutOffLink(var _, Mark mark) -> ownerIsDead(mark, step);
+            case Step.RetireTap(var _, Mark mark, var _) -> ownerIsDead(mark, step);
             case Step.DeleteLink(var _, Mark mark) -> ownerIsDead(mark, step);
             case Step.PressPowerButton(var vm) -> isStopping(vm.uid());
             case Step.PowerOff(var vm) -> isStopping(vm.uid());

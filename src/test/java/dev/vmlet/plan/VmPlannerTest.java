@@ -187,8 +187,7 @@ class VmPlannerTest {
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of())))
                 .isEqualTo("""
                 remove ok4{%1$s . %2$s . 10.77.4.2} from the firewall, because VM lab/web is on that Network no longer
-                cut off %1$s, because VM lab/web is on that Network no longer
-                delete link %1$s, because VM lab/web is on that Network no longer
+                cut off %1$s and leave it to be deleted, because VM lab/web is on that Network no longer
                 remove taps{%1$s} from the firewall, because VM lab/web is on that Network no longer
                 """.formatted(T, Given.nic().mac()));
         nics.put("net-1", nic(Seen.missing(), Set.of()));
@@ -203,7 +202,7 @@ class VmPlannerTest {
         nics.put(
                 "net-2",
                 new NicObservation(anew.tap(), Seen.missing(), Seen.present(Given.tap()), Seen.present(Set.of())));
-        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(anew)))).contains("delete link " + T);
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(anew)))).contains("cut off " + T);
     }
 
     // ---- life ----
@@ -374,7 +373,7 @@ class VmPlannerTest {
     void restsWithoutTapAndGuardsButWithItsAddress() {
         nothingRuns(ended(Reason.GuestPoweredOff, 1, NOW));
         assertThat(text(asked(RunStrategy.ONCE)))
-                .contains("delete link " + T)
+                .contains("cut off " + T)
                 .doesNotContain("record")
                 .endsWith("wait PT1H for Completed: the guest ended and runStrategy does not start it again\n");
         nics.put("net-1", nic(Seen.missing(), Set.of()));
@@ -449,7 +448,6 @@ class VmPlannerTest {
     void stopsTheGuestBeforeItTouchesAnything() {
         assertThat(removal())
                 .contains("press the power button of lab/web, because its object is deleted")
-                .doesNotContain("delete link")
                 .doesNotContain("cut off");
     }
 
@@ -459,14 +457,31 @@ class VmPlannerTest {
         stray = Seen.present(Map.of(new LinkName("vmt-stray"), Mark.ofNic(Given.INSTALLATION, "vm-1", "net-9")));
         assertThat(removal()).isEqualTo("""
                 remove ok4{%1$s . %2$s . 10.77.4.2} from the firewall, because VM lab/web is deleted
-                cut off %1$s, because VM lab/web is deleted
-                cut off vmt-stray, because VM lab/web is deleted
-                delete link %1$s, because VM lab/web is deleted
-                delete link vmt-stray, because VM lab/web is deleted
+                cut off %1$s and leave it to be deleted, because VM lab/web is deleted
+                cut off vmt-stray and leave it to be deleted, because VM lab/web is deleted
                 remove taps{%1$s} from the firewall, because VM lab/web is deleted
                 delete the disks and files of lab/web, because VM lab/web is deleted
                 delete the record of lab/web, releasing its addresses, because VM lab/web is deleted
                 """.formatted(T, Given.nic().mac()));
+    }
+
+    @Test
+    void letsARetiredTapBe() {
+        nothingRuns(Given.record());
+        Link tap = Given.tap(Given.nic().mark(), false, 0);
+        Link retired = new Link(
+                tap.index(),
+                tap.name(),
+                "tun",
+                tap.mac(),
+                1500,
+                false,
+                tap.mark(),
+                0,
+                200_000,
+                Given.NAMES.reapGroup());
+        nics.put("net-1", nic(Seen.present(retired), Set.of()));
+        assertThat(removal()).startsWith("delete the disks and files of lab/web");
     }
 
     @Test

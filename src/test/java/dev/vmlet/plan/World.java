@@ -74,13 +74,15 @@ final class World {
     final FakeProbes probes = new FakeProbes();
     private final Host host = new Host(links, links, vmms, disks, records, probes);
     private final Observer observer = new Observer(host, Given.NAMES);
-    private final Applier applier = new Applier(host, this::beforeStep);
+    private final Applier applier = new Applier(host, this::beforeStep, () -> reapDue = true);
 
     final Map<String, VirtualMachine> vms = new TreeMap<>();
     final Map<String, Network> networks = new TreeMap<>();
     final Map<String, NetworkSlice> slices = new TreeMap<>();
     Instant now = Given.NOW;
     int boots;
+    /** The reaper was woken, and has not come yet; an agent that dies takes this knowledge with it. */
+    private boolean reapDue;
 
     private final SplittableRandom random;
     private final Oracle oracle;
@@ -141,7 +143,14 @@ final class World {
 
     private Sweeper newSweeper() {
         return new Sweeper(
-                observer, records, vmPlanner, networkPlanner, applier, Given.INSTALLATION, ORPHAN_GRACE, new Clock() {
+                observer,
+                records,
+                vmPlanner,
+                networkPlanner,
+                applier,
+                Given.INSTALLATION,
+                ORPHAN_GRACE,
+                new Clock() {
                     @Override
                     public java.time.ZoneId getZone() {
                         return ZoneOffset.UTC;
@@ -156,12 +165,14 @@ final class World {
                     public Instant instant() {
                         return now;
                     }
-                });
+                },
+                () -> reapDue = true);
     }
 
     /** A new process of the agent on the same host. */
     void agentStarts() {
         disks.agentDies();
+        reapDue = false;
         probes.watched().clear();
         vmPlanner = new VmPlanner(Given.NAMES, Given.PATHS, "boot-" + boots);
         sweeper = newSweeper();
@@ -200,6 +211,7 @@ final class World {
                 quiet &= vm(java.util.Objects.requireNonNull(vms.get(uid)));
             }
             quiet &= sweep();
+            quiet &= reap();
         } catch (AgentDied e) {
             deaths++;
             say("  the agent dies");
@@ -209,6 +221,23 @@ final class World {
         }
         oracle.hold();
         return quiet;
+    }
+
+    /** The reaper comes in its own time. */
+    private boolean reap() throws AgentDied {
+        if (!reapDue || random.nextInt(3) == 0) {
+            return !reapDue;
+        }
+        reapDue = false;
+        try {
+            List<LinkName> reaped = links.reap(Given.INSTALLATION, Given.NAMES.reapGroup());
+            if (!plansOnly) {
+                reaped.forEach(tap -> say("  reaped: " + tap));
+            }
+        } catch (HostException e) {
+            throw new IllegalStateException("no failure was set for it", e);
+        }
+        return false;
     }
 
     private List<String> shuffled(Set<String> uids) {
@@ -250,7 +279,7 @@ final class World {
             return;
         }
         List<String> doors =
-                List.of("createTap", "attach", "setUp", "add", "delete", "cutOff", "createBridge", "install");
+                List.of("createTap", "attach", "setUp", "add", "delete", "retire", "createBridge", "install");
         if (random.nextInt(9) == 0) {
             vmms.refuseNextSpawn(new HostException.Refused("spawn", null));
         } else {

@@ -2,15 +2,18 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.host.Links;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
+import dev.vmlet.model.Owner;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -26,6 +29,7 @@ import jnr.constants.platform.Errno;
 public final class LinuxLinks implements Links, AutoCloseable {
     private static final Ipv4Prefix EVERYWHERE = Ipv4Prefix.parse("0.0.0.0/0");
 
+    private final SecureRandom chance = new SecureRandom();
     private final NetlinkSockets netlink;
     private final Taps taps;
     private final ForwardingFlags forwarding = new ForwardingFlags(Path.of("/proc/sys/net/ipv4/conf"));
@@ -290,8 +294,78 @@ public final class LinuxLinks implements Links, AutoCloseable {
     }
 
     @Override
-    public void cutOff(LinkName name, Mark mark) throws HostException {
-        changeOurs("cut off link " + name, name, mark, RtNetlink::cutOff);
+    public void retire(LinkName name, Mark mark, int group) throws HostException {
+        changeOurs("retire link " + name, name, mark, index -> RtNetlink.retire(index, group));
+    }
+
+    /**
+     * The kernel deletes by group whatever is in the group, and anybody may put a link into any group. So the waiting
+     * group, whose number is lasting and can be read, is never deleted: what is proved ours is moved, by index, into a
+     * group of a number drawn by chance that no link has, looked at there once more, and deleted from there. A link of
+     * somebody else could be hit only by being put into a group of that number in the fraction of a millisecond that it
+     * exists. One message for each tap would be safe as well, but the kernel then waits for each (sent in one datagram,
+     * too: rtnetlink_rcv_msg lets go of its lock, and waits, after each message).
+     */
+    @Override
+    public List<LinkName> reap(InstallationId installation, int group) throws HostException {
+        return netlink.exchange("delete the retired taps", socket -> {
+            List<Link> all = links(socket);
+            List<Link> waiting = all.stream()
+                    .filter(link -> isRetired(link, installation, group))
+                    .limit(REAPED_MAX)
+                    .toList();
+            if (waiting.isEmpty()) {
+                return List.of();
+            }
+            if (waiting.size() == 1) {
+                unlessGone(socket, RtNetlink.deleteLink(waiting.getFirst().index()));
+                return List.of(waiting.getFirst().name());
+            }
+            int chosen = unusedGroup(all);
+            for (Link link : waiting) {
+                unlessGone(socket, RtNetlink.setGroup(link.index(), chosen));
+            }
+            List<Link> members = links(socket).stream()
+                    .filter(link -> link.group() == chosen)
+                    .toList();
+            if (members.stream().allMatch(link -> isRetired(link, installation, chosen))) {
+                unlessGone(socket, RtNetlink.deleteGroup(chosen));
+            } else {
+                for (Link link : members) {
+                    if (isRetired(link, installation, chosen)) {
+                        unlessGone(socket, RtNetlink.deleteLink(link.index()));
+                    }
+                }
+            }
+            return members.stream()
+                    .filter(link -> isRetired(link, installation, chosen))
+                    .map(Link::name)
+                    .toList();
+        });
+    }
+
+    private static boolean isRetired(Link link, InstallationId installation, int group) {
+        return link.isRetired(group) && link.mark().owner(installation) instanceof Owner.OfVm;
+    }
+
+    private int unusedGroup(List<Link> links) {
+        while (true) {
+            int group = chance.nextInt(1 << 30, Integer.MAX_VALUE);
+            if (links.stream().noneMatch(link -> link.group() == group)) {
+                return group;
+            }
+        }
+    }
+
+    /** Somebody else may have been quicker: ENODEV is no failure. */
+    private static void unlessGone(NetlinkSocket socket, NetlinkRequest request) throws KernelRefusal {
+        try {
+            socket.ask(request);
+        } catch (KernelRefusal e) {
+            if (e.errno() != Errno.ENODEV) {
+                throw e;
+            }
+        }
     }
 
     @Override

@@ -49,6 +49,7 @@ final class RtNetlink {
     private static final int IFLA_MASTER = 10;
     private static final int IFLA_LINKINFO = 18;
     private static final int IFLA_IFALIAS = 20;
+    private static final int IFLA_GROUP = 27;
     private static final int IFLA_EXT_MASK = 29;
     private static final int IFLA_INFO_KIND = 1;
     private static final int IFLA_INFO_DATA = 2;
@@ -108,9 +109,20 @@ final class RtNetlink {
         return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0).attribute(IFLA_MASTER, masterIndex);
     }
 
-    /** Down and out of its bridge in one message. */
-    static NetlinkRequest cutOff(int index) {
-        return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, IFF_UP).attribute(IFLA_MASTER, 0);
+    /** Down, out of its bridge and into the group in one message. */
+    static NetlinkRequest retire(int index, int group) {
+        return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, IFF_UP)
+                .attribute(IFLA_MASTER, 0)
+                .attribute(IFLA_GROUP, group);
+    }
+
+    static NetlinkRequest setGroup(int index, int group) {
+        return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0).attribute(IFLA_GROUP, group);
+    }
+
+    /** Every link of the group, whosever it is; the kernel waits once for all of them (rtnl_group_dellink). */
+    static NetlinkRequest deleteGroup(int group) {
+        return linkStructure(new NetlinkRequest(DELLINK, ACK), 0, 0, 0).attribute(IFLA_GROUP, group);
     }
 
     static NetlinkRequest deleteLink(int index) {
@@ -151,7 +163,8 @@ final class RtNetlink {
                 (message.body().getInt(8) & IFF_UP) != 0,
                 new Mark(attributes.text(IFLA_IFALIAS).orElse("")),
                 attributes.number(IFLA_MASTER, 0),
-                tapUid));
+                tapUid,
+                attributes.number(IFLA_GROUP, 0)));
     }
 
     private static LinkName name(NetlinkAttributes attributes) throws KernelRefusal {

@@ -82,7 +82,7 @@ class NetlinkCodecTest {
     void readsATap() throws Exception {
         assertThat(RtNetlink.link(one(TAP)))
                 .isEqualTo(Optional.of(
-                        new Link(3, new LinkName("vmt-a"), "tun", "8e:d5:6d:d1:b5:31", 1400, false, MARK, 2, 1234)));
+                        new Link(3, new LinkName("vmt-a"), "tun", "8e:d5:6d:d1:b5:31", 1400, false, MARK, 2, 1234, 0)));
     }
 
     @Test
@@ -171,7 +171,7 @@ class NetlinkCodecTest {
         assertThat(message.sequence()).isEqualTo(9);
         assertThat(RtNetlink.link(message))
                 .isEqualTo(Optional.of(new Link(
-                        0, new LinkName("vmb-a"), "bridge", "52:00:00:00:00:01", 0, false, new Mark(""), 0, -1)));
+                        0, new LinkName("vmb-a"), "bridge", "52:00:00:00:00:01", 0, false, new Mark(""), 0, -1, 0)));
     }
 
     private static NetlinkMessage one(String hex) throws KernelRefusal {
