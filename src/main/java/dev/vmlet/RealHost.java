@@ -21,6 +21,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageCache;
 import dev.vmlet.model.ImageCatalog;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Mebibytes;
@@ -96,6 +97,7 @@ public final class RealHost implements AutoCloseable {
                 !options.allowUnverifiedImages,
                 options.qemuImg,
                 NOBODY,
+                thresholds(options),
                 ImageSettings.Limits.DEFAULT);
         LinuxDisks disks =
                 keep(purpose == Purpose.ACT ? new LinuxDisks(settings, wakes::wakeVm) : LinuxDisks.toLook(settings));
@@ -140,6 +142,14 @@ public final class RealHost implements AutoCloseable {
             return Optional.ofNullable(options.imageMirror).map(ImageSettings.Mirror::of);
         } catch (IllegalArgumentException e) {
             throw new HostException.Refused("--image-mirror: " + e.getMessage(), e);
+        }
+    }
+
+    private static ImageCache.Thresholds thresholds(HostOptions options) throws HostException {
+        try {
+            return new ImageCache.Thresholds(options.imageGcHigh, options.imageGcLow);
+        } catch (IllegalArgumentException e) {
+            throw new HostException.Refused("--image-gc-high and --image-gc-low: " + e.getMessage(), e);
         }
     }
 

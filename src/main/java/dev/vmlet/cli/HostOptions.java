@@ -70,6 +70,21 @@ public final class HostOptions {
     public @Nullable String imageMirror;
 
     @Option(
+            names = "--image-gc-high",
+            paramLabel = "PERCENT",
+            defaultValue = "85",
+            description = "Unused images are removed, least recently used first, when the file system of the state"
+                    + " directory is fuller than this; 100 means never. Default: ${DEFAULT-VALUE}.")
+    public int imageGcHigh;
+
+    @Option(
+            names = "--image-gc-low",
+            paramLabel = "PERCENT",
+            defaultValue = "80",
+            description = "Down to this. Default: ${DEFAULT-VALUE}.")
+    public int imageGcLow;
+
+    @Option(
             names = "--qemu-img",
             paramLabel = "PATH",
             defaultValue = "qemu-img",

@@ -10,6 +10,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -43,7 +44,7 @@ public final class InventoryCommand implements Callable<Integer> {
         }
     }
 
-    private static void print(RealHost real, Inventory inventory, PrintStream out) {
+    private static void print(RealHost real, Inventory inventory, PrintStream out) throws HostException {
         Map<String, String> owners = new TreeMap<>();
         inventory.networks().forEach(n -> owners.put(n.id().uid(), "Network " + n.id()));
         inventory.vms().forEach(v -> owners.put(v.id().uid(), "VirtualMachine " + v.id()));
@@ -81,7 +82,19 @@ public final class InventoryCommand implements Callable<Integer> {
                     real.paths().networkRecord(network.id().uid()),
                     owner(owners, network.id().uid()));
         }
+        for (RetainedDisk disk : real.host().disks().retained()) {
+            line(out, "retained", disk.file(), retained(disk));
+        }
         inventory.unreadable().forEach(sentence -> line(out, "unreadable", sentence, "?"));
+    }
+
+    /** Whom it waits for: of a second disk of one name, which bears its VM's uid, nobody knows what it is for. */
+    static String retained(RetainedDisk disk) {
+        String size = Math.ceilDiv(disk.sizeBytes(), 1L << 20) + " MiB";
+        String vm = "VirtualMachine " + disk.namespace() + "/" + disk.vmName();
+        return disk.disk().contains(".")
+                ? "of an earlier " + vm + ", " + size + " (another of that name is kept; rename or remove it)"
+                : "kept for the next " + vm + ", disk " + disk.disk() + ", " + size;
     }
 
     private static String words(Seen<GuestProcess> process) {

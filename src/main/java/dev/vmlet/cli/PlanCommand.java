@@ -5,6 +5,7 @@ import dev.vmlet.RealHost;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.controller.ImageKeeper;
 import dev.vmlet.controller.UserDataReader;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.DesiredNetwork;
@@ -70,6 +71,14 @@ public final class PlanCommand implements Callable<Integer> {
                 .filter(vm -> vm.getSpec() != null
                         && real.nodeName().equals(vm.getSpec().nodeName()))
                 .toList();
+        show(
+                out,
+                "images of node " + real.nodeName(),
+                ImageKeeper.plan(
+                        real.host().disks(),
+                        real.facts(),
+                        () -> vms,
+                        Clock.systemUTC().instant()));
         List<Network> networks =
                 client.resources(Network.class).inAnyNamespace().list().getItems();
         List<NetworkSlice> slices =

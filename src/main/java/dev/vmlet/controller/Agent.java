@@ -114,6 +114,7 @@ public final class Agent implements AutoCloseable {
                 observer,
                 applier,
                 sweeper,
+                new ImageKeeper(parts.host.disks(), applier, parts.facts, parts.clock),
                 parts.wakes,
                 reports,
                 events,

@@ -4,6 +4,7 @@ import dev.vmlet.api.Network;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNode;
 import dev.vmlet.api.VmNodeStatus;
+import dev.vmlet.api.VmNodeStatus.Finding;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
@@ -35,6 +36,7 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -55,6 +57,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final Observer observer;
     private final Applier applier;
     private final Sweeper sweeper;
+    private final ImageKeeper images;
     private final Wakes wakes;
     private final Reports reports;
     private final EventRecorder events;
@@ -70,6 +73,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             Observer observer,
             Applier applier,
             Sweeper sweeper,
+            ImageKeeper images,
             Wakes wakes,
             Reports reports,
             EventRecorder events,
@@ -81,6 +85,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         this.observer = observer;
         this.applier = applier;
         this.sweeper = sweeper;
+        this.images = images;
         this.wakes = wakes;
         this.reports = reports;
         this.events = events;
@@ -124,6 +129,10 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         }
         wakeOwnersOfMissingElements(after);
         Sweeper.Result swept = sweep(node, context.getClient());
+        ImageKeeper.Result kept = images.pass(this::vms);
+        reports.tell(node, new Resolution.Absent<>(), kept.plan(), kept.outcome());
+        List<Finding> findings = new ArrayList<>(swept.findings());
+        findings.addAll(kept.findings());
         VmNodeStatus status = NodeStatus.of(
                 node,
                 facts,
@@ -131,9 +140,10 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                 outcome,
                 after,
                 bridgePorts(),
-                swept.findings(),
+                findings,
                 swept.holds(),
                 swept.failures(),
+                kept.pressure(),
                 clock.instant());
         if (outcome.failed().isPresent()) {
             Outcome.Failure failure = outcome.failed().get();
@@ -148,7 +158,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Duration next = plan.waitingFor()
                 .map(Plan.Wait::lookAgain)
                 // A stop takes several rungs; and what was swept may have freed the next thing.
-                .orElse(swept.findings().isEmpty() ? FULL_PASS : SOON);
+                .orElse(findings.isEmpty() ? FULL_PASS : SOON);
         return control.rescheduleAfter(next.compareTo(FULL_PASS) < 0 ? next : FULL_PASS);
     }
 
@@ -207,6 +217,13 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Set<String> networkUids = new HashSet<>(uids(networks.list(n -> true).toList()));
         networkUids.addAll(wakes.networkUids());
         return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids);
+    }
+
+    private List<VirtualMachine> vms() {
+        if (vms == null) {
+            throw new IllegalStateException("before the caches exist every image would seem unused");
+        }
+        return vms.list(v -> true).toList();
     }
 
     private static Set<String> uids(List<? extends io.fabric8.kubernetes.api.model.HasMetadata> objects) {

@@ -99,6 +99,8 @@ public final class Applier {
             case Step.Kill(var vm) -> host.vmms().kill(record(vm));
             case Step.ReleaseProcess(var vm) -> host.vmms().release(vm);
             case Step.DeleteVmFiles(var vm, var retained) -> host.disks().delete(vm, retained);
+            case Step.DeleteImage(var file, var _) -> host.disks().deleteImage(file);
+            case Step.DeletePartialImage(var name) -> host.disks().deletePartialImage(name);
         }
     }
 

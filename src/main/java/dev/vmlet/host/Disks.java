@@ -3,6 +3,9 @@ package dev.vmlet.host;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.ImageCache;
+import dev.vmlet.model.ImageSource;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.Seed;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
@@ -36,4 +39,27 @@ public interface Disks {
 
     /** Uids of VMs that have a directory of ours. */
     Set<String> traces() throws HostException;
+
+    /** The images that disks are cloned from; Missing before the first one's folder is made. */
+    Seen<ImageCache> images();
+
+    /** The file of the cache that holds this image; it need not exist. Missing where it is known by fetching only. */
+    Seen<String> imageFile(ImageSource image);
+
+    /**
+     * Removes an image from the cache; succeeds when there is none.
+     *
+     * @throws HostException.Busy while a disk is being cloned from it
+     */
+    void deleteImage(String file) throws HostException;
+
+    /**
+     * Removes what was left half made; succeeds when it is gone.
+     *
+     * @throws HostException.Busy when somebody works on it
+     */
+    void deletePartialImage(String name) throws HostException;
+
+    /** Disks that outlived their VM, by namespace, name and disk. */
+    List<RetainedDisk> retained() throws HostException;
 }

@@ -255,6 +255,22 @@ public sealed interface Step {
         }
     }
 
+    /** An image of the cache. The host refuses while a disk is being cloned from it. */
+    record DeleteImage(String file, long bytes) implements Step {
+        @Override
+        public String toString() {
+            return "remove the image " + file + " (" + Math.ceilDiv(bytes, 1L << 20) + " MiB)";
+        }
+    }
+
+    /** What was left of fetching or converting an image. */
+    record DeletePartialImage(String name) implements Step {
+        @Override
+        public String toString() {
+            return "remove the half-made image " + name;
+        }
+    }
+
     private static String list(List<FirewallElement> elements) {
         return String.join(
                 ", ", elements.stream().map(FirewallElement::toString).toList());

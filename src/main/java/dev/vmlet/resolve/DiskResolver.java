@@ -47,12 +47,20 @@ final class DiskResolver {
             }
             disks.add(complete);
         }
-        Boot boot = spec.boot();
+        disks.addAll(bootFiles(spec.boot(), vmm, host));
+        if (disks.stream().noneMatch(d -> d.role() == Role.DISK || d.role() == Role.KERNEL)) {
+            throw new Refusal(Reason.InvalidSpec, "nothing to boot from: give at least one disk, or boot.kernel");
+        }
+        return disks;
+    }
+
+    private static List<DesiredDisk> bootFiles(@Nullable Boot boot, VmmKind vmm, HostFacts host) throws Refusal {
+        List<DesiredDisk> files = new ArrayList<>();
         if (boot != null && boot.kernel() != null) {
             Boot.Kernel kernel = boot.kernel();
-            disks.add(bootFile(KERNEL, Role.KERNEL, kernel.url(), kernel.path(), kernel.sha256(), "boot.kernel", host));
+            files.add(bootFile(KERNEL, Role.KERNEL, kernel.url(), kernel.path(), kernel.sha256(), "boot.kernel", host));
             if (kernel.initramfs() != null) {
-                disks.add(bootFile(
+                files.add(bootFile(
                         INITRAMFS,
                         Role.INITRAMFS,
                         kernel.initramfs().url(),
@@ -62,7 +70,7 @@ final class DiskResolver {
                         host));
             }
         } else if (boot != null && boot.firmware() != null) {
-            disks.add(bootFile(
+            files.add(bootFile(
                     FIRMWARE,
                     Role.FIRMWARE,
                     boot.firmware().url(),
@@ -79,11 +87,26 @@ final class DiskResolver {
                                 + " has no firmware to boot from; give the agent --firmware, or the VM"
                                 + " boot.kernel");
             }
-            disks.add(new DesiredDisk(
+            files.add(new DesiredDisk(
                     FIRMWARE, Role.FIRMWARE, Optional.of(host.defaultFirmware().get()), 0, false));
         }
-        if (disks.stream().noneMatch(d -> d.role() == Role.DISK || d.role() == Role.KERNEL)) {
-            throw new Refusal(Reason.InvalidSpec, "nothing to boot from: give at least one disk, or boot.kernel");
+        return files;
+    }
+
+    /** Those that can be told, whatever is wrong with the others and with the rest of the object. */
+    static List<DesiredDisk> readable(VirtualMachineSpec spec, VmmKind vmm, HostFacts host) {
+        List<DesiredDisk> disks = new ArrayList<>();
+        for (Disk disk : spec.disks() == null ? List.<Disk>of() : spec.disks()) {
+            try {
+                disks.add(disk(disk, host));
+            } catch (Refusal | IllegalArgumentException e) {
+                // It has no image that could be made into a disk.
+            }
+        }
+        try {
+            disks.addAll(bootFiles(spec.boot(), vmm, host));
+        } catch (Refusal | IllegalArgumentException e) {
+            // Likewise.
         }
         return disks;
     }

@@ -70,6 +70,12 @@ public final class VmResolver {
                 .toList();
     }
 
+    /** The VM's disks and boot files as far as its spec tells them, also where the VM cannot be followed otherwise. */
+    public static List<DesiredDisk> disks(VirtualMachine vm, HostFacts host) {
+        VmmKind vmm = host.vmms().containsKey(VmmKind.CLOUD_HYPERVISOR) ? VmmKind.CLOUD_HYPERVISOR : VmmKind.QEMU;
+        return vm.getSpec() == null ? List.of() : DiskResolver.readable(vm.getSpec(), vmm, host);
+    }
+
     private static DesiredVm desired(
             VirtualMachine vm, List<Network> networks, List<NetworkSlice> slices, UserData userData, HostFacts host)
             throws Refusal {

@@ -14,6 +14,7 @@ import dev.vmlet.plan.Plan;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Optional;
 
 /** What is said of this node. */
 public final class NodeStatus {
@@ -49,6 +50,7 @@ public final class NodeStatus {
             int cores,
             String memory) {}
 
+    /** @param imagePressure why the file system of the images stays too full, with the remedy */
     public static VmNodeStatus of(
             VmNode node,
             Facts facts,
@@ -59,6 +61,7 @@ public final class NodeStatus {
             List<Finding> findings,
             List<Hold> holds,
             List<String> failures,
+            Optional<String> imagePressure,
             Instant now) {
         VmNodeStatus before = node.getStatus();
         Conditions conditions = new Conditions(
@@ -107,6 +110,11 @@ public final class NodeStatus {
                                 ? "Nothing of ours on this node is without an owner."
                                 : String.join("; ", failures)
                         : holds.size() + " orphans wait for a person; see status.sweep.holds.");
+        conditions.add(
+                "ImageSpace",
+                imagePressure.isEmpty() ? Status.True : Status.False,
+                imagePressure.isEmpty() ? Reason.AsExpected : Reason.NoSpace,
+                imagePressure.orElse("There is room for images."));
         boolean ready = firewall && !facts.vmmName().isEmpty();
         conditions.add(
                 "Ready",

@@ -3,9 +3,13 @@ package dev.vmlet.host;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.ImageCache;
+import dev.vmlet.model.ImageSource;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.Seed;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -73,7 +77,7 @@ public final class FakeDisks implements Disks {
     }
 
     /** Disks that outlived their VM, as {@code uid/name}. */
-    public Set<String> retained() {
+    public Set<String> retainedNames() {
         return retained;
     }
 
@@ -134,5 +138,63 @@ public final class FakeDisks implements Disks {
         uids.addAll(preparing.keySet());
         uids.addAll(seeds.keySet());
         return uids;
+    }
+
+    /** How full the file system of the images is, and what lies there. */
+    private Seen<ImageCache> cache = Seen.missing();
+
+    private final Map<String, Seen<String>> imageFiles = new TreeMap<>();
+
+    public void cache(Seen<ImageCache> seen) {
+        cache = seen;
+    }
+
+    /** The image of that name or URL is known to be in that file. */
+    public void imageIsIn(String image, Seen<String> file) {
+        imageFiles.put(image, file);
+    }
+
+    @Override
+    public Seen<ImageCache> images() {
+        return cache;
+    }
+
+    @Override
+    public Seen<String> imageFile(ImageSource image) {
+        return imageFiles.getOrDefault(image.toString(), Seen.missing());
+    }
+
+    @Override
+    public void deleteImage(String file) throws HostException {
+        if (!(cache instanceof Seen.Present<ImageCache>(ImageCache c))) {
+            return;
+        }
+        List<ImageCache.CachedImage> left = new ArrayList<>(c.images());
+        long freed = 0;
+        for (ImageCache.CachedImage image : c.images()) {
+            if (image.file().equals(file)) {
+                if (image.inUse()) {
+                    throw new HostException.Busy("remove the image " + file + ": a disk is being cloned from it", null);
+                }
+                left.remove(image);
+                freed = image.bytes();
+            }
+        }
+        cache = Seen.present(
+                new ImageCache(c.totalBytes(), c.usableBytes() + freed, c.thresholds(), left, c.abandoned()));
+    }
+
+    @Override
+    public void deletePartialImage(String name) {
+        if (cache instanceof Seen.Present<ImageCache>(ImageCache c)) {
+            List<String> left = new ArrayList<>(c.abandoned());
+            left.remove(name);
+            cache = Seen.present(new ImageCache(c.totalBytes(), c.usableBytes(), c.thresholds(), c.images(), left));
+        }
+    }
+
+    @Override
+    public List<RetainedDisk> retained() {
+        return List.of();
     }
 }

@@ -108,7 +108,7 @@ final class Oracle {
     void released(String uid) {
         Boolean keep = retain.remove(uid);
         if (keep != null) {
-            assertThat(world.disks.retained().contains(uid + "/root"))
+            assertThat(world.disks.retainedNames().contains(uid + "/root"))
                     .as("disk of %s is kept", uid)
                     .isEqualTo(keep);
         }

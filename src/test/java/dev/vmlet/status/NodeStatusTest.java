@@ -27,6 +27,7 @@ class NodeStatusTest {
     private static final Hold HOLD = new Hold("VirtualMachine", "lab/web", "uid vm-1", "wait", "2026-01-01T12:00:00Z");
 
     private final VmNode node = new VmNode();
+    private Optional<String> pressure = Optional.empty();
 
     NodeStatusTest() {
         node.setMetadata(
@@ -68,7 +69,8 @@ class NodeStatusTest {
                 List.of(),
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
                 List.of());
-        return NodeStatus.of(node, facts, Plan.nothing(), Outcome.nothing(), seen, 3, findings, holds, failures, now);
+        return NodeStatus.of(
+                node, facts, Plan.nothing(), Outcome.nothing(), seen, 3, findings, holds, failures, pressure, now);
     }
 
     private static String brief(VmNodeStatus status) {
@@ -84,7 +86,7 @@ class NodeStatusTest {
         VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
         assertThat(brief(status))
                 .isEqualTo("FirewallReady=True/AsExpected VmmReady=True/AsExpected Confined=True/AsExpected"
-                        + " Swept=True/AsExpected Ready=True/AsExpected");
+                        + " Swept=True/AsExpected ImageSpace=True/AsExpected Ready=True/AsExpected");
         assertThat(status.vms()).isEqualTo(new VmNodeStatus.Vms(2, 1));
         assertThat(status.bridgePorts()).isEqualTo(new VmNodeStatus.BridgePorts(3, 1024));
     }
@@ -134,5 +136,13 @@ class NodeStatusTest {
                 .contains("Swept=False/EvidenceDisagrees");
         assertThat(brief(status(GOOD, INTACT, List.of(), List.of(), List.of("unreadable"), Given.NOW)))
                 .contains("Swept=False/HostRefused");
+    }
+
+    @Test
+    void aFileSystemThatStaysTooFullShowsAndKeepsNoGuestFromRunning() {
+        pressure = Optional.of("too full; free some space");
+        VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
+        assertThat(brief(status)).endsWith("ImageSpace=False/NoSpace Ready=True/AsExpected");
+        assertThat(Objects.requireNonNull(status.conditions()).get(4).message()).isEqualTo("too full; free some space");
     }
 }

@@ -1,6 +1,7 @@
 package dev.vmlet.host.disk;
 
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageCache;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -19,6 +20,7 @@ import java.util.Optional;
  * @param sha256Required refuse URLs without one
  * @param qemuImg path or name of qemu-img
  * @param unprivilegedUser user id that qemu-img runs as when the agent is root
+ * @param thresholds between which unused images are removed
  */
 public record ImageSettings(
         HostPaths paths,
@@ -29,6 +31,7 @@ public record ImageSettings(
         boolean sha256Required,
         String qemuImg,
         int unprivilegedUser,
+        ImageCache.Thresholds thresholds,
         Limits limits) {
     public ImageSettings {
         urlAllow = List.copyOf(urlAllow);

@@ -38,6 +38,7 @@ final class ImageStore implements AutoCloseable {
     private final Map<OpenImage.Stamp, String> digests = new ConcurrentHashMap<>();
 
     private final Space space;
+    private final ImageFolder folder;
     private final QemuImg qemuImg;
     private final Downloads downloads;
     /** Downloads at once; more would only share the line. */
@@ -46,19 +47,13 @@ final class ImageStore implements AutoCloseable {
     ImageStore(ImageSettings settings, Space space) {
         this.settings = settings;
         this.space = space;
+        this.folder = new ImageFolder(Path.of(settings.paths().imagesDir()), space, settings.thresholds());
         this.qemuImg = new QemuImg(settings);
         this.downloads = new Downloads(settings, (bytes, what) -> requireSpace(images(), bytes, what));
     }
 
-    /** Makes the folders and removes what a crashed agent left half done; for the holder of the state directory. */
-    void prepare() throws IOException {
-        // The unprivileged converter passes through to its work folder.
-        DurableFiles.createFolders(images(), "rwx--x--x");
-        DurableFiles.createFolders(byUrl(), "rwx------");
-        DurableFiles.createFolders(bySha512(), "rwx------");
-        Folders.deleteTemps(images());
-        Folders.deleteTemps(byUrl());
-        Folders.deleteTemps(bySha512());
+    ImageFolder folder() {
+        return folder;
     }
 
     /** Refuses what does not fit into the image folder any more. */
@@ -66,22 +61,8 @@ final class ImageStore implements AutoCloseable {
         void require(long bytes, String what) throws DiskFailure, IOException;
     }
 
-    /** For URLs without a declared sha256: which one they had. */
-    private Path byUrl() {
-        return images().resolve("by-url");
-    }
-
-    /** For images of the catalog whose publisher gives only a sha512: which sha256 they had. */
-    private Path bySha512() {
-        return images().resolve("by-sha512");
-    }
-
-    private Path cached(String sha256, ImageFormat format) {
-        return images().resolve(sha256 + ImageHead.suffix(format));
-    }
-
     private Path images() {
-        return Path.of(settings.paths().imagesDir());
+        return folder.path();
     }
 
     /**
@@ -133,61 +114,49 @@ final class ImageStore implements AutoCloseable {
             digest = digest(image, source, progress);
         }
         checkDigest(digest, source);
-        Path cached = cached(digest, ImageFormat.QCOW2);
-        if (!Files.exists(cached)) {
-            String _ = flights.join(
-                    cached.toString(),
-                    progress,
-                    own -> inWorkFolder(work -> {
-                        Path input = work.resolve("in");
-                        // Opened anew: this work may outlive the one who asked first. Copied, so that what is converted
-                        // is what
-                        // was checked, and so that the file itself need not be readable by all.
-                        try (OpenImage image = openHere(source)) {
-                            requireSpace(images(), image.size(), "image " + source);
-                            heavy.run(() -> {
-                                Files.createFile(input);
-                                SparseCopy.copy(image, input, at -> own.say("Copying " + ImageHead.shortName(source)));
-                                return input;
-                            });
-                            if (!digest.equals(digests.get(image.stamp()))) {
-                                throw changed(source);
-                            }
+        String file = ImageFolder.file(digest, ImageFormat.QCOW2);
+        Optional<OpenImage> found = folder.find(file, source);
+        if (found.isPresent()) {
+            return found.get();
+        }
+        String _ = flights.join(
+                file,
+                progress,
+                own -> folder.inWorkFolder(work -> {
+                    Path input = work.resolve("in");
+                    // Opened anew: this work may outlive the one who asked first. Copied, so that what is converted is
+                    // what was checked, and so that the file itself need not be readable by all.
+                    try (OpenImage image = openHere(source)) {
+                        requireSpace(images(), image.size(), "image " + source);
+                        heavy.run(() -> {
+                            Files.createFile(input);
+                            SparseCopy.copy(image, input, at -> own.say("Copying " + ImageHead.shortName(source)));
+                            return input;
+                        });
+                        if (!digest.equals(digests.get(image.stamp()))) {
+                            throw changed(source);
                         }
-                        convert(input, cached, source, own);
-                        return cached.toString();
-                    }));
-        }
-        return OpenImage.trusted(cached, source);
-    }
-
-    private interface FolderWork {
-        String run(Path work) throws DiskFailure, IOException, InterruptedException;
-    }
-
-    private String inWorkFolder(FolderWork body) throws DiskFailure, IOException, InterruptedException {
-        Path work = DurableFiles.temp(images().resolve("work"));
-        Files.createDirectory(work, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-        try {
-            return body.run(work);
-        } finally {
-            Folders.deleteQuietly(work);
-        }
+                    }
+                    convert(input, file, source, own);
+                    return file;
+                }));
+        return folder.open(file, source);
     }
 
     /** Puts the image that the qcow2 file holds into the cache. */
-    private void convert(Path input, Path cached, ImageSource source, Progress progress)
+    private void convert(Path input, String file, ImageSource source, Progress progress)
             throws DiskFailure, IOException, InterruptedException {
         String name = ImageHead.shortName(source);
         progress.say("Waiting to convert " + name);
         Path output = input.resolveSibling("out");
         qemuImg.open(DurableFiles.folderOf(input));
-        long size = conversions.run(() -> qemuImg.inspect(input, source));
-        progress.say("Converting " + name + " to " + Bytes.text(size) + " raw");
+        QemuImg.Contents contents = conversions.run(() -> qemuImg.inspect(input, source));
+        requireSpace(images(), contents.dataBytes(), "the raw form of image " + source);
+        progress.say("Converting " + name + " to " + Bytes.text(contents.size()) + " raw");
         conversions.run(() -> {
-            qemuImg.convert(input, output, size, source);
-            DurableFiles.publish(output, cached);
-            return cached;
+            qemuImg.convert(input, output, contents.size(), source);
+            folder.publish(output, file);
+            return file;
         });
     }
 
@@ -199,11 +168,13 @@ final class ImageStore implements AutoCloseable {
                     "image " + source + ": it declares no sha256; add one (sha256sum of the file that is offered), or"
                             + " have the operator give --allow-unverified-images");
         }
-        Optional<Path> known = cached(source);
+        Optional<String> file = file(source);
+        Optional<OpenImage> found = file.isPresent() ? folder.find(file.get(), source) : Optional.empty();
         // By where it comes from too: who names another server for the same bytes must not make others wait for it.
         String key = "fetch " + source.format() + " " + origin(source) + " " + source.sha256();
-        Path path = known.isPresent() ? known.get() : Path.of(flights.join(key, progress, own -> fetch(source, own)));
-        OpenImage image = OpenImage.trusted(path, source);
+        OpenImage image = found.isPresent()
+                ? found.get()
+                : folder.open(flights.join(key, progress, own -> fetch(source, own)), source);
         boolean done = false;
         try {
             if (source.format() == ImageFormat.RAW) {
@@ -227,16 +198,14 @@ final class ImageStore implements AutoCloseable {
         };
     }
 
-    /** The whole image in the cache, where its digest is known and it is there. */
-    private Optional<Path> cached(ImageSource source) throws IOException {
+    /** The file of the cache that holds the image; empty where its sha256 is not known before it is looked at. */
+    Optional<String> file(ImageSource source) throws IOException {
         String sha256 = source.sha256();
         Optional<Path> note = note(source);
         if (note.isPresent() && Files.exists(note.get())) {
             sha256 = Files.readString(note.get(), StandardCharsets.US_ASCII).strip();
         }
-        return Digests.isSha256(sha256)
-                ? Optional.of(cached(sha256, source.format())).filter(Files::exists)
-                : Optional.empty();
+        return Digests.isSha256(sha256) ? Optional.of(ImageFolder.file(sha256, source.format())) : Optional.empty();
     }
 
     /** Where the sha256 of an image is written down that is asked for by something else; empty where it is declared. */
@@ -244,16 +213,16 @@ final class ImageStore implements AutoCloseable {
         return switch (source) {
             case ImageSource.Url url
             when url.sha256().isEmpty() ->
-                Optional.of(byUrl().resolve(HostNames.fingerprint(url.format() + " " + url.url())));
+                Optional.of(folder.byUrl().resolve(HostNames.fingerprint(url.format() + " " + url.url())));
             case ImageSource.Catalog catalog
-            when catalog.sha256().isEmpty() -> Optional.of(bySha512().resolve(catalog.sha512()));
+            when catalog.sha256().isEmpty() -> Optional.of(folder.bySha512().resolve(catalog.sha512()));
             case ImageSource.Url _, ImageSource.Catalog _, ImageSource.File _, ImageSource.Host _ -> Optional.empty();
         };
     }
 
-    /** Downloads, checks and converts; the path in the cache. */
+    /** Downloads, checks and converts; the file in the cache. */
     private String fetch(ImageSource source, Progress progress) throws DiskFailure, IOException, InterruptedException {
-        return inWorkFolder(work -> {
+        return folder.inWorkFolder(work -> {
             Path input = work.resolve("in");
             progress.say("Waiting for other downloads");
             Digests digests;
@@ -274,16 +243,16 @@ final class ImageStore implements AutoCloseable {
             if (source instanceof ImageSource.Catalog catalog) {
                 checkDigest("sha512", digests.sha512(), catalog.sha512(), catalog);
             }
-            Path cached = cached(digests.sha256(), source.format());
+            String file = ImageFolder.file(digests.sha256(), source.format());
             switch (source.format()) {
                 case RAW -> {
                     ImageHead.checkRaw(head, source, DesiredDisk.Role.KERNEL);
                     Files.setPosixFilePermissions(input, PosixFilePermissions.fromString("rw-------"));
-                    DurableFiles.publish(input, cached);
+                    folder.publish(input, file);
                 }
                 case QCOW2 -> {
                     ImageHead.checkQcow2(head, source);
-                    convert(input, cached, source, progress);
+                    convert(input, file, source, progress);
                 }
             }
             Optional<Path> note = note(source);
@@ -291,7 +260,7 @@ final class ImageStore implements AutoCloseable {
                 DurableFiles.write(
                         note.get(), (digests.sha256() + "\n").getBytes(StandardCharsets.US_ASCII), "rw-------");
             }
-            return cached.toString();
+            return file;
         });
     }
 
@@ -364,7 +333,8 @@ final class ImageStore implements AutoCloseable {
             throw DiskFailure.again(
                     Reason.NoSpace,
                     what + " needs " + Bytes.text(bytes) + " and the file system of "
-                            + settings.paths().stateDir() + " has " + Bytes.text(usable) + " left");
+                            + settings.paths().stateDir() + " has " + Bytes.text(usable)
+                            + " left; free some space there");
         }
     }
 

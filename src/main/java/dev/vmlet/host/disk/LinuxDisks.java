@@ -6,7 +6,10 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageCache;
+import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.Seed;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
@@ -98,7 +101,7 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             this.retained = new RetainedDisks(paths);
             this.maker = new DiskMaker(paths, store, retained);
             if (holder) {
-                store.prepare();
+                store.folder().prepare();
             }
             for (String vmUid : holder ? folders() : Set.<String>of()) {
                 Folders.deleteTemps(Path.of(paths.vmDir(vmUid)));
@@ -313,6 +316,54 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             throw new IOException(paths.vmsDir() + " is not a folder", e);
         }
         return names;
+    }
+
+    @Override
+    public Seen<ImageCache> images() {
+        try {
+            return Seen.present(store.folder().look());
+        } catch (NoSuchFileException e) {
+            return Seen.missing();
+        } catch (IOException e) {
+            return Seen.unknown("The images in " + paths.imagesDir() + " cannot be listed: " + DurableFiles.cause(e));
+        }
+    }
+
+    @Override
+    public Seen<String> imageFile(ImageSource image) {
+        try {
+            return store.file(image).map(Seen::present).orElseGet(Seen::missing);
+        } catch (IOException e) {
+            return Seen.unknown("What is known of image " + image + " in " + paths.imagesDir() + " cannot be read: "
+                    + DurableFiles.cause(e));
+        }
+    }
+
+    @Override
+    public void deleteImage(String file) throws HostException {
+        try {
+            store.folder().delete(file);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("remove the image " + file + " in " + paths.imagesDir(), e);
+        }
+    }
+
+    @Override
+    public void deletePartialImage(String name) throws HostException {
+        try {
+            store.folder().deletePartial(name);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("remove " + name + " in " + paths.imagesDir(), e);
+        }
+    }
+
+    @Override
+    public List<RetainedDisk> retained() throws HostException {
+        try {
+            return retained.list();
+        } catch (IOException e) {
+            throw DurableFiles.refusal("list " + paths.retainedDir(), e);
+        }
     }
 
     /** Interrupts all preparation; what was half done is removed at the next start at the latest. */

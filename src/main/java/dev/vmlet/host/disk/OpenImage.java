@@ -16,6 +16,7 @@ import jnr.constants.platform.Errno;
 final class OpenImage implements AutoCloseable {
     private final int fd;
     private final Path path;
+    private Runnable closed = () -> {};
 
     private OpenImage(int fd) {
         this.fd = fd;
@@ -106,6 +107,12 @@ final class OpenImage implements AutoCloseable {
         throw DiskFailure.last(Reason.ImageRefused, "image " + name + ": it is not a regular file");
     }
 
+    /** Has that done when this is closed. */
+    OpenImage whenClosed(Runnable then) {
+        closed = then;
+        return this;
+    }
+
     int fd() {
         return fd;
     }
@@ -158,6 +165,7 @@ final class OpenImage implements AutoCloseable {
     @Override
     public void close() {
         LibC.close(fd);
+        closed.run();
     }
 
     /** A stretch of data, {@code end} exclusive. */

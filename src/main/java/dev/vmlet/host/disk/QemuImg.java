@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Turns qcow2 into raw by qemu-img, which reads what a stranger wrote: as a user without rights where the agent is root,
@@ -42,13 +43,21 @@ final class QemuImg {
     }
 
     /**
-     * The size of the disk the image unfolds to.
+     * What a qcow2 file unfolds to.
+     *
+     * @param size of the disk
+     * @param dataBytes at most so many of it are not holes
+     */
+    record Contents(long size, long dataBytes) {}
+
+    /**
+     * Looks into the image.
      *
      * @param input in a folder given to {@link #open}; made readable
      * @throws DiskFailure ImageFormatMismatch when it is no qcow2, ImageRefused when it refers to other files, is
      *     encrypted or unfolds beyond the limit
      */
-    long inspect(Path input, ImageSource source) throws DiskFailure, IOException, InterruptedException {
+    Contents inspect(Path input, ImageSource source) throws DiskFailure, IOException, InterruptedException {
         if (Tool.isRoot()) {
             // The content is the tenant's own, and the folder lets nobody else in.
             Files.setPosixFilePermissions(input, PosixFilePermissions.fromString("rw-r--r--"));
@@ -88,9 +97,33 @@ final class QemuImg {
             throw DiskFailure.last(
                     Reason.ImageRefused,
                     "image " + source + ": its disk is " + Bytes.exact(size) + " large, more than the limit of "
-                            + Bytes.exact(settings.limits().virtualBytes()));
+                            + Bytes.exact(settings.limits().virtualBytes())
+                            + "; make it smaller (qemu-img resize --shrink), and ask for the size of the VM's disk in"
+                            + " the VM");
         }
-        return size;
+        return new Contents(
+                size,
+                Math.min(
+                        size, dataBytes(input, source, info.path("cluster-size").asLong(65_536))));
+    }
+
+    /** By the clusters that are allocated; compressed ones count as what they unfold to. */
+    private long dataBytes(Path input, ImageSource source, long clusterBytes)
+            throws DiskFailure, IOException, InterruptedException {
+        // A cluster that leaked (3) costs the image some room and its content nothing.
+        JsonNode check = JSON.readTree(run(
+                input,
+                source,
+                settings.limits().convert(),
+                4L << 10,
+                Set.of(0, 3),
+                List.of(
+                        "check",
+                        "--output=json",
+                        "-f",
+                        "qcow2",
+                        input.getFileName().toString())));
+        return check.path("allocated-clusters").asLong() * clusterBytes;
     }
 
     /** Writes {@code output} beside the input, sparse, {@code size} bytes large, owned by the agent. */
@@ -129,6 +162,12 @@ final class QemuImg {
 
     private String run(Path input, ImageSource source, Duration limit, long fileSize, List<String> arguments)
             throws DiskFailure, IOException, InterruptedException {
+        return run(input, source, limit, fileSize, Set.of(0), arguments);
+    }
+
+    private String run(
+            Path input, ImageSource source, Duration limit, long fileSize, Set<Integer> good, List<String> arguments)
+            throws DiskFailure, IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(
                 tool("prlimit", "util-linux", source),
                 "--cpu=" + limit.toSeconds(),
@@ -150,7 +189,7 @@ final class QemuImg {
         } catch (InterruptedIOException e) {
             throw new DiskFailure(Reason.ImageRefused, "image " + source + ": " + e.getMessage(), false, e);
         }
-        if (result.code() != 0) {
+        if (!good.contains(result.code())) {
             if (result.output().contains("No space left")) {
                 throw DiskFailure.again(
                         Reason.NoSpace,

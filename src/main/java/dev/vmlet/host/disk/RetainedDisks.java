@@ -2,14 +2,19 @@ package dev.vmlet.host.disk;
 
 import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.VmId;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Disks that outlive their VM: {@code retained/<namespace>/<name>/<disk>.raw}, taken up again by the next VM of that
@@ -62,5 +67,32 @@ final class RetainedDisks {
         Files.move(retained, target, StandardCopyOption.ATOMIC_MOVE);
         DurableFiles.sync(DurableFiles.folderOf(target));
         DurableFiles.sync(DurableFiles.folderOf(retained));
+    }
+
+    /** All of them, by path. */
+    List<RetainedDisk> list() throws IOException {
+        List<RetainedDisk> disks = new ArrayList<>();
+        Path top = Path.of(paths.retainedDir());
+        if (!Files.isDirectory(top)) {
+            return disks;
+        }
+        try (Stream<Path> files = Files.walk(top, 3)) {
+            for (Path file : files.filter(f -> f.getNameCount() == top.getNameCount() + 3)
+                    .filter(f -> f.toString().endsWith(".raw") && Files.isRegularFile(f))
+                    .sorted()
+                    .toList()) {
+                Path below = top.relativize(file);
+                String name = below.getName(2).toString();
+                disks.add(new RetainedDisk(
+                        below.getName(0).toString(),
+                        below.getName(1).toString(),
+                        name.substring(0, name.length() - ".raw".length()),
+                        Files.size(file),
+                        file.toString()));
+            }
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+        return disks;
     }
 }

@@ -8,6 +8,11 @@ import java.nio.file.Path;
 interface Space {
     long usable(Path folder) throws IOException;
 
+    /** How large that file system is. */
+    default long total(Path folder) throws IOException {
+        return Files.getFileStore(folder).getTotalSpace();
+    }
+
     static Space ofFileSystem() {
         return folder -> Files.getFileStore(folder).getUsableSpace();
     }

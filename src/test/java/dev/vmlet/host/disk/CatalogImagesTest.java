@@ -62,6 +62,7 @@ class CatalogImagesTest {
                 true,
                 s.qemuImg(),
                 s.unprivilegedUser(),
+                s.thresholds(),
                 s.limits()));
     }
 

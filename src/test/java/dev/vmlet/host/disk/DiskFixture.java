@@ -6,6 +6,7 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.ImageCache;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.VmId;
@@ -53,6 +54,7 @@ final class DiskFixture implements AutoCloseable {
                 false,
                 "qemu-img",
                 65_534,
+                new ImageCache.Thresholds(85, 80),
                 new ImageSettings.Limits(
                         64L * MIB,
                         1L << 30,
@@ -69,7 +71,17 @@ final class DiskFixture implements AutoCloseable {
         return new LinuxDisks(
                 settings,
                 uid -> woken.computeIfAbsent(uid, key -> new Semaphore(0)).release(),
-                folder -> space.usable(folder));
+                new Space() {
+                    @Override
+                    public long usable(Path any) throws IOException {
+                        return space.usable(any);
+                    }
+
+                    @Override
+                    public long total(Path any) throws IOException {
+                        return space.total(any);
+                    }
+                });
     }
 
     /** A new agent with other settings, or simply after the old one. */

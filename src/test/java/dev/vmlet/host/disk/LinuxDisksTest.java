@@ -16,6 +16,7 @@ import dev.vmlet.model.DiskState;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.RetainedDisk;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import java.nio.charset.StandardCharsets;
@@ -188,6 +189,7 @@ class LinuxDisksTest {
                 false,
                 "qemu-img",
                 65_534,
+                s.thresholds(),
                 s.limits()));
         assertThat(fixture.failed(VM, disk(raw("debian.raw"), 0)).message()).contains("--image-dir");
     }
@@ -366,5 +368,35 @@ class LinuxDisksTest {
             assertThat(kept.map(path -> path.getFileName().toString()))
                     .containsExactlyInAnyOrder("data.raw", "data.a2.raw");
         }
+    }
+
+    @Test
+    void takesARetainedDiskAsItIsWhereLessIsAskedFor() throws Exception {
+        DesiredDisk large = blank("data", 4L * MIB, true);
+        fixture.prepared(VM, large);
+        byte[] content = new byte[4 * MIB];
+        content[content.length - 1] = 7;
+        Files.write(fixture.path(VM, large), content);
+        fixture.disks.delete(VM, List.of("data"));
+
+        VmId next = new VmId("default", "vm-a", "b");
+        DesiredDisk small = blank("data", MIB, true);
+        assertThat(fixture.prepared(next, small)).isEqualTo(new DiskState.Ready(4L * MIB));
+        assertThat(fixture.path(next, small)).hasBinaryContent(content);
+    }
+
+    @Test
+    void listsRetainedDisksWithWhomTheyWaitFor() throws Exception {
+        assertThat(fixture.disks.retained()).isEmpty();
+        for (String uid : List.of("a1", "a2")) {
+            VmId vm = new VmId("default", "same", uid);
+            fixture.prepared(vm, blank("data", MIB, false));
+            fixture.disks.delete(vm, List.of("data"));
+        }
+        String folder = fixture.paths.retainedDir() + "/default/same/";
+        assertThat(fixture.disks.retained())
+                .containsExactly(
+                        new RetainedDisk("default", "same", "data.a2", MIB, folder + "data.a2.raw"),
+                        new RetainedDisk("default", "same", "data", MIB, folder + "data.raw"));
     }
 }

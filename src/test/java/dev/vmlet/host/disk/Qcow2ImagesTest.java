@@ -142,6 +142,45 @@ class Qcow2ImagesTest {
     }
 
     @Test
+    void refusesTenTebibytesHoweverSmallTheFile() throws Exception {
+        ImageSettings s = fixture.settings;
+        fixture.restart(new ImageSettings(
+                s.paths(),
+                s.imageDir(),
+                s.urlAllow(),
+                s.urlDeny(),
+                s.mirror(),
+                false,
+                s.qemuImg(),
+                s.unprivilegedUser(),
+                s.thresholds(),
+                ImageSettings.Limits.DEFAULT));
+        qemuImg("huge.qcow2", "create", "-q", "-f", "qcow2", "huge.qcow2", "10T");
+        DiskState.Failed failed = fixture.failed(VM, disk(qcow2("huge.qcow2"), 0));
+        assertThat(failed.reason()).isEqualTo(Reason.ImageRefused);
+        assertThat(failed.message())
+                .isEqualTo(
+                        "disk root: image huge.qcow2: its disk is 10 TiB large, more than the limit of 2 TiB; make it"
+                                + " smaller (qemu-img resize --shrink), and ask for the size of the VM's disk in the VM");
+    }
+
+    @Test
+    void asksForSpaceForTheRawFormBeforeItConverts() throws Exception {
+        byte[] even = new byte[4 * MIB];
+        java.util.Arrays.fill(even, (byte) 7);
+        Files.write(fixture.imageDir.resolve("plain"), even);
+        qemuImg("i.qcow2", "convert", "-c", "-f", "raw", "-O", "qcow2", "plain", "i.qcow2");
+        long compressed = Files.size(fixture.imageDir.resolve("i.qcow2"));
+        assertThat(compressed).isLessThan(MIB);
+        // Room for a copy of the image, but not for what it unfolds to.
+        fixture.space = any -> compressed;
+        DiskState.Failed failed = fixture.failed(VM, disk(qcow2("i.qcow2"), 0));
+        assertThat(failed.reason()).isEqualTo(Reason.NoSpace);
+        assertThat(failed.message())
+                .startsWith("disk root: the raw form of image i.qcow2 needs 4 MiB and the file system of ");
+    }
+
+    @Test
     void refusesWhatIsDeclaredQcow2AndIsNot() throws Exception {
         fixture.image("plain", MIB);
         assertThat(fixture.failed(VM, disk(qcow2("plain"), 0)).reason()).isEqualTo(Reason.ImageFormatMismatch);
@@ -169,6 +208,7 @@ class Qcow2ImagesTest {
                 false,
                 "no-such-qemu-img",
                 65_534,
+                s.thresholds(),
                 s.limits()));
         assertThat(fixture.failed(VM, disk(qcow2("i.qcow2"), 0)).message())
                 .contains("no-such-qemu-img is missing", "qemu-utils");
@@ -205,6 +245,7 @@ class Qcow2ImagesTest {
                 false,
                 spy.toString(),
                 65_534,
+                s.thresholds(),
                 s.limits());
         Path work = Files.createDirectory(folder.resolve("work"));
         Path input = Files.writeString(work.resolve("in"), "x");

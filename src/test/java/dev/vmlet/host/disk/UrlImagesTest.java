@@ -65,6 +65,7 @@ class UrlImagesTest {
                 sha256Required,
                 s.qemuImg(),
                 s.unprivilegedUser(),
+                s.thresholds(),
                 s.limits());
     }
 
