@@ -33,11 +33,11 @@ public record HostNames(InstallationId installation) {
     }
 
     /**
-     * Link group (IFLA_GROUP) of this installation's taps that wait to be deleted: 31 bits, at least 2^30, where no
-     * group that people number by hand lies.
+     * Link group (IFLA_GROUP) of this installation's taps that wait to be deleted: at least 2^30, where no group that
+     * people number by hand lies, and below {@link Link#DELETION_GROUP_FIRST}.
      */
     public int reapGroup() {
-        return ByteBuffer.wrap(sha256("reap", installation.value())).getInt() & 0x3fff_ffff | 0x4000_0000;
+        return ByteBuffer.wrap(sha256("reap", installation.value())).getInt() & 0x1fff_ffff | 0x4000_0000;
     }
 
     /** Fixed, so that the bridge's address does not follow its ports. */

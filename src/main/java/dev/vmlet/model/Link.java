@@ -22,10 +22,17 @@ public record Link(
         long tapUid,
         int group) {
     /**
-     * A tap that was cut off for good and only waits to be deleted: down, in no bridge, in the group of such taps. It
-     * carries nothing, and nobody may use it again.
+     * Groups from here on are drawn by chance for one deletion. A tap of ours in any of them was being deleted when its
+     * agent died, or is being deleted now.
+     */
+    public static final int DELETION_GROUP_FIRST = 0x6000_0000;
+
+    /**
+     * A tap that was cut off for good and only waits to be deleted: down, in no bridge, in the group of such taps, or
+     * in one of its last moments. It carries nothing, and nobody may use it again.
      */
     public boolean isRetired(int reapGroup) {
-        return kind.equals("tun") && group == reapGroup && !up && masterIndex == 0;
+        boolean inGroup = group == reapGroup || group >= DELETION_GROUP_FIRST;
+        return kind.equals("tun") && inGroup && !up && masterIndex == 0;
     }
 }

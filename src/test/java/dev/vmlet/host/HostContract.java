@@ -297,6 +297,15 @@ abstract class HostContract {
     }
 
     @Test
+    void reapsWhatAnAgentThatDiedHadMovedForItsDeletion() throws Exception {
+        needTaps();
+        links().createTap(TAP, userId(), 1500, OF_NIC);
+        links().retire(TAP, OF_NIC, GROUP);
+        putIntoGroup(TAP, Link.DELETION_GROUP_FIRST + 7);
+        assertThat(links().reap(INSTALLATION, GROUP)).containsExactly(TAP);
+    }
+
+    @Test
     void reapsNothingThatOnlyStandsAmongTheRetired() throws Exception {
         needTaps();
         InstallationId others = new InstallationId("othersxx");

@@ -9,8 +9,11 @@ import dev.vmlet.model.Link;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Seen;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class NicPlannerTest {
     private static final DesiredNic NIC = Given.nic();
@@ -93,8 +96,13 @@ class NicPlannerTest {
                         """.formatted(T, B));
     }
 
-    @Test
-    void waitsUntilTheTapOfTheLastRunIsDeleted() {
+    private static List<Integer> groupsOfTheRetired() {
+        return List.of(Given.NAMES.reapGroup(), Link.DELETION_GROUP_FIRST + 7);
+    }
+
+    @ParameterizedTest
+    @MethodSource("groupsOfTheRetired")
+    void waitsUntilTheTapOfTheLastRunIsDeleted(int group) {
         Link tap = Given.tap(NIC.mark(), false, 0);
         Link retired = new Link(
                 tap.index(),
@@ -106,7 +114,7 @@ class NicPlannerTest {
                 tap.mark(),
                 0,
                 200_000,
-                Given.NAMES.reapGroup());
+                group);
         assertThat(ensure(Seen.present(Given.bridge()), Seen.present(retired), Seen.present(Set.of())))
                 .isEqualTo("wait PT0.1S for NetworkNotReady: tap " + T + " of its last run is still being deleted\n");
     }

@@ -350,7 +350,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
 
     private int unusedGroup(List<Link> links) {
         while (true) {
-            int group = chance.nextInt(1 << 30, Integer.MAX_VALUE);
+            int group = chance.nextInt(Link.DELETION_GROUP_FIRST, Integer.MAX_VALUE);
             if (links.stream().noneMatch(link -> link.group() == group)) {
                 return group;
             }
