@@ -104,17 +104,7 @@ class NicPlannerTest {
     @MethodSource("groupsOfTheRetired")
     void waitsUntilTheTapOfTheLastRunIsDeleted(int group) {
         Link tap = Given.tap(NIC.mark(), false, 0);
-        Link retired = new Link(
-                tap.index(),
-                tap.name(),
-                "tun",
-                tap.mac(),
-                1500,
-                false,
-                tap.mark(),
-                0,
-                200_000,
-                group);
+        Link retired = new Link(tap.index(), tap.name(), "tun", tap.mac(), 1500, false, tap.mark(), 0, 200_000, group);
         assertThat(ensure(Seen.present(Given.bridge()), Seen.present(retired), Seen.present(Set.of())))
                 .isEqualTo("wait PT0.1S for NetworkNotReady: tap " + T + " of its last run is still being deleted\n");
     }
