@@ -102,7 +102,11 @@ public final class RealHost implements AutoCloseable {
         LinuxDisks disks =
                 keep(purpose == Purpose.ACT ? new LinuxDisks(settings, wakes::wakeVm) : LinuxDisks.toLook(settings));
         this.vmms = VmmChoice.of(options, paths, purpose == Purpose.ACT);
-        this.guests = keep(new LinuxVmms(new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm), vmms.usable()));
+        LinuxVmms.Config config = new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm);
+        this.guests = keep(
+                purpose == Purpose.ACT
+                        ? new LinuxVmms(config, vmms.usable())
+                        : LinuxVmms.toLook(config, vmms.usable()));
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
         this.host = new Host(links, firewall, guests, disks, records, probes);
         if (purpose == Purpose.ACT) {

@@ -34,14 +34,19 @@ class TidyTest {
             Map.entry("resolve", Set.of("api", "model")),
             Map.entry("plan", Set.of("model")),
             Map.entry("status", Set.of("api", "model", "plan")),
+            Map.entry("doctor", Set.of("model")),
             Map.entry("host", Set.of("model", "plan")),
-            Map.entry("host.net", Set.of("model", "host", "plan")),
-            Map.entry("host.vmm", Set.of("model", "host", "plan")),
+            Map.entry("host.net", Set.of("model", "host", "plan", "doctor")),
+            Map.entry("host.console", Set.of("model")),
+            Map.entry("host.vmm", Set.of("model", "host", "plan", "host.console", "doctor")),
             Map.entry("host.vmm.cloudhypervisor", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.vmm.qemu", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.files", Set.of("model", "host", "plan")),
             Map.entry("host.disk", Set.of("model", "host", "plan", "host.files")),
             Map.entry("host.probe", Set.of("model", "host")),
+            Map.entry(
+                    "host.survey",
+                    Set.of("model", "host", "doctor", "host.net", "host.vmm", "host.files", "host.disk")),
             Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host")),
             Map.entry("apiserver", Set.of("api")));
 
@@ -49,7 +54,7 @@ class TidyTest {
     private static final Set<String> KNOW_EVERYTHING = Set.of("", "cli");
 
     /** No input, output, clock, chance or framework: same values in, same values out. */
-    private static final Set<String> PURE = Set.of("model", "resolve", "plan", "status");
+    private static final Set<String> PURE = Set.of("model", "resolve", "plan", "status", "doctor");
 
     private static final List<String> IMPURE = List.of(
             "java.io.",

@@ -37,8 +37,12 @@ final class GuestLogs implements AutoCloseable {
         Thread.ofPlatform().daemon().name("vmm-guest-logs").start(this::run);
     }
 
-    /** Harmless to call again for a VM that is followed. */
-    void follow(VmFiles files, boolean consoleNeedsReader) {
+    /**
+     * Harmless to call again for a VM that is followed.
+     *
+     * @param log who writes the console's log
+     */
+    void follow(VmFiles files, SerialRecorder.Log log) {
         followed.computeIfAbsent(files.vmUid(), _ -> {
             try {
                 return new Followed(files, files.run().register(watches, StandardWatchEventKinds.ENTRY_MODIFY));
@@ -50,9 +54,7 @@ final class GuestLogs implements AutoCloseable {
                 return null;
             }
         });
-        if (consoleNeedsReader) {
-            recorder.record(files.vmUid(), files.serial(), files.serialLog());
-        }
+        recorder.serve(files, log);
     }
 
     /** Stops following; waits so long for the console's last words to reach the log. */

@@ -49,6 +49,14 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     private final Preflight preflight;
     private final ExitWatch exits;
     private final GuestLogs logs;
+    private final Purpose purpose;
+
+    /** Whether guests are looked after, by the one agent, or only looked at, beside it. */
+    private enum Purpose {
+        ACT,
+        /** Opens no console: a VMM serves one reader, and a second one puts the agent's out of the door. */
+        LOOK
+    }
 
     /** Living processes that are not who they should be, by VM uid. */
     private final Map<String, Stranger> strangers = new ConcurrentHashMap<>();
@@ -70,7 +78,18 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         this(config, vmms, new Preflight());
     }
 
+    /** For commands that only look, beside a running agent. */
+    public static LinuxVmms toLook(Config config, Map<VmmKind, Vmm> vmms) throws HostException {
+        return new LinuxVmms(config, vmms, new Preflight(), Purpose.LOOK);
+    }
+
     LinuxVmms(Config config, Map<VmmKind, Vmm> vmms, Preflight preflight) throws HostException {
+        this(config, vmms, preflight, Purpose.ACT);
+    }
+
+    private LinuxVmms(Config config, Map<VmmKind, Vmm> vmms, Preflight preflight, Purpose purpose)
+            throws HostException {
+        this.purpose = purpose;
         this.config = config;
         this.vmms = Map.copyOf(vmms);
         this.preflight = preflight;
@@ -108,8 +127,10 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                 look(files, record.launch().map(VmRecord.Launch::bootId)).judge();
         return switch (judged) {
             case Seen.Present<GuestProcess>(GuestProcess.Alive alive) -> {
-                exits.watch(uid, alive.pid(), alive.startTicks());
-                record.launch().ifPresent(launch -> logs.follow(files, needsReader(launch.spec())));
+                if (purpose == Purpose.ACT) {
+                    exits.watch(uid, alive.pid(), alive.startTicks());
+                    record.launch().ifPresent(launch -> logs.follow(files, logOf(launch.spec())));
+                }
                 Stranger stranger = strangers.get(uid);
                 yield stranger == null || !stranger.process.equals(alive) ? judged : Seen.unknown(stranger.sentence);
             }
@@ -206,7 +227,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             if (PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)) {
                 exits.watch(files.vmUid(), file.pid(), file.startTicks());
             }
-            logs.follow(files, needsReader(launch));
+            logs.follow(files, logOf(launch));
         }
     }
 
@@ -313,9 +334,9 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         return new VmFiles(config.paths, uid);
     }
 
-    private boolean needsReader(LaunchSpec launch) {
+    private SerialRecorder.Log logOf(LaunchSpec launch) {
         Vmm vmm = vmms.get(launch.vmm());
-        return vmm != null && vmm.serialNeedsReader();
+        return vmm != null && vmm.serialNeedsReader() ? SerialRecorder.Log.OURS : SerialRecorder.Log.OF_VMM;
     }
 
     private Vmm vmm(VmmKind kind) throws HostException {

@@ -64,6 +64,23 @@ final class LogFiles {
         }
     }
 
+    /** The last whole lines as the guest wrote them, at most {@value #TAIL_LINES}; empty when there is nothing to read. */
+    static byte[] lastLines(Path log) {
+        try {
+            byte[] bytes = lastBytes(log, TAIL_BYTES);
+            int from = bytes.length;
+            // What follows the last line end is a prompt, and belongs to the lines shown.
+            for (int lines = 0; from > 0; from--) {
+                if (bytes[from - 1] == '\n' && lines++ == TAIL_LINES) {
+                    break;
+                }
+            }
+            return java.util.Arrays.copyOfRange(bytes, from, bytes.length);
+        } catch (IOException e) {
+            return new byte[0];
+        }
+    }
+
     /** A guest writes its console: what reaches a terminal, an Event or a status must not steer any of them. */
     static String printable(String text) {
         return text.replaceAll(

@@ -1,10 +1,10 @@
 package dev.vmlet.host.vmm;
 
+import dev.vmlet.host.console.ConsoleRoom;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
@@ -25,15 +25,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reads the consoles of all guests into their logs, on one daemon thread. Always drains: a reader that is connected and
- * does not read stops its guest. Connects again when a console hangs up, because cloud-hypervisor makes the socket anew
- * at every guest reboot.
+ * Reads the consoles of all guests into their logs, on one daemon thread, and serves those who have joined one. A VMM
+ * serves one connection at a time, and this is it. Always drains: a reader that is connected and does not read stops its
+ * guest. Connects again when a console hangs up, because cloud-hypervisor makes the socket anew at every guest reboot.
+ * Where the VMM writes the log itself, it is connected only while somebody has joined: an agent that is stopped
+ * (SIGSTOP) then stops nobody.
  */
 final class SerialRecorder implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SerialRecorder.class);
     private static final long RECONNECT_MILLIS = 100;
 
     private final Selector selector;
+    private volatile boolean ended;
     private final ByteBuffer buffer = ByteBuffer.allocate(64 << 10);
 
     /** Guarded by this; the channels in it belong to the recording thread. */
@@ -42,18 +45,56 @@ final class SerialRecorder implements AutoCloseable {
     /** To be read once more and closed; guarded by this. */
     private final Set<Console> leaving = new HashSet<>();
 
+    /** Who writes what the guest says into its log. */
+    enum Log {
+        OURS,
+        OF_VMM
+    }
+
     /** One guest's console. All but the paths belongs to the recording thread. */
-    private static final class Console {
+    private final class Console implements ConsoleRoom.Guest {
         final Path socket;
         final Path log;
+        final Log whose;
+        final ConsoleRoom room;
         final CountDownLatch finished = new CountDownLatch(1);
+        boolean doorReported;
 
         @Nullable
         SocketChannel channel;
 
-        Console(Path socket, Path log) {
-            this.socket = socket;
-            this.log = log;
+        Console(VmFiles files, Log whose) {
+            this.socket = files.serial();
+            this.log = files.serialLog();
+            this.whose = whose;
+            this.room = new ConsoleRoom(files.console(), this);
+        }
+
+        @Override
+        public void type(ByteBuffer keys) {
+            SocketChannel guest = channel;
+            try {
+                if (guest != null) {
+                    int _ = guest.write(keys);
+                }
+            } catch (IOException e) {
+                LOG.atDebug().addKeyValue("socket", socket).setCause(e).log("console takes no keys");
+                hangUp(this);
+            }
+        }
+
+        @Override
+        public void awaitRoom() {
+            // Without a connection: the next one types on.
+            SelectionKey key = channel == null ? null : channel.keyFor(selector);
+            if (key != null && key.isValid()) {
+                key.interestOps(SelectionKey.OP_READ | SelectionKey.OP_WRITE);
+            }
+        }
+
+        @Override
+        public byte[] lastWords() {
+            return LogFiles.lastLines(log);
         }
     }
 
@@ -62,9 +103,10 @@ final class SerialRecorder implements AutoCloseable {
         Thread.ofPlatform().daemon().name("vmm-serial").start(this::run);
     }
 
-    /** Harmless to call again for a console that is recorded. */
-    synchronized void record(String vmUid, Path socket, Path log) {
-        if (consoles.putIfAbsent(vmUid, new Console(socket, log)) == null) {
+    /** Harmless to call again for a console that is served. */
+    synchronized void serve(VmFiles files, Log whose) {
+        if (!consoles.containsKey(files.vmUid())) {
+            consoles.put(files.vmUid(), new Console(files, whose));
             selector.wakeup();
         }
     }
@@ -87,45 +129,65 @@ final class SerialRecorder implements AutoCloseable {
         }
     }
 
+    /** Returns at once; the thread says farewell to those who have joined. */
     @Override
     public void close() {
-        try {
-            selector.close();
-        } catch (IOException e) {
-            LOG.atDebug().setCause(e).log("selector was closed already");
-        }
+        ended = true;
+        selector.wakeup();
     }
 
     private void run() {
-        try {
-            while (selector.isOpen()) {
+        try (selector) {
+            while (!ended) {
+                // The old before the new: the next guest's door may be at the same path.
+                closeLeaving();
                 boolean unconnected = connectAll();
                 int _ = unconnected ? selector.select(RECONNECT_MILLIS) : selector.select();
                 for (SelectionKey key : selector.selectedKeys()) {
-                    if (key.isValid() && key.attachment() instanceof Console console) {
-                        drain(console);
+                    if (key.isValid() && key.attachment() instanceof ConsoleRoom.Ready ready) {
+                        ready.ready(key);
                     }
                 }
                 selector.selectedKeys().clear();
-                closeLeaving();
             }
-        } catch (ClosedSelectorException e) {
-            return;
+            closeAll();
         } catch (IOException e) {
             LOG.atError().setCause(e).log("consoles are no longer recorded");
         }
     }
 
-    /** Whether some console has nobody to connect to yet. */
+    private synchronized void closeAll() {
+        for (Console console : consoles.values()) {
+            console.room.close();
+            close(console.channel);
+        }
+    }
+
+    /** Opens what is to be open; whether some console is yet to be connected to. */
     private synchronized boolean connectAll() {
         boolean unconnected = false;
         for (Console console : consoles.values()) {
-            if (console.channel == null) {
+            openDoor(console);
+            boolean wanted = console.whose == Log.OURS || console.room.occupied();
+            if (console.channel == null && wanted) {
                 connect(console);
                 unconnected |= console.channel == null;
+            } else if (console.channel != null && !wanted) {
+                hangUp(console);
             }
         }
         return unconnected;
+    }
+
+    private void openDoor(Console console) {
+        try {
+            console.room.open(selector);
+        } catch (IOException e) {
+            if (!console.doorReported) {
+                console.doorReported = true;
+                LOG.atWarn().addKeyValue("log", console.log).setCause(e).log("nobody can join this console");
+            }
+        }
     }
 
     private void connect(Console console) {
@@ -135,14 +197,32 @@ final class SerialRecorder implements AutoCloseable {
             channel.configureBlocking(false);
             // A unix socket connects at once or not at all.
             if (channel.connect(UnixDomainSocketAddress.of(console.socket))) {
-                channel.register(selector, SelectionKey.OP_READ, console);
+                channel.register(selector, SelectionKey.OP_READ, (ConsoleRoom.Ready) key -> ready(console, key));
                 console.channel = channel;
+                console.room.typeOn();
                 return;
             }
         } catch (IOException e) {
             LOG.atTrace().addKeyValue("socket", console.socket).setCause(e).log("console not there yet");
         }
         close(channel);
+    }
+
+    private void ready(Console console, SelectionKey key) {
+        if (key.isWritable()) {
+            key.interestOps(SelectionKey.OP_READ);
+            console.room.typeOn();
+        }
+        if (key.isValid() && key.isReadable()) {
+            drain(console);
+        }
+    }
+
+    private void hangUp(Console console) {
+        SocketChannel channel = console.channel;
+        console.channel = null;
+        close(channel);
+        console.room.guestHungUp();
     }
 
     private void drain(Console console) {
@@ -156,19 +236,21 @@ final class SerialRecorder implements AutoCloseable {
                 buffer.clear();
                 int count = channel.read(buffer);
                 if (count < 0) {
-                    console.channel = null;
-                    close(channel);
+                    hangUp(console);
                     return;
                 }
                 if (count == 0) {
                     return;
                 }
-                append(console.log, buffer.flip());
+                buffer.flip();
+                if (console.whose == Log.OURS) {
+                    append(console.log, buffer.duplicate());
+                }
+                console.room.output(buffer);
             }
         } catch (IOException e) {
             LOG.atDebug().addKeyValue("socket", console.socket).setCause(e).log("console hung up");
-            console.channel = null;
-            close(channel);
+            hangUp(console);
         }
     }
 
@@ -177,6 +259,7 @@ final class SerialRecorder implements AutoCloseable {
             drain(console);
             close(console.channel);
             console.channel = null;
+            console.room.close("The guest has ended. `vmlet logs` has its last words.");
             console.finished.countDown();
         }
         leaving.clear();

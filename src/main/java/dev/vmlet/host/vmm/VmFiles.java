@@ -42,6 +42,11 @@ public record VmFiles(HostPaths paths, String vmUid) {
         return sockets().resolve("serial.sock");
     }
 
+    /** Where people join the guest's console; the agent's own, in a directory that root alone may write. */
+    public Path console() {
+        return run().resolve("console.sock");
+    }
+
     public Path state() {
         return Path.of(paths.vmDir(vmUid));
     }

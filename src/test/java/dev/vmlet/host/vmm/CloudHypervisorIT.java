@@ -3,6 +3,8 @@ package dev.vmlet.host.vmm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.vmlet.host.console.ConsoleVisit;
+import dev.vmlet.host.console.Frame;
 import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisor;
 import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisorBinary;
 import dev.vmlet.model.DesiredDisk.Role;
@@ -16,6 +18,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -29,6 +32,7 @@ import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** The stand-in under the launcher, with real users and cgroups: what has nothing to do with a real guest. */
 class CloudHypervisorIT {
@@ -58,8 +62,13 @@ class CloudHypervisorIT {
         record = Hosts.record(launch, boot);
         vmms = new LinuxVmms(
                 new LinuxVmms.Config(Hosts.paths(dir), new HostNames(new InstallationId("testtest")), boot, woken::add),
-                Map.of(VmmKind.CLOUD_HYPERVISOR, new CloudHypervisor(CloudHypervisorBinary.standIn(dir, ""))),
+                Map.of(VmmKind.CLOUD_HYPERVISOR, standIn()),
                 new Preflight(dir.resolve("tun"), kvm));
+    }
+
+    private CloudHypervisor standIn() throws Exception {
+        Path script = dir.resolve("cloud-hypervisor");
+        return new CloudHypervisor(Files.exists(script) ? script : CloudHypervisorBinary.standIn(dir, ""));
     }
 
     @AfterEach
@@ -139,6 +148,42 @@ class CloudHypervisorIT {
         Files.delete(dir.resolve("ctl"));
         vmms.spawn(launch);
         awaitState(GuestState.Kind.RUNNING);
+    }
+
+    @Test
+    @Timeout(60)
+    void aVisitorTalksToTheGuestAndOneWhoOnlyLooksDisturbsNobody() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        Awaitility.await().atMost(Duration.ofSeconds(10)).until(() -> Files.exists(files.console()));
+        try (ConsoleVisit visit = ConsoleVisit.join(files.console(), Frame.Wish.WRITE, "test")) {
+            visit.type("hello\r".getBytes(StandardCharsets.UTF_8), 6);
+            awaitText(visit, "stand-in heard hello\n");
+            // As `vmlet inventory` does, beside the agent; a second reader would put ours out of the door.
+            LinuxVmms.Config config = new LinuxVmms.Config(
+                    Hosts.paths(dir),
+                    new HostNames(new InstallationId("testtest")),
+                    LinuxVmms.currentBootId(),
+                    _ -> {});
+            try (LinuxVmms looking = LinuxVmms.toLook(config, Map.of(VmmKind.CLOUD_HYPERVISOR, standIn()))) {
+                assertThat(looking.process(record)).isEqualTo(vmms.process(record));
+                assertThat(looking.guest(record).kind()).isEqualTo(GuestState.Kind.RUNNING);
+                visit.type("still\r".getBytes(StandardCharsets.UTF_8), 6);
+                awaitText(visit, "stand-in heard still\n");
+            }
+            tell("reboot");
+            awaitText(visit, "stand-in rebooted\n");
+            visit.type("again\r".getBytes(StandardCharsets.UTF_8), 6);
+            awaitText(visit, "stand-in heard again\n");
+        }
+        assertThat(files.serialLog()).content().endsWith("stand-in heard again\n");
+    }
+
+    private static void awaitText(ConsoleVisit visit, String text) throws Exception {
+        StringBuilder shown = new StringBuilder();
+        while (!shown.toString().endsWith(text)) {
+            shown.append(visit.read().orElseThrow().text());
+        }
     }
 
     @Test

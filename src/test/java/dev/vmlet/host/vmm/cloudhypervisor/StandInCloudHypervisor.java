@@ -343,10 +343,21 @@ final class StandInCloudHypervisor {
         serial = Optional.of(server);
     }
 
-    /** v53 keeps what was said before the reader came. */
+    /** v53 keeps what was said before the reader came. A line that is typed is answered. */
     private void drainTo(ServerSocketChannel server, SocketChannel reader) throws IOException {
         try (reader) {
+            reader.configureBlocking(false);
+            StringBuilder typed = new StringBuilder();
             while (server.isOpen()) {
+                ByteBuffer keys = ByteBuffer.allocate(256);
+                if (reader.read(keys) < 0) {
+                    return;
+                }
+                typed.append(StandardCharsets.UTF_8.decode(keys.flip()));
+                for (int end = typed.indexOf("\r"); end >= 0; end = typed.indexOf("\r")) {
+                    say("stand-in heard " + typed.substring(0, end) + "\n");
+                    typed.delete(0, end + 1);
+                }
                 String text;
                 synchronized (console) {
                     text = console.toString();
@@ -355,7 +366,10 @@ final class StandInCloudHypervisor {
                 if (text.isEmpty()) {
                     LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(5));
                 } else {
-                    reader.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
+                    ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+                    while (bytes.hasRemaining()) {
+                        reader.write(bytes);
+                    }
                 }
             }
         }
