@@ -23,6 +23,7 @@ final class LibC {
     /** openat2(2) bears the same number on every architecture. */
     private static final long SYS_OPENAT2 = 437;
 
+    private static final long FICLONE = 0x40049409L;
     private static final long RESOLVE_NO_MAGICLINKS = 0x02;
     private static final long RESOLVE_BENEATH = 0x08;
 
@@ -33,6 +34,8 @@ final class LibC {
         int close(int fd);
 
         int geteuid();
+
+        int ioctl(int fd, long request, long argument);
 
         long lseek(int fd, long offset, int whence);
 
@@ -83,6 +86,11 @@ final class LibC {
 
     static long lseek(int fd, long offset, int whence) throws Failed {
         return checked("lseek", C.lseek(fd, offset, whence));
+    }
+
+    /** Makes the second, empty file share the first one's blocks (ioctl_ficlone(2)). */
+    static void shareBlocks(int from, int to) throws Failed {
+        checked("FICLONE", C.ioctl(to, FICLONE, from));
     }
 
     /** Copies from and to the descriptors' own positions; 0 at the end of the source. */

@@ -16,23 +16,23 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /** A program of the host, run with an environment of our own, a deadline and a bound on what it may say. */
-final class Tool {
+public final class Tool {
     private static final String PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     private static final int OUTPUT_MAX = 64 << 10;
 
     private Tool() {}
 
     /** {@code code} is the exit status, 128 + signal where one ended it; {@code output} what it said on both streams. */
-    record Result(int code, String output) {
+    public record Result(int code, String output) {
         /** The last line, which is where tools say what went wrong. */
-        String lastLine() {
+        public String lastLine() {
             String trimmed = output.strip();
             return trimmed.substring(trimmed.lastIndexOf('\n') + 1);
         }
     }
 
     /** A program by its path, or by its name in the usual folders. */
-    static Optional<Path> find(String name) {
+    public static Optional<Path> find(String name) {
         if (name.contains("/")) {
             return Optional.of(Path.of(name)).filter(Files::isExecutable);
         }
@@ -53,7 +53,7 @@ final class Tool {
      * @throws InterruptedIOException past the limit; the program is then dead
      * @throws InterruptedException when the thread is interrupted; likewise
      */
-    static Result run(Path folder, Duration limit, Map<String, String> environment, List<String> command)
+    public static Result run(Path folder, Duration limit, Map<String, String> environment, List<String> command)
             throws IOException, InterruptedException {
         ProcessBuilder builder = new ProcessBuilder(command)
                 .directory(folder.toFile())

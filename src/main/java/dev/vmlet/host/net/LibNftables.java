@@ -17,6 +17,8 @@ public interface LibNftables {
 
     void nft_ctx_output_set_flags(Pointer context, int flags);
 
+    void nft_ctx_set_dry_run(Pointer context, boolean dry);
+
     String nft_ctx_get_output_buffer(Pointer context);
 
     String nft_ctx_get_error_buffer(Pointer context);

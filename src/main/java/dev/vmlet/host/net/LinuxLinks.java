@@ -40,6 +40,20 @@ public final class LinuxLinks implements Links, AutoCloseable {
         this.taps = new Taps(kernel);
     }
 
+    /** Whether the kernel makes bridges; it is asked for one that it must refuse, so none is made. */
+    public Seen<Boolean> bridges() {
+        try {
+            List<NetlinkMessage> _ = netlink.exchange(socket -> socket.ask(RtNetlink.impossibleBridge()));
+            return Seen.unknown("it made one that it should have refused");
+        } catch (KernelRefusal e) {
+            return switch (e.errno()) {
+                case EINVAL, ERANGE -> Seen.present(true);
+                case EOPNOTSUPP -> Seen.present(false);
+                default -> Seen.unknown(String.valueOf(e.getMessage()));
+            };
+        }
+    }
+
     @Override
     public List<Link> list() throws HostException {
         return netlink.exchange("list links", this::links);

@@ -41,11 +41,21 @@ final class Nftables implements AutoCloseable {
      * @throws HostException.TimedOut when no context became free; nothing has changed then
      */
     String run(String operation, String commands) throws NftRefusal, HostException {
+        return run(operation, commands, false);
+    }
+
+    /** As {@link #run}, but the kernel only says whether it would, and keeps nothing. */
+    void check(String operation, String commands) throws NftRefusal, HostException {
+        String _ = run(operation, commands, true);
+    }
+
+    private String run(String operation, String commands, boolean dry) throws NftRefusal, HostException {
         Libraries all = open(operation);
         Pointer context = take(operation);
         // libnftables reports errors by strerror(3), and the JVM has set the user's language for the process.
         Pointer before = all.libc().uselocale(all.plainLocale());
         try {
+            all.nft().nft_ctx_set_dry_run(context, dry);
             int failed = all.nft().nft_run_cmd_from_buffer(context, commands);
             String output = all.nft().nft_ctx_get_output_buffer(context);
             String error = all.nft().nft_ctx_get_error_buffer(context);

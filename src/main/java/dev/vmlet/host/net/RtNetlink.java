@@ -91,6 +91,14 @@ final class RtNetlink {
         return request.attribute(IFLA_INFO_KIND, "bridge").end(info);
     }
 
+    /** A bridge with an MTU that none may have: refused for its kind where the kernel has no bridges, else for that. */
+    static NetlinkRequest impossibleBridge() {
+        NetlinkRequest request = linkStructure(new NetlinkRequest(NEWLINK, ACK | CREATE | EXCL), 0, 0, 0)
+                .attribute(IFLA_MTU, 1);
+        int info = request.begin(IFLA_LINKINFO);
+        return request.attribute(IFLA_INFO_KIND, "bridge").end(info);
+    }
+
     static NetlinkRequest markLink(int index, int mtu, Mark mark) {
         return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0)
                 .attribute(IFLA_MTU, mtu)

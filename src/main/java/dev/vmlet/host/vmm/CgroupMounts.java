@@ -1,5 +1,6 @@
 package dev.vmlet.host.vmm;
 
+import dev.vmlet.doctor.Facts;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,7 +12,7 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /** Finds the cgroup hierarchies of this host: pure v2, v1, or both side by side. */
-final class CgroupMounts {
+public final class CgroupMounts {
     /** Super block options of a v1 hierarchy that are not names of controllers. */
     private static final Set<String> FLAGS =
             Set.of("rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode");
@@ -38,6 +39,38 @@ final class CgroupMounts {
 
     static List<Hierarchy> find() throws IOException {
         return parse(Files.readString(Path.of("/proc/self/mountinfo")));
+    }
+
+    /** What guests could be limited by, without touching anything. */
+    public static List<Facts.Cgroup> facts() throws IOException {
+        List<Facts.Cgroup> facts = new ArrayList<>();
+        for (Hierarchy hierarchy : find()) {
+            Path root = hierarchy.mount();
+            Set<String> controllers =
+                    hierarchy.unified() ? words(root.resolve("cgroup.controllers")) : hierarchy.controllers();
+            boolean inside = hierarchy.unified() && Files.exists(root.resolve("cgroup.type"));
+            boolean handedOn = words(root.resolve("cgroup.subtree_control")).containsAll(controllers);
+            // No cgroup but the true root may hold processes and hand controllers on (cgroups(7)).
+            boolean blocked =
+                    inside && !handedOn && !words(root.resolve("cgroup.procs")).isEmpty();
+            facts.add(new Facts.Cgroup(
+                    root.toString(),
+                    hierarchy.unified(),
+                    controllers,
+                    blocked ? root + " is not the root of the tree and holds processes" : ""));
+        }
+        return facts;
+    }
+
+    /** Empty where there is no such file. */
+    private static Set<String> words(Path file) {
+        try {
+            Set<String> words = new TreeSet<>(List.of(Files.readString(file).split("\\s+")));
+            words.remove("");
+            return words;
+        } catch (IOException e) {
+            return Set.of();
+        }
     }
 
     /** v2 first; each hierarchy once, however often it is mounted. Read-only mounts are of no use and left out. */
