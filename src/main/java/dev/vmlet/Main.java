@@ -1,12 +1,20 @@
 package dev.vmlet;
 
 import dev.vmlet.cli.AgentCommand;
+import dev.vmlet.cli.CommandErrors;
+import dev.vmlet.cli.ConsoleCommand;
 import dev.vmlet.cli.ControllerCommand;
+import dev.vmlet.cli.DoctorCommand;
 import dev.vmlet.cli.InventoryCommand;
+import dev.vmlet.cli.LogsCommand;
 import dev.vmlet.cli.PlanCommand;
 import dev.vmlet.cli.UserIdRange;
 import dev.vmlet.cli.VersionCommand;
 import dev.vmlet.model.Ipv4Prefix;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Properties;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -21,7 +29,11 @@ import picocli.CommandLine.Command;
             ControllerCommand.class,
             PlanCommand.class,
             InventoryCommand.class,
-            VersionCommand.class
+            DoctorCommand.class,
+            LogsCommand.class,
+            ConsoleCommand.class,
+            VersionCommand.class,
+            AutoComplete.GenerateCompletion.class
         })
 public final class Main {
     private Main() {}
@@ -34,6 +46,8 @@ public final class Main {
         return new CommandLine(new Main())
                 .registerConverter(Ipv4Prefix.class, Main::prefix)
                 .registerConverter(UserIdRange.class, new UserIdRange.Converter())
+                .setParameterExceptionHandler(new CommandErrors())
+                .setExecutionExceptionHandler(new CommandErrors())
                 .setUsageHelpAutoWidth(true);
     }
 
@@ -57,5 +71,22 @@ public final class Main {
     public static String version() {
         String version = Main.class.getPackage().getImplementationVersion();
         return version == null ? "unbuilt" : version;
+    }
+
+    /** The commit it was built on; "unknown" for a build without git. */
+    public static String commit() {
+        Properties built = new Properties();
+        try (InputStream file = Main.class.getResourceAsStream("build.properties")) {
+            if (file != null) {
+                built.load(file);
+            }
+        } catch (IOException e) {
+            return "unknown";
+        }
+        String commit = built.getProperty("commit", "");
+        if (commit.isEmpty() || commit.startsWith("$")) {
+            return "unknown";
+        }
+        return commit;
     }
 }

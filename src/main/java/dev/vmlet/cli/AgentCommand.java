@@ -6,7 +6,6 @@ import dev.vmlet.controller.Agent;
 import dev.vmlet.host.Applier;
 import dev.vmlet.model.HostException;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.concurrent.Callable;
@@ -47,7 +46,8 @@ public final class AgentCommand implements Callable<Integer> {
     private int haltBeforeStep;
 
     @Override
-    public Integer call() {
+    public Integer call() throws HostException {
+        Root.require("the agent");
         CountDownLatch end = new CountDownLatch(1);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
@@ -70,14 +70,6 @@ public final class AgentCommand implements Callable<Integer> {
             end.await();
             log.atInfo().log("agent stops; guests go on");
             return 0;
-        } catch (HostException e) {
-            log.atError().setCause(e).log("the agent cannot run on this host");
-            System.err.println("vmlet: " + e.getMessage());
-            return 1;
-        } catch (KubernetesClientException e) {
-            log.atError().setCause(e).log("the API server cannot be used");
-            System.err.println("vmlet: the API server cannot be used: " + e.getMessage());
-            return 1;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return 1;

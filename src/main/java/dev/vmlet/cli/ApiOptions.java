@@ -1,6 +1,7 @@
 package dev.vmlet.cli;
 
 import dev.vmlet.api.Serialization;
+import dev.vmlet.model.HostException;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -18,8 +19,9 @@ public final class ApiOptions {
                     "How to reach the API server. Default: the pod's service account, $KUBECONFIG, ~/.kube/config.")
     public @Nullable File kubeconfig;
 
-    KubernetesClient client() {
-        Config config = kubeconfig == null ? Config.autoConfigure(null) : Config.fromKubeconfig(kubeconfig);
+    /** @throws HostException.Refused when nothing says where the API server is */
+    KubernetesClient client() throws HostException {
+        Config config = kubeconfig == null ? found() : read(kubeconfig);
         return new KubernetesClientBuilder()
                 .withConfig(new ConfigBuilder(config)
                         // fabric8 opens watches as WebSockets first; plain streams work with every server.
@@ -29,5 +31,46 @@ public final class ApiOptions {
                         .build())
                 .withKubernetesSerialization(Serialization.lenient())
                 .build();
+    }
+
+    private static Config found() throws HostException {
+        Config config = Config.autoConfigure(null);
+        boolean nothing = config.getCurrentContext() == null
+                && config.getAutoOAuthToken() == null
+                && System.getenv("KUBERNETES_SERVICE_HOST") == null
+                && System.getenv("KUBERNETES_MASTER") == null;
+        if (nothing) {
+            String named = System.getenv("KUBECONFIG");
+            throw new HostException.Refused(
+                    "nothing says where the API server is: "
+                            + (named == null || named.isBlank()
+                                    ? "this is no pod, $KUBECONFIG is not set and there is no ~/.kube/config"
+                                    : "$KUBECONFIG names " + named + ", which has no usable context")
+                            + "; give --kubeconfig FILE",
+                    null);
+        }
+        return config;
+    }
+
+    private static Config read(File file) throws HostException {
+        if (!file.canRead()) {
+            throw new HostException.Refused(
+                    "--kubeconfig " + file + (file.exists() ? " cannot be read" : " does not exist"), null);
+        }
+        try {
+            Config config = Config.fromKubeconfig(file);
+            if (config.getCurrentContext() != null) {
+                return config;
+            }
+        } catch (RuntimeException e) {
+            // Whatever its parser throws: the file is at fault.
+            throw new HostException.Refused("--kubeconfig " + file + " is no kubeconfig: " + firstLine(e), e);
+        }
+        throw new HostException.Refused(
+                "--kubeconfig " + file + " has no current context; kubectl config use-context sets one", null);
+    }
+
+    private static String firstLine(RuntimeException e) {
+        return String.valueOf(e.getMessage()).lines().findFirst().orElse("it cannot be parsed");
     }
 }

@@ -2,9 +2,9 @@ package dev.vmlet.cli;
 
 import dev.vmlet.Main;
 import dev.vmlet.controller.ClusterController;
+import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Prefix;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
@@ -46,7 +46,7 @@ public final class ControllerCommand implements Callable<Integer> {
     private List<Ipv4Prefix> clusterRanges = new ArrayList<>();
 
     @Override
-    public Integer call() {
+    public Integer call() throws HostException {
         CountDownLatch end = new CountDownLatch(1);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
@@ -63,10 +63,6 @@ public final class ControllerCommand implements Callable<Integer> {
             log.atInfo().addKeyValue("pool", pool).log("controller started");
             end.await();
             return 0;
-        } catch (KubernetesClientException e) {
-            log.atError().setCause(e).log("the API server cannot be used");
-            System.err.println("vmlet: the API server cannot be used: " + e.getMessage());
-            return 1;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return 1;

@@ -5,8 +5,10 @@ import dev.vmlet.RealHost;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
@@ -15,7 +17,9 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.io.PrintStream;
+import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
@@ -30,62 +34,113 @@ import picocli.CommandLine.Mixin;
         versionProvider = Main.Version.class)
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class InventoryCommand implements Callable<Integer> {
+    private static final int NAME_MAX = 80;
+
     @Mixin
     private HostOptions host;
 
     @Override
-    public Integer call() {
+    public Integer call() throws HostException {
+        Root.require("inventory");
         try (RealHost real = RealHost.toLook(host)) {
-            print(real, new Observer(real.host(), real.names()).inventory(), System.out);
+            Observer observer = new Observer(real.host(), real.names());
+            new Table(real, observer.inventory(), observer.observeHost()).print(System.out);
             return 0;
-        } catch (HostException e) {
-            System.err.println("vmlet: " + e.getMessage());
-            return 1;
         }
     }
 
-    private static void print(RealHost real, Inventory inventory, PrintStream out) throws HostException {
-        Map<String, String> owners = new TreeMap<>();
-        inventory.networks().forEach(n -> owners.put(n.id().uid(), "Network " + n.id()));
-        inventory.vms().forEach(v -> owners.put(v.id().uid(), "VirtualMachine " + v.id()));
-        out.printf("%-10s %-44s %s%n", "KIND", "NAME", "OWNER");
-        for (Link link : inventory.links()) {
-            String uid = switch (link.mark().owner(real.installation())) {
-                case Owner.OfVm(String vm, var _) -> vm;
-                case Owner.OfNetwork(String network) -> network;
-                case Owner.Foreign(String evidence) -> evidence;
-            };
-            line(
-                    out,
-                    link.kind().equals("tun") ? "tap" : link.kind(),
-                    link.name().value(),
-                    owner(owners, uid));
-        }
-        inventory.elements().stream()
-                .sorted(Comparator.comparing(FirewallElement::set).thenComparing(FirewallElement::toString))
-                .forEach(e -> line(out, "element", e.toString(), owner(owners, e.ownerUid())));
-        for (VmId vm : inventory.vmIds(real.installation()).values()) {
-            if (inventory.processTraces().contains(vm.uid())) {
-                Seen<GuestProcess> process = real.host().records().vm(vm.uid()) instanceof Seen.Present<VmRecord>(var r)
-                        ? real.host().vmms().process(r)
-                        : Seen.unknown("no record");
-                line(out, "guest", words(process), owner(owners, vm.uid()));
+    private record Row(String kind, String name, String owner) {}
+
+    /** The inventory as rows, and who is behind each uid. */
+    private static final class Table {
+        private static final String NODE = "this node";
+
+        private final RealHost real;
+        private final Map<String, String> owners = new TreeMap<>();
+        private final List<Row> rows = new ArrayList<>();
+        private int orphans;
+
+        Table(RealHost real, Inventory inventory, HostObservation seen) throws HostException {
+            this.real = real;
+            inventory.networks().forEach(n -> owners.put(n.id().uid(), "Network " + n.id()));
+            inventory.vms().forEach(v -> owners.put(v.id().uid(), "VirtualMachine " + v.id()));
+            firewall(seen.firewall(), inventory);
+            links(inventory);
+            seen.keptForwarding().entrySet().stream()
+                    .sorted(Map.Entry.comparingByKey())
+                    .forEach(f -> rows.add(new Row(
+                            "sysctl", "forwarding of " + f.getKey() + " (was " + (f.getValue() ? 1 : 0) + ")", NODE)));
+            vms(inventory);
+            for (NetworkRecord network : inventory.networks()) {
+                String uid = network.id().uid();
+                rows.add(new Row("record", real.paths().networkRecord(uid), owner(uid)));
             }
-            if (inventory.fileTraces().contains(vm.uid())) {
-                line(out, "files", real.paths().vmDir(vm.uid()), owner(owners, vm.uid()));
+            for (RetainedDisk disk : real.host().disks().retained()) {
+                rows.add(new Row("retained", disk.file(), retained(disk)));
+            }
+            inventory.unreadable().forEach(sentence -> rows.add(new Row("unreadable", sentence, "?")));
+        }
+
+        private void firewall(Seen<FirewallState> firewall, Inventory inventory) {
+            if (firewall instanceof Seen.Present<FirewallState>(FirewallState state)) {
+                String tables = "inet and bridge vmlet_" + real.installation();
+                rows.add(new Row("tables", state.intact() ? tables : tables + ": " + state.difference(), NODE));
+            }
+            inventory.elements().stream()
+                    .sorted(Comparator.comparing(FirewallElement::set).thenComparing(FirewallElement::toString))
+                    .forEach(e -> rows.add(new Row("element", e.toString(), owner(e.ownerUid()))));
+        }
+
+        private void links(Inventory inventory) {
+            for (Link link : inventory.links()) {
+                String uid = switch (link.mark().owner(real.installation())) {
+                    case Owner.OfVm(String vm, var _) -> vm;
+                    case Owner.OfNetwork(String network) -> network;
+                    case Owner.Foreign(String evidence) -> evidence;
+                };
+                String kind = link.kind().equals("tun") ? "tap" : link.kind();
+                rows.add(new Row(kind, link.name().value(), owner(uid)));
             }
         }
-        for (NetworkRecord network : inventory.networks()) {
-            line(
-                    out,
-                    "record",
-                    real.paths().networkRecord(network.id().uid()),
-                    owner(owners, network.id().uid()));
+
+        private void vms(Inventory inventory) {
+            for (VmId vm : inventory.vmIds(real.installation()).values()) {
+                if (inventory.processTraces().contains(vm.uid())) {
+                    Seen<GuestProcess> process =
+                            real.host().records().vm(vm.uid()) instanceof Seen.Present<VmRecord>(var r)
+                                    ? real.host().vmms().process(r)
+                                    : Seen.unknown("no record");
+                    rows.add(new Row("guest", words(process), owner(vm.uid())));
+                }
+                if (inventory.fileTraces().contains(vm.uid())) {
+                    rows.add(new Row("files", real.paths().vmDir(vm.uid()), owner(vm.uid())));
+                }
+            }
         }
-        for (RetainedDisk disk : real.host().disks().retained()) {
-            line(out, "retained", disk.file(), retained(disk));
+
+        private String owner(String uid) {
+            String owner = owners.get(uid);
+            if (owner == null) {
+                orphans++;
+                return "uid " + uid + " (no record: looks like an orphan)";
+            }
+            return owner;
         }
-        inventory.unreadable().forEach(sentence -> line(out, "unreadable", sentence, "?"));
+
+        void print(PrintStream out) {
+            int kind = rows.stream().mapToInt(r -> r.kind.length()).max().orElse(0);
+            // A sentence about an unreadable record does not push everybody's owner off the screen.
+            int name = rows.stream()
+                    .mapToInt(r -> r.name.length())
+                    .filter(length -> length <= NAME_MAX)
+                    .max()
+                    .orElse(0);
+            String format = "%-" + Math.max(4, kind) + "s  %-" + Math.max(4, name) + "s  %s%n";
+            out.printf(format, "KIND", "NAME", "OWNER");
+            rows.forEach(r -> out.printf(format, r.kind, r.name, r.owner));
+            out.println(rows.size() + (rows.size() == 1 ? " object" : " objects") + " of installation "
+                    + real.installation() + ", " + orphans + " without an owner here.");
+        }
     }
 
     /** Whom it waits for: of a second disk of one name, which bears its VM's uid, nobody knows what it is for. */
@@ -104,13 +159,5 @@ public final class InventoryCommand implements Callable<Integer> {
             case Seen.Missing<GuestProcess> _ -> "none";
             case Seen.Unknown<GuestProcess>(String cause) -> "unknown: " + cause;
         };
-    }
-
-    private static String owner(Map<String, String> owners, String uid) {
-        return owners.getOrDefault(uid, "uid " + uid + " (no record: looks like an orphan)");
-    }
-
-    private static void line(PrintStream out, String kind, String name, String owner) {
-        out.printf("%-10s %-44s %s%n", kind, name, owner);
     }
 }

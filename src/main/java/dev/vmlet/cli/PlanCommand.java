@@ -7,12 +7,17 @@ import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.controller.ImageKeeper;
 import dev.vmlet.controller.UserDataReader;
+import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Owner;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
@@ -23,13 +28,15 @@ import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.resolve.NetworkResolver;
 import dev.vmlet.resolve.VmResolver;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.PrintStream;
 import java.time.Clock;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -50,29 +57,26 @@ public final class PlanCommand implements Callable<Integer> {
     private ApiOptions api;
 
     @Override
-    public Integer call() {
+    public Integer call() throws HostException {
+        Root.require("plan");
         try (RealHost real = RealHost.toLook(host);
                 KubernetesClient client = api.client()) {
             print(real, client, System.out);
             return 0;
-        } catch (HostException e) {
-            System.err.println("vmlet: " + e.getMessage());
-            return 1;
-        } catch (KubernetesClientException e) {
-            System.err.println("vmlet: the API server cannot be used: " + e.getMessage());
-            return 1;
         }
     }
 
     private static void print(RealHost real, KubernetesClient client, PrintStream out) throws HostException {
         Observer observer = new Observer(real.host(), real.names());
-        show(out, "node " + real.nodeName(), HostPlanner.plan(real.installation(), observer.observeHost()));
-        List<VirtualMachine> vms = client.resources(VirtualMachine.class).inAnyNamespace().list().getItems().stream()
+        Tally tally = new Tally(out);
+        tally.show("node " + real.nodeName(), HostPlanner.plan(real.installation(), observer.observeHost()));
+        List<VirtualMachine> all =
+                client.resources(VirtualMachine.class).inAnyNamespace().list().getItems();
+        List<VirtualMachine> vms = all.stream()
                 .filter(vm -> vm.getSpec() != null
                         && real.nodeName().equals(vm.getSpec().nodeName()))
                 .toList();
-        show(
-                out,
+        tally.show(
                 "images of node " + real.nodeName(),
                 ImageKeeper.plan(
                         real.host().disks(),
@@ -83,44 +87,93 @@ public final class PlanCommand implements Callable<Integer> {
                 client.resources(Network.class).inAnyNamespace().list().getItems();
         List<NetworkSlice> slices =
                 client.resources(NetworkSlice.class).inAnyNamespace().list().getItems();
-        NetworkPlanner networkPlanner = new NetworkPlanner(real.names());
+        networks(real, observer, vms, networks, slices, tally);
+        vms(real, observer, client, vms, networks, slices, tally);
+        orphans(real, observer, vms, networks, tally);
+        tally.end();
+    }
+
+    private static void networks(
+            RealHost real,
+            Observer observer,
+            List<VirtualMachine> vms,
+            List<Network> networks,
+            List<NetworkSlice> slices,
+            Tally tally)
+            throws HostException {
+        NetworkPlanner planner = new NetworkPlanner(real.names());
+        NetworkResolver.HostAddressing addressing = addressing(real);
         for (Network network : networks) {
             String namespace = network.getMetadata().getNamespace();
             String uid = network.getMetadata().getUid();
-            boolean used = vms.stream()
-                            .anyMatch(vm -> vm.getMetadata().getNamespace().equals(namespace)
-                                    && vm.getSpec() != null
-                                    && vm.getSpec().networks() != null
-                                    && vm.getSpec().networks().stream()
-                                            .anyMatch(n -> network.getMetadata()
-                                                    .getName()
-                                                    .equals(n.name())))
-                    || real.host().records().vms().stream()
-                            .anyMatch(r -> r.nics().stream()
-                                    .anyMatch(n -> n.network().uid().equals(uid)));
             NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
             Resolution<DesiredNetwork> resolution = NetworkResolver.resolve(
                     network,
                     in(namespace, slices),
                     real.nodeName(),
-                    used,
+                    used(real, vms, network),
                     look.record() instanceof Seen.Present<NetworkRecord>(NetworkRecord record)
                             ? Optional.of(record.realised().subnet())
                             : Optional.empty(),
-                    new NetworkResolver.HostAddressing(Map.of(), List.of()),
+                    addressing,
                     real.installation());
             Optional<DesiredNetwork> desired =
                     resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
                             ? Optional.of(d)
                             : Optional.empty();
-            show(
-                    out,
+            tally.show(
                     "Network " + namespace + "/" + network.getMetadata().getName(),
-                    networkPlanner.plan(uid, resolution, observer.observeNetwork(uid, desired)));
+                    planner.plan(uid, resolution, observer.observeNetwork(uid, desired)));
         }
+    }
+
+    /** A VM of this node is on it, or was and has not been taken down yet. */
+    private static boolean used(RealHost real, List<VirtualMachine> vms, Network network) {
+        String uid = network.getMetadata().getUid();
+        return vms.stream()
+                        .anyMatch(vm -> vm.getMetadata()
+                                        .getNamespace()
+                                        .equals(network.getMetadata().getNamespace())
+                                && vm.getSpec() != null
+                                && vm.getSpec().networks() != null
+                                && vm.getSpec().networks().stream()
+                                        .anyMatch(n ->
+                                                network.getMetadata().getName().equals(n.name())))
+                || real.host().records().vms().stream()
+                        .anyMatch(r -> r.nics().stream()
+                                .anyMatch(n -> n.network().uid().equals(uid)));
+    }
+
+    /** The host's own, our bridges left out, as the agent reads it. */
+    private static NetworkResolver.HostAddressing addressing(RealHost real) throws HostException {
+        Set<LinkName> bridges = new HashSet<>();
+        for (Link link : real.host().links().list()) {
+            if (link.mark().owner(real.installation()) instanceof Owner.OfNetwork) {
+                bridges.add(link.name());
+            }
+        }
+        Map<LinkName, Set<InterfaceAddress>> addresses =
+                new HashMap<>(real.host().links().allAddresses());
+        addresses.keySet().removeAll(bridges);
+        return new NetworkResolver.HostAddressing(
+                addresses,
+                real.host().links().routes().stream()
+                        .filter(route -> !bridges.contains(route.device()))
+                        .toList());
+    }
+
+    private static void vms(
+            RealHost real,
+            Observer observer,
+            KubernetesClient client,
+            List<VirtualMachine> vms,
+            List<Network> networks,
+            List<NetworkSlice> slices,
+            Tally tally)
+            throws HostException {
         Clock clock = Clock.systemUTC();
         UserDataReader userData = new UserDataReader(client, clock, _ -> {});
-        VmPlanner vmPlanner = new VmPlanner(real.names(), real.paths(), real.bootId());
+        VmPlanner planner = new VmPlanner(real.names(), real.paths(), real.bootId());
         for (VirtualMachine vm : vms) {
             VmId id = VmResolver.idOf(vm);
             Resolution<DesiredVm> resolution = vm.getMetadata().getDeletionTimestamp() != null
@@ -136,10 +189,40 @@ public final class PlanCommand implements Callable<Integer> {
             Optional<DesiredVm> desired = resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d)
                     ? Optional.of(d)
                     : Optional.empty();
-            show(
-                    out,
+            tally.show(
                     "VirtualMachine " + id,
-                    vmPlanner.plan(id, resolution, observer.observeVm(id, desired), clock.instant()));
+                    planner.plan(id, resolution, observer.observeVm(id, desired), clock.instant()));
+        }
+    }
+
+    /** What is here without an object. The agent asks the API server again for each before it takes one down. */
+    private static void orphans(
+            RealHost real, Observer observer, List<VirtualMachine> vms, List<Network> networks, Tally tally)
+            throws HostException {
+        Inventory inventory = observer.inventory();
+        Set<String> known = new HashSet<>();
+        vms.forEach(vm -> known.add(vm.getMetadata().getUid()));
+        networks.forEach(network -> known.add(network.getMetadata().getUid()));
+        VmPlanner vmPlanner = new VmPlanner(real.names(), real.paths(), real.bootId());
+        for (VmId id : inventory.vmIds(real.installation()).values()) {
+            if (!known.contains(id.uid())) {
+                tally.show(
+                        "orphan VirtualMachine " + id + ", when the sweep is sure of it",
+                        vmPlanner.plan(
+                                id,
+                                new Resolution.Absent<>(),
+                                observer.observeVm(id, Optional.empty()),
+                                Clock.systemUTC().instant()));
+            }
+        }
+        NetworkPlanner networkPlanner = new NetworkPlanner(real.names());
+        for (String uid : inventory.networkUids(real.installation())) {
+            if (!known.contains(uid)) {
+                tally.show(
+                        "orphan Network uid " + uid + ", when the sweep is sure of it",
+                        networkPlanner.plan(
+                                uid, new Resolution.Absent<>(), observer.observeNetwork(uid, Optional.empty())));
+            }
         }
     }
 
@@ -149,12 +232,33 @@ public final class PlanCommand implements Callable<Integer> {
                 .toList();
     }
 
-    private static void show(PrintStream out, String object, Plan plan) {
-        if (plan.isEmpty() && plan.waitingFor().isEmpty()) {
-            out.println(object + ": nothing to do");
-            return;
+    /** Prints plans and counts what they hold. */
+    private static final class Tally {
+        private final PrintStream out;
+        private int objects;
+        private int steps;
+
+        Tally(PrintStream out) {
+            this.out = out;
         }
-        out.println(object + ":");
-        plan.toString().lines().forEach(line -> out.println("  " + line));
+
+        void show(String object, Plan plan) {
+            objects++;
+            steps += plan.steps().size();
+            if (plan.isEmpty() && plan.waitingFor().isEmpty()) {
+                out.println(object + ": nothing to do");
+                return;
+            }
+            out.println(object + ":");
+            plan.toString().lines().forEach(line -> out.println("  " + line));
+        }
+
+        void end() {
+            out.println(count(steps, "step") + " for " + count(objects, "object") + ". Nothing was done.");
+        }
+
+        private static String count(int number, String what) {
+            return number + " " + what + (number == 1 ? "" : "s");
+        }
     }
 }
