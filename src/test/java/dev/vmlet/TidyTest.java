@@ -89,7 +89,7 @@ class TidyTest {
 
     private static final Pattern IN_BACKTICKS = Pattern.compile("`(?:\\./)?([A-Za-z0-9._/-]+)[^`\\n]*`");
     private static final Pattern REPOSITORY_PATH = Pattern.compile(
-            "(?:src|crd|examples|hack|helm|docs|\\.github|\\.mvn)(?:/.*)?|[\\w.-]+\\.(?:md|xml|yaml|java)|mvnw|LICENSE");
+            "(?:src|bench|bin|crd|examples|hack|helm|docs|\\.github|\\.mvn)(?:/.*)?|[\\w.-]+\\.(?:md|xml|yaml|java)|mvnw|LICENSE");
 
     private record Source(String path, String text) {
         /** The text with comments and string literals blanked; line ends stay, so that line numbers hold. */
