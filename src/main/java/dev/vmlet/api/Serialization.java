@@ -17,7 +17,7 @@ public final class Serialization {
      */
     public static KubernetesSerialization lenient() {
         ObjectMapper mapper = new ObjectMapper();
-        KubernetesSerialization serialization = new KubernetesSerialization(mapper, true);
+        KubernetesSerialization serialization = new KubernetesSerialization(mapper, false);
         // After the constructor, which configures the mapper to fabric8's liking.
         mapper.configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, false);
         mapper.configure(DeserializationFeature.READ_UNKNOWN_ENUM_VALUES_AS_NULL, true);

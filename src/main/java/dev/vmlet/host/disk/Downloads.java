@@ -47,18 +47,29 @@ final class Downloads implements AutoCloseable {
     private final ImageSettings.Limits limits;
     private final ImageStore.SpaceCheck spaceCheck;
     private final Optional<ImageSettings.Mirror> mirror;
-    private final CloseableHttpClient client;
-    /** Reaches the mirror besides, wherever it is; what a tenant names is never fetched by it. */
-    private final CloseableHttpClient mirrorClient;
+    private final ImageSettings settings;
+    /** Made at the first download: an agent may never see one, and each start would pay for two hundred classes. */
+    private @Nullable Clients clients;
+
+    /** @param mirror reaches the mirror besides, wherever it is; what a tenant names is never fetched by it */
+    private record Clients(CloseableHttpClient tenants, CloseableHttpClient mirror) {}
 
     Downloads(ImageSettings settings, ImageStore.SpaceCheck spaceCheck) {
         this.limits = settings.limits();
         this.spaceCheck = spaceCheck;
         this.mirror = settings.mirror();
-        this.client = client(new UrlPolicy(settings.urlAllow(), settings.urlDeny()));
-        List<String> allowed = new ArrayList<>(settings.urlAllow());
-        mirror.ifPresent(m -> allowed.add(m.prefix().getHost().replaceAll("[\\[\\]]", "")));
-        this.mirrorClient = client(new UrlPolicy(allowed, settings.urlDeny()));
+        this.settings = settings;
+    }
+
+    private synchronized Clients clients() {
+        if (clients == null) {
+            List<String> allowed = new ArrayList<>(settings.urlAllow());
+            mirror.ifPresent(m -> allowed.add(m.prefix().getHost().replaceAll("[\\[\\]]", "")));
+            clients = new Clients(
+                    client(new UrlPolicy(settings.urlAllow(), settings.urlDeny())),
+                    client(new UrlPolicy(allowed, settings.urlDeny())));
+        }
+        return clients;
     }
 
     private CloseableHttpClient client(UrlPolicy policy) {
@@ -146,7 +157,9 @@ final class Downloads implements AutoCloseable {
      */
     Digests fetch(ImageSource source, Path target, Progress progress)
             throws DiskFailure, IOException, InterruptedException {
-        CloseableHttpClient by = source instanceof ImageSource.Catalog && mirror.isPresent() ? mirrorClient : client;
+        CloseableHttpClient by = source instanceof ImageSource.Catalog && mirror.isPresent()
+                ? clients().mirror()
+                : clients().tenants();
         URI start = check(url(source), source);
         try (FileChannel out =
                 FileChannel.open(target, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE))) {
@@ -409,9 +422,13 @@ final class Downloads implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
-        try (mirrorClient) {
-            client.close();
+    public synchronized void close() throws IOException {
+        if (clients != null) {
+            try {
+                clients.tenants().close();
+            } finally {
+                clients.mirror().close();
+            }
         }
     }
 }

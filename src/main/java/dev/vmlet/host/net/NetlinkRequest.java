@@ -1,6 +1,7 @@
 package dev.vmlet.host.net;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -18,7 +19,8 @@ final class NetlinkRequest {
     private static final int REQUEST = 0x1;
     private static final int NESTED = 0x8000;
 
-    private final ByteBuffer bytes = Kernel.buffer(2048);
+    /** On the heap: a direct buffer for each request would wait outside for a collection that seldom comes. */
+    private final ByteBuffer bytes = ByteBuffer.allocate(2048).order(ByteOrder.nativeOrder());
 
     NetlinkRequest(int type, int flags) {
         bytes.putInt(0)
