@@ -51,6 +51,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     /** What no event told is seen after this. */
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
 
+    /** A start takes three; more come back by way of the queue, behind the others. */
+    private static final int ROUNDS_MAX = 4;
+
     /** As many VMs as start at once may be ahead of us. */
     private static final int RACES_MAX = 64;
 
@@ -63,6 +66,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Wakes wakes;
     private final Reports reports;
     private final Clock clock;
+    private final StatusPace pace = new StatusPace();
     private @Nullable InformerEventSource<Network, VirtualMachine> networks;
     private @Nullable InformerEventSource<NetworkSlice, VirtualMachine> slices;
 
@@ -146,21 +150,50 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     public UpdateControl<VirtualMachine> reconcile(VirtualMachine vm, Context<VirtualMachine> context)
             throws ReconcileFailed {
         wakes.knowVm(vm);
-        Round round = round(vm, resolve(vm));
-        for (int race = 0; race < RACES_MAX && lostRace(round.outcome); race++) {
-            // Another VM took the address or user id since we looked; look again and choose the next.
-            round = round(vm, resolve(vm));
-        }
-        reports.tell(vm, round.resolution, round.plan, round.outcome);
-        reports.exit(vm, record(round.before), record(round.after));
+        Round round = rounds(vm);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
-        UpdateControl<VirtualMachine> control =
-                status.equals(vm.getStatus()) ? UpdateControl.noUpdate() : UpdateControl.patchStatus(bare(vm, status));
-        return control.rescheduleAfter(next(round.plan));
+        String uid = vm.getMetadata().getUid();
+        Duration next = next(round.plan);
+        if (!status.equals(vm.getStatus())) {
+            Duration left = pace.left(uid, round.plan, clock.instant());
+            if (left.isPositive()) {
+                return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);
+            }
+            pace.written(uid);
+            return UpdateControl.patchStatus(bare(vm, status)).rescheduleAfter(next);
+        }
+        pace.written(uid);
+        return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next);
+    }
+
+    /** Until nothing is left to do or something is to be waited for: what a plan led to often allows the next at once. */
+    private Round rounds(VirtualMachine vm) {
+        Round round = round(vm, resolve(vm));
+        for (int more = 0; more < ROUNDS_MAX && goesOn(round); more++) {
+            report(vm, round);
+            round = round(vm, resolve(vm));
+        }
+        for (int race = 0; race < RACES_MAX && lostRace(round.outcome); race++) {
+            // Another VM took the address or user id since we looked; look again and choose the next.
+            round = round(vm, resolve(vm));
+        }
+        report(vm, round);
+        return round;
+    }
+
+    private static boolean goesOn(Round round) {
+        return round.outcome.failed().isEmpty()
+                && !round.plan.isEmpty()
+                && round.plan.waitingFor().isEmpty();
+    }
+
+    private void report(VirtualMachine vm, Round round) {
+        reports.tell(vm, round.resolution, round.plan, round.outcome);
+        reports.exit(vm, record(round.before), record(round.after));
     }
 
     /** The same line with nothing desired; the finalizer goes when nothing of the VM is left to be seen. */
@@ -168,8 +201,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     public DeleteControl cleanup(VirtualMachine vm, Context<VirtualMachine> context) throws ReconcileFailed {
         wakes.knowVm(vm);
         Round round = round(vm, new Resolution.Absent<>());
-        reports.tell(vm, round.resolution, round.plan, round.outcome);
-        reports.exit(vm, record(round.before), record(round.after));
+        report(vm, round);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
         if (round.outcome.failed().isPresent()) {
@@ -177,6 +209,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         if (isGone(round.after)) {
             wakes.forgetVm(vm);
+            pace.written(vm.getMetadata().getUid());
             wakes.wakeNetworks();
             wakes.wakeNode();
             return DeleteControl.defaultDelete();
