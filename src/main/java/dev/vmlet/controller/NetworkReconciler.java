@@ -181,6 +181,9 @@ public final class NetworkReconciler implements Reconciler<Network> {
         reports.tell(network, resolution, plan, outcome);
         if (!plan.isEmpty()) {
             wakes.wakeVms();
+            // The uplink's flag follows the first Network and the last; and whoever makes a bridge looks at the flag
+            // after.
+            wakes.wakeNode();
         }
         if (slice.isPresent()) {
             report(slice.get(), resolution, plan, outcome, after, context.getClient());

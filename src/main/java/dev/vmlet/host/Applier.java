@@ -1,6 +1,7 @@
 package dev.vmlet.host;
 
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
@@ -74,7 +75,7 @@ public final class Applier {
             case Step.DeleteAddress(var name, var address) -> links.deleteAddress(name, address);
             case Step.SetLinkUp(var name) -> links.setUp(name);
             case Step.EnableForwarding(var name, var ours) -> enableForwarding(name, ours);
-            case Step.RestoreForwarding(var name) -> restoreForwarding(name);
+            case Step.RestoreForwarding(var name, var ours) -> restoreForwarding(name, ours);
             case Step.CreateTap(var name, var userId, var mtu, var mark) -> links.createTap(name, userId, mtu, mark);
             case Step.AttachLink(var port, var bridge) -> links.attach(port, bridge);
             case Step.RetireTap(var name, var mark, var group) -> {
@@ -127,8 +128,12 @@ public final class Applier {
         host.links().setForwarding(name, true);
     }
 
-    /** The marker goes only after its value is back. */
-    private void restoreForwarding(LinkName name) throws HostException {
+    /**
+     * The marker goes only after its value is back. Between the plan's look and the change another installation may
+     * have made its first bridge and found the flag still on: it makes its bridge before it looks at the flag, and we
+     * look for bridges after we change it, so that one of the two sees the other.
+     */
+    private void restoreForwarding(LinkName name, InstallationId ours) throws HostException {
         switch (host.records().keptForwarding(name.value())) {
             case Seen.Missing<Boolean> _ -> {
                 return;
@@ -141,6 +146,12 @@ public final class Applier {
                     when !present.equals(original) -> host.links().setForwarding(name, original);
                     // The link is gone with its flag, or the flag is back already.
                     case Seen.Present<Boolean> _, Seen.Missing<Boolean> _ -> {}
+                }
+                if (!original && !Reliance.of(host.links(), ours).equals(Seen.present(List.of()))) {
+                    if (host.links().forwarding(name) instanceof Seen.Present) {
+                        host.links().setForwarding(name, true);
+                    }
+                    return;
                 }
             }
         }

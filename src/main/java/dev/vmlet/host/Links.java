@@ -101,5 +101,8 @@ public interface Links {
     /** The IPv4 forwarding flag of the interface ({@code conf/<if>/forwarding}). Missing when there is no such link. */
     Seen<Boolean> forwarding(LinkName name);
 
+    /** The global switch ({@code conf/all/forwarding}, the same as {@code ip_forward}); read, and never written. */
+    Seen<Boolean> forwardingEverywhere();
+
     void setForwarding(LinkName name, boolean on) throws HostException;
 }

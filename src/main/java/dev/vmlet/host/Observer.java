@@ -210,6 +210,7 @@ public final class Observer {
                 uplink,
                 uplinkForwarding,
                 kept,
+                kept.isEmpty() ? Seen.present(List.of()) : Reliance.of(host.links(), names.installation()),
                 host.records().networks(),
                 host.records().vms(),
                 host.records().unreadable());

@@ -9,6 +9,7 @@ import java.util.Optional;
  *
  * @param uplink the interface of the default route
  * @param keptForwarding original flags of interfaces that are not ours and that we changed
+ * @param othersForward who else on this host relies on forwarding; looked for only when a flag may have to be restored
  * @param unreadable sentences about records that the two lists lack because they could not be read
  */
 public record HostObservation(
@@ -16,6 +17,7 @@ public record HostObservation(
         Optional<LinkName> uplink,
         Seen<Boolean> uplinkForwarding,
         Map<LinkName, Boolean> keptForwarding,
+        Seen<List<String>> othersForward,
         List<NetworkRecord> networks,
         List<VmRecord> vms,
         List<String> unreadable) {

@@ -1,5 +1,6 @@
 package dev.vmlet.model;
 
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -26,6 +27,14 @@ public record Mark(String text) {
             return new Owner.Foreign("another vmlet installation, " + m.group(1));
         }
         return m.group(3) != null ? new Owner.OfNetwork(m.group(3)) : new Owner.OfVm(m.group(4), m.group(5));
+    }
+
+    /** The installation, other than the given one, whose Network the mark names; empty for every other mark. */
+    public Optional<String> foreignNetworkOf(InstallationId installation) {
+        Matcher m = SHAPE.matcher(text);
+        return m.matches() && m.group(3) != null && !m.group(1).equals(installation.value())
+                ? Optional.of(m.group(1))
+                : Optional.empty();
     }
 
     @Override

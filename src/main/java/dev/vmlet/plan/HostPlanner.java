@@ -22,6 +22,7 @@ import java.util.TreeMap;
 /** Plans what belongs to the host as a whole: the firewall's tables and the uplink's forwarding flag. */
 public final class HostPlanner {
     private static final Duration SOON = Duration.ofSeconds(2);
+    private static final Duration LATER = Duration.ofSeconds(30);
 
     private HostPlanner() {}
 
@@ -57,10 +58,36 @@ public final class HostPlanner {
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
         // A record that cannot be read may be a Network's whose guests need the flag.
         if (seen.networks().isEmpty() && seen.unreadable().isEmpty()) {
-            kept.forEach((link, _) -> steps.add(
-                    new PlannedStep(new Step.RestoreForwarding(link), "no Network is realised on this node any more")));
+            waiting = waiting.or(() -> blockedRestore(kept, seen.othersForward()));
+            kept.entrySet().stream()
+                    .filter(flag -> mayGoBack(flag.getValue(), seen.othersForward()))
+                    .forEach(flag -> steps.add(new PlannedStep(
+                            new Step.RestoreForwarding(flag.getKey(), installation),
+                            "no Network is realised on this node any more")));
         }
         return new Plan(steps, waiting);
+    }
+
+    /** Turning forwarding off cuts the guests of everybody else who came to rely on it. */
+    private static boolean mayGoBack(boolean original, Seen<List<String>> others) {
+        return original || others.equals(Seen.present(List.of()));
+    }
+
+    /** The recorded original is kept until nobody needs the flag any more; their going is seen by a later pass. */
+    private static Optional<Plan.Wait> blockedRestore(Map<LinkName, Boolean> kept, Seen<List<String>> others) {
+        return kept.entrySet().stream()
+                .filter(flag -> !mayGoBack(flag.getValue(), others))
+                .findFirst()
+                .map(flag -> switch (others) {
+                    case Seen.Unknown<List<String>>(String cause) -> new Plan.Wait(Reason.CannotLook, cause, SOON);
+                    case Seen.Present<List<String>>(List<String> who) ->
+                        new Plan.Wait(
+                                Reason.InUse,
+                                "IPv4 forwarding on " + flag.getKey() + " stays on: " + String.join(", ", who),
+                                LATER);
+                    case Seen.Missing<List<String>> _ ->
+                        throw new IllegalStateException("who relies on forwarding is a list, even if empty");
+                });
     }
 
     /** What the records say must be in the sets: enough to rebuild them without asking anybody. */

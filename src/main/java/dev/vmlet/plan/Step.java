@@ -2,6 +2,7 @@ package dev.vmlet.plan;
 
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.LinkName;
@@ -87,7 +88,8 @@ public sealed interface Step {
         }
     }
 
-    record RestoreForwarding(LinkName name) implements Step {
+    /** Puts the flag back on again, and keeps its record, when somebody came to rely on it meanwhile. */
+    record RestoreForwarding(LinkName name, InstallationId ours) implements Step {
         @Override
         public String toString() {
             return "restore IPv4 forwarding on " + name + " to its recorded value";

@@ -49,6 +49,7 @@ public final class FakeHost implements Links, Firewall {
     private final Map<LinkName, Link> links = new TreeMap<>();
     private final Map<LinkName, Set<InterfaceAddress>> addresses = new HashMap<>();
     private final Map<LinkName, Boolean> forwarding = new HashMap<>();
+    private boolean forwardingEverywhere;
     private final List<Route> defaultRoutes = new ArrayList<>();
     private final Map<String, HostException> failures = new HashMap<>();
     private int lastIndex;
@@ -172,6 +173,7 @@ public final class FakeHost implements Links, Firewall {
         links.replaceAll((_, l) -> withUp(l, l.name().value().equals("lo")));
         addresses.clear();
         forwarding.clear();
+        forwardingEverywhere = false;
         defaultRoutes.clear();
         deleteTable("inet");
         deleteTable("bridge");
@@ -362,6 +364,17 @@ public final class FakeHost implements Links, Firewall {
     @Override
     public synchronized Seen<Boolean> forwarding(LinkName name) {
         return seen("forwarding", links.containsKey(name) ? forwarding.getOrDefault(name, false) : null);
+    }
+
+    @Override
+    public synchronized Seen<Boolean> forwardingEverywhere() {
+        return Seen.present(forwardingEverywhere);
+    }
+
+    /** Somebody writes {@code ip_forward}: every interface's flag follows. */
+    public synchronized void turnForwarding(boolean on) {
+        forwardingEverywhere = on;
+        links.keySet().forEach(name -> forwarding.put(name, on));
     }
 
     @Override

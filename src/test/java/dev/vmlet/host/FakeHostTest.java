@@ -53,6 +53,11 @@ class FakeHostTest extends HostContract {
     }
 
     @Override
+    void turnForwardingEverywhere(boolean on) {
+        host.turnForwarding(on);
+    }
+
+    @Override
     void deleteRule() {
         host.tamperWithRules();
     }

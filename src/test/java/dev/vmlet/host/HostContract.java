@@ -88,6 +88,9 @@ abstract class HostContract {
     /** Somebody sets a default route by a link that is up and has the address {@link #GATEWAY}. */
     abstract void routeEverythingBy(LinkName device, long metric) throws Exception;
 
+    /** Somebody writes {@code net.ipv4.ip_forward}. */
+    abstract void turnForwardingEverywhere(boolean on) throws Exception;
+
     /** Somebody deletes one of our rules. */
     abstract void deleteRule() throws Exception;
 
@@ -441,6 +444,15 @@ abstract class HostContract {
         LinkName all = new LinkName("all");
         assertThat(links().forwarding(all)).isEqualTo(Seen.missing());
         refused(HostException.Refused.class, all, () -> links().setForwarding(all, true));
+    }
+
+    @Test
+    void seesTheGlobalSwitch() throws Exception {
+        assertThat(links().forwardingEverywhere()).isEqualTo(Seen.present(false));
+        turnForwardingEverywhere(true);
+        assertThat(links().forwardingEverywhere()).isEqualTo(Seen.present(true));
+        turnForwardingEverywhere(false);
+        assertThat(links().forwardingEverywhere()).isEqualTo(Seen.present(false));
     }
 
     // ---- firewall ----

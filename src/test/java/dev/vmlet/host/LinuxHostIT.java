@@ -133,6 +133,11 @@ class LinuxHostIT extends HostContract {
     }
 
     @Override
+    void turnForwardingEverywhere(boolean on) throws Exception {
+        OwnNamespace.run("sh", "-c", "echo " + (on ? 1 : 0) + " >/proc/sys/net/ipv4/ip_forward");
+    }
+
+    @Override
     void deleteRule() throws Exception {
         OwnNamespace.run("nft", "flush chain bridge " + TABLE + " prerouting");
     }

@@ -33,11 +33,22 @@ class HostPlannerTest {
             Map<LinkName, Boolean> kept,
             List<NetworkRecord> networks,
             List<String> unreadable) {
+        return seen(firewall, forwarding, kept, Seen.present(List.of()), networks, unreadable);
+    }
+
+    private static HostObservation seen(
+            Seen<FirewallState> firewall,
+            boolean forwarding,
+            Map<LinkName, Boolean> kept,
+            Seen<List<String>> others,
+            List<NetworkRecord> networks,
+            List<String> unreadable) {
         return new HostObservation(
                 firewall,
                 Optional.of(ETH0),
                 Seen.present(forwarding),
                 kept,
+                others,
                 networks,
                 List.of(RUNNING, Given.record()),
                 unreadable);
@@ -90,6 +101,25 @@ class HostPlannerTest {
                 .isEqualTo("restore IPv4 forwarding on eth0 to its recorded value, because no Network is realised on"
                         + " this node any more\n");
         assertThat(plan(seen(INTACT, true, kept, List.of(CLOSED), List.of()))).isEmpty();
+    }
+
+    @Test
+    void theFlagStaysOnWhileSomebodyElseReliesOnIt() {
+        Map<LinkName, Boolean> kept = Map.of(ETH0, false);
+        Seen<List<String>> others = Seen.present(List.of("vmlet installation zzzzzzzz has bridge vmb-b"));
+        assertThat(plan(seen(INTACT, true, kept, others, List.of(), List.of())))
+                .isEqualTo("wait PT30S for InUse: IPv4 forwarding on eth0 stays on: vmlet installation zzzzzzzz has"
+                        + " bridge vmb-b\n");
+        assertThat(plan(seen(INTACT, true, kept, Seen.unknown("dump: timeout"), List.of(), List.of())))
+                .isEqualTo("wait PT2S for CannotLook: dump: timeout\n");
+    }
+
+    @Test
+    void aFlagThatWasOnIsRestoredWhoeverReliesOnIt() {
+        Seen<List<String>> others = Seen.present(List.of("vmlet installation zzzzzzzz has bridge vmb-b"));
+        assertThat(plan(seen(INTACT, false, Map.of(ETH0, true), others, List.of(), List.of())))
+                .isEqualTo("restore IPv4 forwarding on eth0 to its recorded value, because no Network is realised on"
+                        + " this node any more\n");
     }
 
     @Test

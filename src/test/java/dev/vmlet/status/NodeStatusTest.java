@@ -66,6 +66,7 @@ class NodeStatusTest {
                 Optional.empty(),
                 Seen.missing(),
                 Map.of(),
+                Seen.present(List.of()),
                 List.of(),
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
                 List.of());

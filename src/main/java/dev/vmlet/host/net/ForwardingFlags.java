@@ -35,6 +35,16 @@ final class ForwardingFlags {
         }
     }
 
+    /** The global switch; turning it on turned every interface's flag on. */
+    Seen<Boolean> readGlobal() {
+        Path file = directory.resolve("all").resolve("forwarding");
+        try {
+            return Seen.present(!Files.readString(file).strip().equals("0"));
+        } catch (IOException e) {
+            return Seen.unknown("read " + file + ": " + e);
+        }
+    }
+
     void write(LinkName name, boolean on) throws HostException {
         String operation = "set forwarding flag of " + name;
         if (isNoLink(name)) {

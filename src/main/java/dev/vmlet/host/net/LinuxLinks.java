@@ -413,6 +413,11 @@ public final class LinuxLinks implements Links, AutoCloseable {
     }
 
     @Override
+    public Seen<Boolean> forwardingEverywhere() {
+        return forwarding.readGlobal();
+    }
+
+    @Override
     public void setForwarding(LinkName name, boolean on) throws HostException {
         forwarding.write(name, on);
     }
