@@ -224,7 +224,8 @@ public final class RealHost implements AutoCloseable {
                 options.userIds.first(),
                 options.userIds.count(),
                 !options.allowUnverifiedImages,
-                host.records().vms());
+                host.records().vms(),
+                host.records().reservations());
     }
 
     private NodeStatus.Facts nodeFacts() throws HostException {

@@ -2,6 +2,7 @@ package dev.vmlet.host;
 
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -14,6 +15,9 @@ public interface Records {
 
     /** Every readable record; {@link #unreadable} lists the others. */
     List<VmRecord> vms();
+
+    /** What the unreadable records of VMs still keep from others, sorted by VM uid. */
+    List<Reservation> reservations();
 
     Seen<NetworkRecord> network(String networkUid);
 

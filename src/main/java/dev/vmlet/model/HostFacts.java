@@ -14,7 +14,8 @@ import java.util.Optional;
  * @param vmmProblem why no VMM is usable, with the remedy; why the preferred one is not where another is used
  * @param defaultFirmware path of the firmware that boots guests without a kernel of their own
  * @param userIdFirst first of the user ids for guests
- * @param records of every VM of ours on this host
+ * @param records of every VM of ours on this host that can be read
+ * @param reservations what the others still keep
  */
 public record HostFacts(
         String nodeName,
@@ -31,9 +32,11 @@ public record HostFacts(
         int userIdFirst,
         int userIdCount,
         boolean sha256Required,
-        List<VmRecord> records) {
+        List<VmRecord> records,
+        List<Reservation> reservations) {
     public HostFacts {
         vmms = Map.copyOf(vmms);
         records = List.copyOf(records);
+        reservations = List.copyOf(reservations);
     }
 }

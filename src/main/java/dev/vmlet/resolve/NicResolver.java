@@ -13,6 +13,7 @@ import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.ArrayList;
@@ -147,7 +148,17 @@ final class NicResolver {
                         .forEach(n -> taken.add(n.ip()));
             }
         }
+        for (Reservation other : host.reservations()) {
+            if (!other.vmUid().equals(id.uid())) {
+                other.nics().stream()
+                        .filter(n -> n.networkUid().equals(network.uid()))
+                        .forEach(n -> parse(n.ip()).ifPresent(taken::add));
+            }
+        }
         String field = "spec.networks[" + name + "].address";
+        if (kept.isEmpty() || asked != null && !asked.equals(kept.get().ip().toString())) {
+            VmResolver.refuseWhileUnknown("address", id, host);
+        }
         if (asked != null) {
             Ipv4Address ip = Ipv4Address.parse(asked);
             if (!slice.contains(ip)) {
@@ -165,7 +176,7 @@ final class NicResolver {
             if (taken.contains(ip)) {
                 throw new Refusal(
                         Reason.AddressTaken,
-                        field + " " + ip + " belongs to VM " + holder(ip, network, host) + "; choose another");
+                        field + " " + ip + " belongs to " + holder(ip, network, host) + "; choose another");
             }
             return ip;
         }
@@ -191,9 +202,27 @@ final class NicResolver {
         return host.records().stream()
                 .filter(r ->
                         r.nics().stream().anyMatch(n -> n.network().uid().equals(network.uid()) && n.ip().equals(ip)))
-                .map(r -> r.id().toString())
+                .map(r -> "VM " + r.id())
                 .findFirst()
+                .or(() -> host.reservations().stream()
+                        .filter(r -> r.nics().stream()
+                                .anyMatch(n -> n.networkUid().equals(network.uid()) && n.ip().equals(ip.toString())))
+                        .map(NicResolver::name)
+                        .findFirst())
                 .orElse("unknown");
+    }
+
+    private static String name(Reservation kept) {
+        return "the VM of the unreadable record " + kept.file();
+    }
+
+    private static Optional<Ipv4Address> parse(String text) {
+        try {
+            return Optional.of(Ipv4Address.parse(text));
+        } catch (IllegalArgumentException e) {
+            // No address, so nobody can be given it.
+            return Optional.empty();
+        }
     }
 
     private static MacAddress mac(@Nullable String asked, VmId id, NetworkId network, String name, HostFacts host)
@@ -207,6 +236,17 @@ final class NicResolver {
                 throw new Refusal(
                         Reason.MacAddressTaken,
                         "spec.networks[" + name + "].macAddress " + mac + " belongs to VM " + other.id()
+                                + "; choose another");
+            }
+        }
+        for (Reservation other : host.reservations()) {
+            if (!other.vmUid().equals(id.uid())
+                    && other.nics().stream()
+                            .anyMatch(n -> n.networkUid().equals(network.uid())
+                                    && n.mac().equals(mac.value()))) {
+                throw new Refusal(
+                        Reason.MacAddressTaken,
+                        "spec.networks[" + name + "].macAddress " + mac + " belongs to " + name(other)
                                 + "; choose another");
             }
         }

@@ -12,6 +12,7 @@ import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seed;
@@ -108,7 +109,7 @@ public final class VmResolver {
                 DiskResolver.cmdline(spec),
                 seed,
                 desiredNics,
-                userId(record, host),
+                userId(id, record, host),
                 readiness(spec),
                 grace(spec));
     }
@@ -188,11 +189,13 @@ public final class VmResolver {
                 : Duration.ofSeconds(spec.terminationGracePeriodSeconds());
     }
 
-    private static int userId(Optional<VmRecord> record, HostFacts host) throws Refusal {
+    private static int userId(VmId id, Optional<VmRecord> record, HostFacts host) throws Refusal {
         if (record.isPresent()) {
             return record.get().userId();
         }
+        refuseWhileUnknown("user id", id, host);
         Set<Integer> taken = host.records().stream().map(VmRecord::userId).collect(Collectors.toSet());
+        host.reservations().forEach(kept -> kept.userId().ifPresent(taken::add));
         for (int i = 0; i < host.userIdCount(); i++) {
             if (!taken.contains(host.userIdFirst() + i)) {
                 return host.userIdFirst() + i;
@@ -202,5 +205,20 @@ public final class VmResolver {
                 Reason.UserIdsExhausted,
                 "all " + host.userIdCount() + " user ids from " + host.userIdFirst()
                         + " are in use; give the agent a larger --vm-user-ids range");
+    }
+
+    /**
+     * A record that tells nothing may hold any address and user id, of a guest that runs with them: none is given out
+     * until a person has looked. A VM's own record blocks its plan anyway.
+     */
+    static void refuseWhileUnknown(String what, VmId id, HostFacts host) throws Refusal {
+        for (Reservation kept : host.reservations()) {
+            if (!kept.complete() && !kept.vmUid().equals(id.uid())) {
+                throw new Refusal(
+                        Reason.RecordUnreadable,
+                        "no new " + what + " is given out on node " + host.nodeName() + " while nobody can tell which"
+                                + " ones VM uid " + kept.vmUid() + " holds. " + kept.trouble());
+            }
+        }
     }
 }

@@ -47,6 +47,7 @@ public final class VmStatus {
             Reason.AddressTaken,
             Reason.AddressReserved,
             Reason.MacAddressTaken,
+            Reason.RecordUnreadable,
             Reason.ForeignObject,
             Reason.FirewallNotReady);
     private static final Set<Reason> DISKS = EnumSet.of(

@@ -3,6 +3,7 @@ package dev.vmlet.host;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -10,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -23,6 +25,7 @@ public final class FakeRecords implements Records {
     private final Map<String, NetworkRecord> networks = new TreeMap<>();
     private final Map<String, Boolean> forwarding = new TreeMap<>();
     private final Set<String> unreadable = new TreeSet<>();
+    private final Set<String> illegible = new TreeSet<>();
     private Seen<String> cluster = Seen.missing();
 
     /** Somebody damages the file of this VM or Network. */
@@ -30,9 +33,16 @@ public final class FakeRecords implements Records {
         unreadable.add(uid);
     }
 
+    /** Somebody damages the file so that nothing at all can be made out in it. */
+    public void garble(String uid) {
+        unreadable.add(uid);
+        illegible.add(uid);
+    }
+
     /** Somebody puts it right again. */
     public void mend(String uid) {
         unreadable.remove(uid);
+        illegible.remove(uid);
     }
 
     /** Every VM's record by uid, readable or not. */
@@ -53,6 +63,31 @@ public final class FakeRecords implements Records {
     @Override
     public List<VmRecord> vms() {
         return readable(vms);
+    }
+
+    @Override
+    public List<Reservation> reservations() {
+        return vms.values().stream()
+                .filter(r -> unreadable.contains(r.id().uid()))
+                .map(r -> {
+                    String uid = r.id().uid();
+                    String file = uid + "/record.json";
+                    return illegible.contains(uid)
+                            ? new Reservation(uid, file, sentence(uid), OptionalInt.empty(), List.of(), false)
+                            : new Reservation(
+                                    uid,
+                                    file,
+                                    sentence(uid),
+                                    OptionalInt.of(r.userId()),
+                                    r.nics().stream()
+                                            .map(n -> new Reservation.Nic(
+                                                    n.network().uid(),
+                                                    n.ip().toString(),
+                                                    n.mac().value()))
+                                            .toList(),
+                                    true);
+                })
+                .toList();
     }
 
     @Override
@@ -97,7 +132,7 @@ public final class FakeRecords implements Records {
         refuseUnreadable("write", uid);
         Set<String> wanted = claims(record);
         for (VmRecord other : vms.values()) {
-            if (!other.id().uid().equals(uid)) {
+            if (!other.id().uid().equals(uid) && !illegible.contains(other.id().uid())) {
                 for (String claim : claims(other)) {
                     if (wanted.contains(claim)) {
                         throw new HostException.Busy(

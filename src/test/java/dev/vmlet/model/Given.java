@@ -110,6 +110,10 @@ public final class Given {
     }
 
     public static HostFacts facts(List<VmRecord> records) {
+        return facts(records, List.of());
+    }
+
+    public static HostFacts facts(List<VmRecord> records, List<Reservation> reservations) {
         return new HostFacts(
                 NODE,
                 INSTALLATION,
@@ -125,7 +129,8 @@ public final class Given {
                 200_000,
                 100,
                 true,
-                records);
+                records,
+                reservations);
     }
 
     public static final NetworkId NET = new NetworkId(NAMESPACE, "net", "net-1");

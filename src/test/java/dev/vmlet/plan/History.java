@@ -410,7 +410,11 @@ final class History {
             String uid = record.id().uid();
             if (random.nextBoolean()) {
                 world.say("the record of " + uid + " is damaged");
-                world.records.damage(uid);
+                if (random.nextInt(3) == 0) {
+                    world.records.garble(uid);
+                } else {
+                    world.records.damage(uid);
+                }
             } else {
                 world.say("the record of " + uid + " is mended");
                 world.records.mend(uid);

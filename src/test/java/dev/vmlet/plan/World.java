@@ -405,7 +405,7 @@ final class World {
                 List.copyOf(networks.values()),
                 List.copyOf(slices.values()),
                 new UserData.NotAsked(),
-                Given.facts(records.vms()));
+                Given.facts(records.vms(), records.reservations()));
     }
 
     private boolean vm(VirtualMachine vm) {

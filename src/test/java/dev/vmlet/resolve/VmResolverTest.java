@@ -26,6 +26,7 @@ import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.UserData;
 import dev.vmlet.model.VmId;
@@ -36,6 +37,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -199,6 +201,56 @@ class VmResolverTest {
                         "spec.networks[net].address 10.77.4.9 belongs to VM lab/vm-2; choose another"));
     }
 
+    private static Reservation kept(boolean complete) {
+        return new Reservation(
+                "vm-2",
+                "/state/vms/vm-2/record.json",
+                "The record /state/vms/vm-2/record.json cannot be read",
+                complete ? OptionalInt.of(200_000) : OptionalInt.empty(),
+                complete ? List.of(new Reservation.Nic("net-1", "10.77.4.2", "52:00:00:00:00:02")) : List.of(),
+                complete);
+    }
+
+    @Test
+    void choosesOthersThanWhatAnUnreadableRecordKeeps() {
+        facts = Given.facts(List.of(), List.of(kept(true)));
+        DesiredVm vm = desired(resolve(Given.vm()));
+        assertThat(vm.userId()).isEqualTo(200_001);
+        assertThat(vm.nics()).isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.3")));
+    }
+
+    @Test
+    void refusesWhatAnUnreadableRecordKeepsAndNamesTheFile() {
+        facts = Given.facts(List.of(), List.of(kept(true)));
+        assertThat(withNic("10.77.4.2", null))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[net].address 10.77.4.2 belongs to the VM of the unreadable record"
+                                + " /state/vms/vm-2/record.json; choose another"));
+        assertThat(withNic(null, "52:00:00:00:00:02"))
+                .isEqualTo(refused(
+                        Reason.MacAddressTaken,
+                        "spec.networks[net].macAddress 52:00:00:00:00:02 belongs to the VM of the unreadable record"
+                                + " /state/vms/vm-2/record.json; choose another"));
+    }
+
+    @Test
+    void givesNothingNewWhileARecordTellsNothing() {
+        facts = Given.facts(List.of(), List.of(kept(false)));
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.RecordUnreadable,
+                        "no new address is given out on node a while nobody can tell which ones VM uid vm-2 holds."
+                                + " The record /state/vms/vm-2/record.json cannot be read"));
+        assertThat(withNic("10.77.4.9", null))
+                .isInstanceOfSatisfying(
+                        Resolution.Unresolved.class,
+                        refusal -> assertThat(refusal.reason()).isEqualTo(Reason.RecordUnreadable));
+        // What has its address and user id goes on; so does the VM whose own record it is, up to its planner.
+        facts = Given.facts(List.of(Given.record()), List.of(kept(false)));
+        assertThat(desired(resolve(Given.vm())).nics()).isEqualTo(List.of(Given.nic()));
+    }
+
     @Test
     void refusesTakenMacs() {
         others(other("vm-2", 200_001, "10.77.4.9"));
@@ -323,6 +375,7 @@ class VmResolverTest {
                 f.userIdFirst(),
                 f.userIdCount(),
                 true,
+                List.of(),
                 List.of());
         assertThat(resolve(Given.vm())).isEqualTo(refused(Reason.NoVirtualization, "KVM does not work here"));
     }
@@ -363,7 +416,8 @@ class VmResolverTest {
                 f.userIdFirst(),
                 f.userIdCount(),
                 f.sha256Required(),
-                f.records());
+                f.records(),
+                f.reservations());
         return withDisk(new Disk("root", null, image, null));
     }
 
@@ -475,7 +529,8 @@ class VmResolverTest {
                 200_000,
                 1,
                 true,
-                List.of(other("vm-2", 200_000, "10.77.4.2")));
+                List.of(other("vm-2", 200_000, "10.77.4.2")),
+                List.of());
         assertThat(resolve(Given.vm()))
                 .isEqualTo(refused(
                         Reason.UserIdsExhausted,

@@ -2,9 +2,14 @@ package dev.vmlet.host.files;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.VmRecord;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a VM's record keeps from all others, each as the words a refusal uses: its user id, and the addresses and MACs
@@ -25,18 +30,39 @@ record Claims(Set<String> things) {
         return new Claims(things);
     }
 
-    /** As much as can be made out in a record of a newer version or with a field missing. */
-    static Claims read(JsonNode record) {
+    static Claims of(Reservation reservation) {
         Set<String> things = new HashSet<>();
-        if (record.path("userId").isInt()) {
-            things.add(user(record.path("userId").asInt()));
-        }
-        for (JsonNode nic : record.path("nics")) {
-            String network = nic.path("network").path("uid").asText();
-            things.add(address(nic.path("ip").asText(), network));
-            things.add(mac(nic.path("mac").asText(), network));
+        reservation.userId().ifPresent(id -> things.add(user(id)));
+        for (Reservation.Nic nic : reservation.nics()) {
+            things.add(address(nic.ip(), nic.networkUid()));
+            things.add(mac(nic.mac(), nic.networkUid()));
         }
         return new Claims(things);
+    }
+
+    /** As much as can be made out in a record of a newer version, with a field missing, or torn; null for no JSON. */
+    static Reservation reservation(String vmUid, String file, String trouble, @Nullable JsonNode record) {
+        if (record == null) {
+            return new Reservation(vmUid, file, trouble, OptionalInt.empty(), List.of(), false);
+        }
+        JsonNode userId = record.path("userId");
+        List<Reservation.Nic> nics = new ArrayList<>();
+        boolean complete = userId.isInt() && record.path("nics").isArray();
+        for (JsonNode nic : record.path("nics")) {
+            JsonNode network = nic.path("network").path("uid");
+            complete &= network.isTextual()
+                    && nic.path("ip").isTextual()
+                    && nic.path("mac").isTextual();
+            nics.add(new Reservation.Nic(
+                    network.asText(), nic.path("ip").asText(), nic.path("mac").asText()));
+        }
+        return new Reservation(
+                vmUid,
+                file,
+                trouble,
+                userId.isInt() ? OptionalInt.of(userId.asInt()) : OptionalInt.empty(),
+                nics,
+                complete);
     }
 
     private static String user(int userId) {

@@ -6,6 +6,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -42,6 +43,8 @@ public final class FileRecords implements Records {
     private final Map<String, Seen<VmRecord>> vms = new ConcurrentHashMap<>();
     private final Map<String, Seen<NetworkRecord>> networks = new ConcurrentHashMap<>();
     private final Map<String, Claims> claims = new ConcurrentHashMap<>();
+    /** Of VM records that could not be read when we started; read-only from then on. */
+    private final Map<String, Reservation> reservations = new ConcurrentHashMap<>();
 
     /** @throws HostException when the state directory cannot be listed or created */
     public FileRecords(HostPaths paths) throws HostException {
@@ -84,21 +87,29 @@ public final class FileRecords implements Records {
             }
             String uid = folder.getFileName().toString();
             Path file = Path.of(paths.vmRecord(uid));
+            JsonNode tree = null;
             try {
-                JsonNode tree = RecordJson.tree(Files.readAllBytes(file));
-                // What an unreadable record still tells is kept from others all the same.
-                claims.put(uid, Claims.read(tree));
+                tree = RecordJson.tree(Files.readAllBytes(file));
                 VmRecord record = RecordJson.read(tree, VmRecord.class);
                 if (!record.id().uid().equals(uid)) {
                     throw new IOException(
                             "it is the record of uid " + record.id().uid());
+                }
+                if (record.userId() < 1) {
+                    // What an absent number is read as; no guest of ours runs as root.
+                    throw new IOException("it has no userId");
                 }
                 claims.put(uid, Claims.of(record));
                 vms.put(uid, Seen.present(record));
             } catch (NoSuchFileException e) {
                 // A folder without a record: the leftovers of a VM, which the door to disks shows.
             } catch (IOException e) {
-                vms.put(uid, Seen.unknown(unreadable(file, e)));
+                String trouble = unreadable(file, e);
+                // What an unreadable record still tells is kept from others all the same.
+                Reservation reservation = Claims.reservation(uid, file.toString(), trouble, tree);
+                reservations.put(uid, reservation);
+                claims.put(uid, Claims.of(reservation));
+                vms.put(uid, Seen.unknown(trouble));
             }
         }
     }
@@ -147,6 +158,13 @@ public final class FileRecords implements Records {
     @Override
     public List<VmRecord> vms() {
         return present(vms.values(), Comparator.comparing(record -> record.id().uid()));
+    }
+
+    @Override
+    public List<Reservation> reservations() {
+        return reservations.values().stream()
+                .sorted(Comparator.comparing(Reservation::vmUid))
+                .toList();
     }
 
     @Override

@@ -20,6 +20,7 @@ import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -34,6 +35,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -187,6 +189,39 @@ class FileRecordsTest {
         assertThatThrownBy(() -> records.write(record("b", 70_002, nic("b", "10.77.4.2", "52:00:00:00:00:09"))))
                 .isInstanceOf(HostException.Busy.class)
                 .hasMessageContaining("address 10.77.4.2");
+    }
+
+    @Test
+    void tellsWhatAnUnreadableRecordStillKeeps() throws Exception {
+        new FileRecords(paths).write(full("a"));
+        Path file = Path.of(paths.vmRecord("a"));
+        String whole = Files.readString(file);
+        assertThat(new FileRecords(paths).reservations()).isEmpty();
+
+        Files.writeString(file, whole.replace("\"version\" : 1", "\"version\" : 2"));
+        Reservation newer = new FileRecords(paths).reservations().getFirst();
+        assertThat(newer)
+                .isEqualTo(new Reservation(
+                        "a",
+                        file.toString(),
+                        newer.trouble(),
+                        OptionalInt.of(70_001),
+                        List.of(new Reservation.Nic(NETWORK.uid(), "10.77.4.2", "52:00:00:00:00:02")),
+                        true));
+        assertThat(newer.trouble()).contains(file.toString(), "format version 2");
+
+        Files.writeString(file, whole.replace("\"userId\"", "\"user\""));
+        assertThat(new FileRecords(paths).reservations())
+                .singleElement()
+                .satisfies(r -> assertThat(r.complete()).isFalse())
+                .satisfies(r -> assertThat(r.nics()).hasSize(1));
+
+        Files.writeString(file, whole.substring(0, 40));
+        assertThat(new FileRecords(paths).reservations())
+                .singleElement()
+                .satisfies(r -> assertThat(r)
+                        .isEqualTo(new Reservation(
+                                "a", file.toString(), r.trouble(), OptionalInt.empty(), List.of(), false)));
     }
 
     @Test

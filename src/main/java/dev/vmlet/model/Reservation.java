@@ -1,0 +1,22 @@
+package dev.vmlet.model;
+
+import java.util.List;
+import java.util.OptionalInt;
+
+/**
+ * What a VM's record that cannot be read still keeps from all others.
+ *
+ * @param trouble which file it is, what is wrong with it and what a person can do, a sentence
+ * @param userId empty when it cannot be made out
+ * @param nics those that can be made out
+ * @param complete whether nothing else can be in it: else nobody can tell which addresses and user ids are free
+ */
+public record Reservation(
+        String vmUid, String file, String trouble, OptionalInt userId, List<Nic> nics, boolean complete) {
+    /** Addresses as the record writes them; nothing vouches for their shape. */
+    public record Nic(String networkUid, String ip, String mac) {}
+
+    public Reservation {
+        nics = List.copyOf(nics);
+    }
+}
