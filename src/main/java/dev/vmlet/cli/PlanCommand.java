@@ -191,7 +191,8 @@ public final class PlanCommand implements Callable<Integer> {
                     : Optional.empty();
             tally.show(
                     "VirtualMachine " + id,
-                    planner.plan(id, resolution, observer.observeVm(id, desired), clock.instant()));
+                    planner.plan(
+                            id, resolution, VmResolver.power(vm), observer.observeVm(id, desired), clock.instant()));
         }
     }
 

@@ -261,7 +261,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         VmObservation before = observer.observeVm(id, desired);
         Plan plan = resolution instanceof Resolution.Absent
                 ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
-                : planner.plan(id, resolution, before, clock.instant());
+                : planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         return new Round(resolution, before, plan, outcome, after);

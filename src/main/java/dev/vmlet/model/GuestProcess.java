@@ -14,5 +14,8 @@ public sealed interface GuestProcess {
      * @param lastLog the last lines of the VMM's own log, may be empty
      * @param lastSerial the last lines of the guest's serial console, may be empty
      */
-    record Ended(int code, int signal, boolean oomKilled, String lastLog, String lastSerial) implements GuestProcess {}
+    record Ended(int code, int signal, boolean oomKilled, String lastLog, String lastSerial) implements GuestProcess {
+        /** Nothing tells how it ended. */
+        public static final Ended WITHOUT_TRACE = new Ended(-1, 0, false, "", "");
+    }
 }

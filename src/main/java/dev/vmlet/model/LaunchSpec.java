@@ -27,6 +27,11 @@ public record LaunchSpec(
         nics = List.copyOf(nics);
     }
 
+    /** The same start, asked for by another restart. */
+    public LaunchSpec withRestartToken(String token) {
+        return new LaunchSpec(id, vmm, generation, token, userId, cores, memory, drives, cmdline, nics);
+    }
+
     /** A file the VMM opens, by the name of its {@link DesiredDisk}; the seed is the drive named {@link #SEED}. */
     public record Drive(String name, DesiredDisk.Role role, String path, boolean readOnly) {}
 

@@ -16,6 +16,8 @@ import java.util.Optional;
  * @param lastExit how the last guest ended
  * @param restarts how often the guest was started again after it ended by itself
  * @param failures ends in a row without ten minutes of health between them; sets the pause before the next start
+ * @param lastRun what the guest that ended last was started with: what it is started with again while its object
+ *     cannot be followed
  */
 public record VmRecord(
         VmId id,
@@ -27,7 +29,8 @@ public record VmRecord(
         Optional<Stop> stop,
         Optional<Exit> lastExit,
         int restarts,
-        int failures) {
+        int failures,
+        Optional<LaunchSpec> lastRun) {
     public VmRecord {
         nics = List.copyOf(nics);
         retained = List.copyOf(retained);
@@ -60,11 +63,22 @@ public record VmRecord(
     /** A VM that was never started here. */
     public static VmRecord of(VmId id, int userId, List<DesiredNic> nics, List<String> retained, Duration grace) {
         return new VmRecord(
-                id, userId, nics, retained, grace, Optional.empty(), Optional.empty(), Optional.empty(), 0, 0);
+                id,
+                userId,
+                nics,
+                retained,
+                grace,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                0,
+                0,
+                Optional.empty());
     }
 
     public VmRecord withAsked(int newUserId, List<DesiredNic> newNics, List<String> newRetained, Duration newGrace) {
-        return new VmRecord(id, newUserId, newNics, newRetained, newGrace, launch, stop, lastExit, restarts, failures);
+        return new VmRecord(
+                id, newUserId, newNics, newRetained, newGrace, launch, stop, lastExit, restarts, failures, lastRun);
     }
 
     public VmRecord withLaunch(Launch newLaunch, int newRestarts) {
@@ -78,7 +92,8 @@ public record VmRecord(
                 Optional.empty(),
                 lastExit,
                 newRestarts,
-                failures);
+                failures,
+                lastRun);
     }
 
     public VmRecord withoutLaunch(int newRestarts, int newFailures) {
@@ -92,16 +107,17 @@ public record VmRecord(
                 Optional.empty(),
                 lastExit,
                 newRestarts,
-                newFailures);
+                newFailures,
+                lastRun);
     }
 
     public VmRecord withStop(Stop newStop) {
         return new VmRecord(
-                id, userId, nics, retained, grace, launch, Optional.of(newStop), lastExit, restarts, failures);
+                id, userId, nics, retained, grace, launch, Optional.of(newStop), lastExit, restarts, failures, lastRun);
     }
 
     public VmRecord withFailures(int newFailures) {
-        return new VmRecord(id, userId, nics, retained, grace, launch, stop, lastExit, restarts, newFailures);
+        return new VmRecord(id, userId, nics, retained, grace, launch, stop, lastExit, restarts, newFailures, lastRun);
     }
 
     public VmRecord withExit(Exit exit, int newFailures) {
@@ -115,6 +131,7 @@ public record VmRecord(
                 Optional.empty(),
                 Optional.of(exit),
                 restarts,
-                newFailures);
+                newFailures,
+                launch.map(Launch::spec).or(() -> lastRun));
     }
 }

@@ -11,6 +11,7 @@ import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
@@ -18,14 +19,15 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
-import dev.vmlet.model.VmRecord.Exit;
 import dev.vmlet.model.VmRecord.Launch;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /** Plans one VM: its record, disks, seed, taps, set members and guest process, from first start to last file. */
 public final class VmPlanner {
@@ -35,26 +37,40 @@ public final class VmPlanner {
     /** Where only a person can help; the image may have been put in place meanwhile. */
     private static final Duration RETRY_RARELY = Duration.ofMinutes(2);
 
+    private static final String HALTED = "runStrategy is Halted";
+
     private static final Duration HEALTHY = Duration.ofMinutes(10);
 
     private final HostNames names;
     private final HostPaths paths;
     private final String bootId;
+    private final Endings endings;
 
     public VmPlanner(HostNames names, HostPaths paths, String bootId) {
         this.names = names;
         this.paths = paths;
         this.bootId = bootId;
+        this.endings = new Endings(bootId);
     }
 
+    /** Waits that pass by themselves: what the object asks for will be known in a moment. */
+    private static final Set<Reason> PASSING =
+            EnumSet.of(Reason.WaitingForSecret, Reason.WaitingForCidr, Reason.NetworkNotReady);
+
     public Plan plan(VmId vm, Resolution<DesiredVm> resolution, VmObservation seen, Instant now) {
+        return plan(vm, resolution, Optional.empty(), seen, now);
+    }
+
+    /** @param wish whether the VM is to run, which holds even where the rest of its object cannot be followed */
+    public Plan plan(
+            VmId vm, Resolution<DesiredVm> resolution, Optional<PowerWish> wish, VmObservation seen, Instant now) {
         Optional<Plan> blind = blind(seen);
         if (blind.isPresent()) {
             return blind.get();
         }
         return switch (resolution) {
             case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
-                unresolved(reason, message, seen, now);
+                unresolved(Plan.waiting(reason, message, LATER), PASSING.contains(reason), wish, seen, now);
             case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, seen, now);
             case Resolution.Absent<DesiredVm> _ ->
                 remove(
@@ -91,20 +107,105 @@ public final class VmPlanner {
                 .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }
 
-    /** What runs is left alone; what has ended is written down, and a stop that has begun is finished. */
-    private Plan unresolved(Reason reason, String message, VmObservation seen, Instant now) {
-        if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
-            if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
-                    && record.launch().isPresent()) {
-                return ended(record, record.launch().get(), ended, now);
-            }
-            if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
-                    && record.stop().isPresent()) {
-                return StopLadder.climb(
-                        record, seen.guest(), record.stop().get().reason(), now);
-            }
+    /**
+     * The object cannot be followed. What runs is left alone but for a stop, which needs nothing of it; what has ended
+     * is written down, and started again as it was started last where it is to run.
+     *
+     * @param wait for what the object lacks
+     * @param passing whether that comes by itself soon: then a start waits for it
+     */
+    private Plan unresolved(Plan wait, boolean passing, Optional<PowerWish> wish, VmObservation seen, Instant now) {
+        if (!(seen.record() instanceof Seen.Present<VmRecord>(VmRecord record))) {
+            return wait;
         }
-        return Plan.waiting(reason, message, LATER);
+        if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)) {
+            return record.launch()
+                    .flatMap(launch -> stopUnresolved(record, launch, passing, wish, seen))
+                    .map(reason -> StopLadder.climb(
+                            wish.map(w -> record.withAsked(
+                                            record.userId(), record.nics(), record.retained(), w.grace()))
+                                    .orElse(record),
+                            seen.guest(),
+                            reason,
+                            now))
+                    .orElse(wait);
+        }
+        if (record.launch().isPresent()) {
+            return endings.plan(
+                    record,
+                    record.launch().get(),
+                    seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
+                            ? ended
+                            : GuestProcess.Ended.WITHOUT_TRACE,
+                    now);
+        }
+        if (seen.process() instanceof Seen.Present) {
+            return new Plan(
+                    List.of(new PlannedStep(new Step.ReleaseProcess(record.id()), "its process is proved dead")),
+                    wait.waitingFor());
+        }
+        if (wish.map(w -> w.runStrategy() == RunStrategy.HALTED).orElse(false)) {
+            return new Plan(NicPlanner.remove(record.id(), seen, names.installation(), HALTED), wait.waitingFor());
+        }
+        return passing
+                ? wait
+                : wish.flatMap(w -> startAsBefore(record, w, seen, now)).orElse(wait);
+    }
+
+    private Optional<Reason> stopUnresolved(
+            VmRecord record, Launch launch, boolean passing, Optional<PowerWish> wish, VmObservation seen) {
+        if (record.stop().isPresent()) {
+            return Optional.of(record.stop().get().reason());
+        }
+        if (wish.map(w -> w.runStrategy() == RunStrategy.HALTED).orElse(false)) {
+            return Optional.of(Reason.StoppedOnRequest);
+        }
+        // A restart is no stop: the guest goes down only when it can come up again.
+        if (!passing
+                && wish.map(w -> asksRestart(w.restartToken(), launch)).orElse(false)
+                && canStartAsBefore(record, launch.spec(), seen)) {
+            return Optional.of(Reason.StoppedOnRequest);
+        }
+        return endedInside(seen);
+    }
+
+    /** The VMM lives on after its guest has powered itself off or panicked. */
+    private static Optional<Reason> endedInside(VmObservation seen) {
+        if (seen.guest().kind() == GuestState.Kind.POWERED_OFF) {
+            return Optional.of(Reason.GuestPoweredOff);
+        }
+        return seen.guest().panicked() ? Optional.of(Reason.GuestPanic) : Optional.empty();
+    }
+
+    private static boolean asksRestart(String token, Launch launch) {
+        return !token.isEmpty() && !token.equals(launch.spec().restartToken());
+    }
+
+    /** The NICs that the record names are those of the launch, and their bridges are there. */
+    private static boolean canStartAsBefore(VmRecord record, LaunchSpec spec, VmObservation seen) {
+        return spec.userId() == record.userId()
+                && spec.nics().equals(launchNics(record.nics()))
+                && record.nics().stream().allMatch(nic -> {
+                    NicObservation look = seen.nics().get(nic.network().uid());
+                    return look != null
+                            && look.bridge() instanceof Seen.Present<Link>(Link bridge)
+                            && bridge.mark().equals(nic.bridgeMark());
+                });
+    }
+
+    /** The last good start again, with the disks and the seed that it left; empty where it cannot or need not be. */
+    private Optional<Plan> startAsBefore(VmRecord record, PowerWish wish, VmObservation seen, Instant now) {
+        if (record.lastRun().isEmpty()
+                || record.lastExit().isEmpty()
+                || !canStartAsBefore(record, record.lastRun().get(), seen)
+                || !Exits.startsAgain(wish.runStrategy(), record.lastExit().get(), wish.restartToken())) {
+            return Optional.empty();
+        }
+        return Optional.of(backOff(record, wish.restartToken(), now).orElseGet(() -> {
+            LaunchSpec spec = record.lastRun().get().withRestartToken(wish.restartToken());
+            Plan nics = nics(record, record.nics(), seen);
+            return nics.waitingFor().isPresent() ? nics : launch(record, record, spec, nics.steps(), now);
+        }));
     }
 
     private Plan realise(DesiredVm desired, VmObservation seen, Instant now) {
@@ -128,14 +229,14 @@ public final class VmPlanner {
                 case GuestProcess.Alive alive -> alive(desired, record, alive, seen, now);
                 case GuestProcess.Ended ended ->
                     record.launch().isPresent()
-                            ? ended(record, record.launch().get(), ended, now)
+                            ? endings.plan(record, record.launch().get(), ended, now)
                             : new Plan(
                                     List.of(new PlannedStep(new Step.ReleaseProcess(vm), "its process is proved dead")),
                                     Optional.empty());
             };
         }
         if (record.launch().isPresent()) {
-            return ended(record, record.launch().get(), new GuestProcess.Ended(-1, 0, false, "", ""), now);
+            return endings.plan(record, record.launch().get(), GuestProcess.Ended.WITHOUT_TRACE, now);
         }
         return idle(desired, record, seen, now);
     }
@@ -203,16 +304,12 @@ public final class VmPlanner {
         if (record.stop().isPresent()) {
             return Optional.of(record.stop().get().reason());
         }
-        if (desired.runStrategy() == RunStrategy.HALTED
-                || !desired.restartToken().isEmpty()
-                        && !desired.restartToken().equals(launch.spec().restartToken())) {
+        if (desired.runStrategy() == RunStrategy.HALTED || asksRestart(desired.restartToken(), launch)) {
             return Optional.of(Reason.StoppedOnRequest);
         }
-        if (seen.guest().kind() == GuestState.Kind.POWERED_OFF) {
-            return Optional.of(Reason.GuestPoweredOff);
-        }
-        if (seen.guest().panicked()) {
-            return Optional.of(Reason.GuestPanic);
+        Optional<Reason> inside = endedInside(seen);
+        if (inside.isPresent()) {
+            return inside;
         }
         // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
         for (DesiredNic nic : record.nics()) {
@@ -226,67 +323,6 @@ public final class VmPlanner {
         return Optional.empty();
     }
 
-    private Plan ended(VmRecord record, Launch launch, GuestProcess.Ended ended, Instant now) {
-        return neverBegan(record, launch, ended) ? withdrawn(record, launch, now) : buried(record, launch, ended, now);
-    }
-
-    /**
-     * The record tells of a launch, and nothing else does: the agent died between writing it down and starting the VMM,
-     * or the host refused to start it. A VMM that was started leaves its code.
-     */
-    private boolean neverBegan(VmRecord record, Launch launch, GuestProcess.Ended ended) {
-        return launch.bootId().equals(bootId)
-                && launch.ranAt().isEmpty()
-                && record.stop().isEmpty()
-                && ended.code() < 0
-                && ended.signal() == 0
-                && !ended.oomKilled();
-    }
-
-    /** Takes the launch back out of the record: it was no run of the guest, so it is no exit and no restart either. */
-    private static Plan withdrawn(VmRecord record, Launch launch, Instant now) {
-        int failures = record.failures() + 1;
-        // The same pause as after an end: a host that refuses once is likely to refuse at once again.
-        Instant notBefore = launch.startedAt().plus(Exits.pause(failures));
-        if (now.isBefore(notBefore)) {
-            return Plan.waiting(
-                    Reason.BackOff,
-                    "The VMM could not be started. The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS)
-                            + ".",
-                    Duration.between(now, notBefore));
-        }
-        String because = "no process came of it";
-        return new Plan(
-                List.of(
-                        new PlannedStep(
-                                new Step.WriteVmRecord(
-                                        record.withoutLaunch(
-                                                Math.max(0, record.restarts() - (isStartedAgain(record) ? 1 : 0)),
-                                                failures),
-                                        "that the start did not happen"),
-                                because),
-                        new PlannedStep(new Step.ReleaseProcess(record.id()), because)),
-                Optional.empty());
-    }
-
-    /** Whether a start counts as one more after an end that nobody asked for. */
-    private static boolean isStartedAgain(VmRecord record) {
-        return record.lastExit()
-                .map(exit -> exit.reason() != Reason.StoppedOnRequest)
-                .orElse(false);
-    }
-
-    /** The guest has ended: say how, then let go of the process; its taps stay for the next start. */
-    private Plan buried(VmRecord record, Launch launch, GuestProcess.Ended ended, Instant now) {
-        Exit exit = Exits.classify(record, launch, ended, bootId, now);
-        VmRecord next = record.withExit(exit, Exits.failures(record, launch, exit));
-        return new Plan(
-                List.of(
-                        new PlannedStep(new Step.WriteVmRecord(next, "how the guest ended"), exit.message()),
-                        new PlannedStep(new Step.ReleaseProcess(record.id()), "its process is proved dead")),
-                Optional.empty());
-    }
-
     /** No process: start one, or rest. */
     private Plan idle(DesiredVm desired, VmRecord record, VmObservation seen, Instant now) {
         boolean start = desired.runStrategy() != RunStrategy.HALTED
@@ -297,26 +333,32 @@ public final class VmPlanner {
         if (!start) {
             return rest(desired, record, asked, seen);
         }
-        Instant notBefore = record.lastExit()
-                .map(exit -> exit.at().plus(Exits.pause(record.failures())))
-                .orElse(now);
-        boolean restartAsked = record.lastExit()
-                .map(exit -> !desired.restartToken().isEmpty()
-                        && !desired.restartToken().equals(exit.restartToken()))
-                .orElse(false);
-        if (now.isBefore(notBefore) && !restartAsked) {
-            return Plan.waiting(
-                    Reason.BackOff,
-                    record.lastExit().map(Exit::message).orElse("") + " The next try is at "
-                            + notBefore.truncatedTo(ChronoUnit.SECONDS) + ".",
-                    Duration.between(now, notBefore));
+        Optional<Plan> pause = backOff(record, desired.restartToken(), now);
+        if (pause.isPresent()) {
+            return pause.get();
         }
         return start(desired, record, asked, seen, now);
     }
 
+    /** The pause after an end that nobody asked for; a restart that is asked for does not wait. */
+    private static Optional<Plan> backOff(VmRecord record, String restartToken, Instant now) {
+        return record.lastExit()
+                .filter(exit -> restartToken.isEmpty() || restartToken.equals(exit.restartToken()))
+                .flatMap(exit -> {
+                    Instant notBefore = exit.at().plus(Exits.pause(record.failures()));
+                    return now.isBefore(notBefore)
+                            ? Optional.of(Plan.waiting(
+                                    Reason.BackOff,
+                                    exit.message() + " The next try is at " + notBefore.truncatedTo(ChronoUnit.SECONDS)
+                                            + ".",
+                                    Duration.between(now, notBefore)))
+                            : Optional.empty();
+                });
+    }
+
     private Plan rest(DesiredVm desired, VmRecord record, VmRecord asked, VmObservation seen) {
         String because = desired.runStrategy() == RunStrategy.HALTED
-                ? "runStrategy is Halted"
+                ? HALTED
                 : "the guest ended and runStrategy does not start it again";
         List<PlannedStep> steps = new ArrayList<>(NicPlanner.remove(desired.id(), seen, names.installation(), because));
         if (!asked.equals(record)) {
@@ -377,27 +419,40 @@ public final class VmPlanner {
                     new Step.WriteSeed(vm, desired.seed(), asked.userId()),
                     seen.seed() instanceof Seen.Missing ? "VM " + vm + " has no seed yet" : "its contents changed"));
         }
-        for (DesiredNic nic : desired.nics()) {
+        Plan nics = nics(asked, desired.nics(), seen);
+        steps.addAll(nics.steps());
+        if (nics.waitingFor().isPresent()) {
+            return new Plan(steps, nics.waitingFor());
+        }
+        return launch(record, asked, launch(desired, asked.userId()), steps, now);
+    }
+
+    private Plan nics(VmRecord record, List<DesiredNic> nics, VmObservation seen) {
+        List<PlannedStep> steps = new ArrayList<>();
+        Optional<Plan.Wait> waiting = Optional.empty();
+        for (DesiredNic nic : nics) {
             NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen == null) {
                 waiting = waiting.or(
                         () -> wait(Reason.CannotLook, "NIC on " + nic.network() + " was not looked at", SOON));
                 continue;
             }
-            Plan part = NicPlanner.ensure(vm, asked.userId(), nic, nicSeen, names.installation());
+            Plan part = NicPlanner.ensure(record.id(), record.userId(), nic, nicSeen, names.installation());
             steps.addAll(part.steps());
             waiting = waiting.or(part::waitingFor);
         }
-        if (waiting.isPresent()) {
-            return new Plan(steps, waiting);
-        }
-        LaunchSpec spec = launch(desired, asked.userId());
+        return new Plan(steps, waiting);
+    }
+
+    /** @param before what goes ahead of the start */
+    private Plan launch(VmRecord record, VmRecord asked, LaunchSpec spec, List<PlannedStep> before, Instant now) {
         VmRecord launched = asked.withLaunch(
                 new Launch(spec, bootId, now, Optional.empty(), ""),
-                record.restarts() + (isStartedAgain(record) ? 1 : 0));
+                record.restarts() + (Endings.isStartedAgain(record) ? 1 : 0));
         String because = record.lastExit()
                 .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
-                .orElse("VM " + vm + " is to run");
+                .orElse("VM " + record.id() + " is to run");
+        List<PlannedStep> steps = new ArrayList<>(before);
         steps.add(new PlannedStep(new Step.WriteVmRecord(launched, "what is started"), because));
         steps.add(new PlannedStep(new Step.SpawnVmm(spec), because));
         return new Plan(steps, wait(Reason.Starting, "waiting for the VMM to answer", Duration.ofMillis(100)));
@@ -421,9 +476,13 @@ public final class VmPlanner {
                 desired.memory(),
                 drives,
                 desired.cmdline(),
-                desired.nics().stream()
-                        .map(nic -> new LaunchSpec.Nic(nic.network().name(), nic.tap(), nic.mac()))
-                        .toList());
+                launchNics(desired.nics()));
+    }
+
+    private static List<LaunchSpec.Nic> launchNics(List<DesiredNic> nics) {
+        return nics.stream()
+                .map(nic -> new LaunchSpec.Nic(nic.network().name(), nic.tap(), nic.mac()))
+                .toList();
     }
 
     private Plan remove(VmId vm, List<String> retained, VmObservation seen, Instant now) {

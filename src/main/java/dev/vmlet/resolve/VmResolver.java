@@ -10,6 +10,7 @@ import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.Mebibytes;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
@@ -57,6 +58,19 @@ public final class VmResolver {
             // A border post of the model: what the schema of an older CRD let through.
             return new Resolution.Unresolved<>(
                     Reason.InvalidSpec, Objects.requireNonNullElse(e.getMessage(), e.toString()));
+        }
+    }
+
+    /** What the object says about running, whether the rest of it can be followed or not; empty when it says nothing. */
+    public static Optional<PowerWish> power(VirtualMachine vm) {
+        VirtualMachineSpec spec = vm.getSpec();
+        if (spec == null) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(new PowerWish(runStrategy(spec.runStrategy()), restartToken(vm), grace(spec)));
+        } catch (Refusal newerThanThisAgent) {
+            return Optional.empty();
         }
     }
 

@@ -78,7 +78,7 @@ final class History {
     }
 
     private void event() {
-        switch (random.nextInt(30)) {
+        switch (random.nextInt(32)) {
             case 0, 1 -> createNetwork();
             case 2, 3, 4, 5 -> createVm();
             case 6, 7 -> deleteVm();
@@ -105,6 +105,7 @@ final class History {
             case 26 -> traceOfACrash();
             case 27 -> damageRecord();
             case 28 -> toggleRetain();
+            case 29, 30 -> toggleSecret();
             default -> rare();
         }
     }
@@ -254,6 +255,15 @@ final class History {
                             Objects.requireNonNull(World.spec(vm).terminationGracePeriodSeconds()),
                             nets,
                             retains(vm)));
+        });
+    }
+
+    private void toggleSecret() {
+        any(world.vms).ifPresentOrNot(vm -> {
+            String uid = vm.getMetadata().getUid();
+            boolean gone = world.secretless.add(uid);
+            if (!gone) world.secretless.remove(uid);
+            world.say("the Secret of VM " + uid + (gone ? " is gone" : " is back"));
         });
     }
 

@@ -428,8 +428,13 @@ final class Oracle {
                 .orElse(null);
     }
 
-    /** A VM that cannot start: a Network is missing or leaving, or somebody's link bears one of its names. */
+    /** A VM whose object cannot be followed, or whose NICs cannot be made. */
     private boolean isBlocked(VirtualMachine vm) {
+        return world.secretless.contains(vm.getMetadata().getUid()) || lacksANetwork(vm);
+    }
+
+    /** A Network is missing or leaving, or somebody's link bears one of its names. */
+    private boolean lacksANetwork(VirtualMachine vm) {
         String uid = vm.getMetadata().getUid();
         for (String name : World.names(vm)) {
             Network network = named(name);
@@ -576,6 +581,17 @@ final class Oracle {
         boolean lives = world.vmms.lives(uid);
         boolean blocked = isBlocked(vm);
         Boolean wanted = mustRun(vm);
+        if (lives && World.spec(vm).runStrategy() == RunStrategy.Halted) {
+            fail("VM " + uid + " is halted, and runs" + (blocked ? ", because its object cannot be followed" : ""));
+        }
+        if (blocked && !lacksANetwork(vm) && isWhereItWas(uid)) {
+            if (!lives && Boolean.TRUE.equals(wanted)) {
+                fail("VM " + uid + " ran before, and is not started again while its Secret is gone");
+            }
+            if (lives && tokenAsked(vm, launchedToken.getOrDefault(uid, ""))) {
+                fail("VM " + uid + " is not restarted while its Secret is gone");
+            }
+        }
         if (!blocked && wanted != null && lives != wanted) {
             fail("VM " + uid + " " + (lives ? "runs" : "does not run") + " with "
                     + World.spec(vm).runStrategy() + " after " + ends.get(uid));
@@ -629,6 +645,28 @@ final class Oracle {
         assertThat(world.record(uid).orElseThrow().launch())
                 .as("launch of %s at rest", uid)
                 .isEmpty();
+    }
+
+    /** It ran on the Networks that its record names, and they are all still there and ours to use. */
+    private boolean isWhereItWas(String uid) {
+        Optional<VmRecord> record = world.record(uid);
+        Optional<LaunchSpec> run =
+                record.flatMap(VmRecord::launch).map(VmRecord.Launch::spec).or(() -> record.flatMap(VmRecord::lastRun));
+        return run.isPresent()
+                && run.get().nics().stream()
+                        .map(LaunchSpec.Nic::tap)
+                        .toList()
+                        .equals(record.get().nics().stream()
+                                .map(DesiredNic::tap)
+                                .toList())
+                && record.get().nics().stream().allMatch(nic -> {
+                    Network network = world.networks.get(nic.network().uid());
+                    return network != null
+                            && network.getMetadata().getDeletionTimestamp() == null
+                            && !foreign.containsKey(nic.tap())
+                            && !foreign.containsKey(
+                                    Given.NAMES.bridge(nic.network().uid()));
+                });
     }
 
     /** Its links, and what a crash may have left under the names that its record tells. */

@@ -14,6 +14,7 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -395,6 +396,66 @@ class VmPlannerTest {
                 .withStop(new VmRecord.Stop(
                         Given.NOW, Reason.StoppedOnRequest, VmRecord.Rung.KILL, Given.NOW, Given.NOW)));
         assertThat(Texts.of(planner.plan(Given.WEB, unresolved, seen(), NOW))).contains("kill the VMM of lab/web");
+    }
+
+    private static final Resolution<DesiredVm> SECRETLESS =
+            new Resolution.Unresolved<>(Reason.SecretNotFound, "no Secret s");
+
+    private String unresolved(RunStrategy strategy, String restartToken, Resolution<DesiredVm> resolution) {
+        PowerWish wish = new PowerWish(strategy, restartToken, Duration.ofSeconds(7));
+        return Texts.of(planner.plan(Given.WEB, resolution, Optional.of(wish), seen(), NOW));
+    }
+
+    @Test
+    void haltsAGuestWhoseObjectCannotBeFollowed() {
+        assertThat(unresolved(RunStrategy.HALTED, "", SECRETLESS)).isEqualTo("""
+                write the next rung of its stop into the record of lab/web, because a stop or restart is asked for
+                press the power button of lab/web, because a stop or restart is asked for
+                wait PT0.5S for Stopping: stopping: press the power button of lab/web
+                """);
+        nothingRuns(ended(Reason.StoppedOnRequest, 0, NOW));
+        assertThat(unresolved(RunStrategy.HALTED, "", SECRETLESS))
+                .contains("cut off " + T)
+                .contains("because runStrategy is Halted")
+                .endsWith("wait PT30S for SecretNotFound: no Secret s\n");
+    }
+
+    @Test
+    void restartsAGuestWhoseObjectCannotBeFollowedAsItWasStartedLast() {
+        assertThat(unresolved(RunStrategy.ALWAYS, "now", SECRETLESS)).contains("press the power button of lab/web");
+        nothingRuns(ended(Reason.StoppedOnRequest, 0, NOW));
+        assertThat(planner.plan(
+                                Given.WEB,
+                                SECRETLESS,
+                                Optional.of(new PowerWish(RunStrategy.ALWAYS, "now", Duration.ofSeconds(7))),
+                                seen(),
+                                NOW)
+                        .steps()
+                        .getLast()
+                        .step())
+                .isEqualTo(new Step.SpawnVmm(RAN.spec().withRestartToken("now")));
+        nothingRuns(ended(Reason.VmmKilled, 3, NOW.minusSeconds(1)));
+        assertThat(unresolved(RunStrategy.ALWAYS, "", SECRETLESS)).startsWith("wait PT3S for BackOff");
+        assertThat(unresolved(RunStrategy.ONCE, "", SECRETLESS))
+                .isEqualTo("wait PT30S for SecretNotFound: no Secret s\n");
+    }
+
+    @Test
+    void aRestartWaitsForWhatCannotComeUpAgain() {
+        nics.put(
+                "net-1",
+                new NicObservation(Given.nic().tap(), Seen.missing(), Seen.present(Given.tap()), Seen.present(GUARDS)));
+        assertThat(unresolved(RunStrategy.ALWAYS, "now", SECRETLESS))
+                .isEqualTo("wait PT30S for SecretNotFound: no Secret s\n");
+    }
+
+    @Test
+    void aRestartWaitsForWhatIsKnownInAMoment() {
+        Resolution<DesiredVm> reading = new Resolution.Unresolved<>(Reason.WaitingForSecret, "reading");
+        assertThat(unresolved(RunStrategy.ALWAYS, "now", reading))
+                .isEqualTo("wait PT30S for WaitingForSecret: reading\n");
+        nothingRuns(ended(Reason.VmmKilled, 1, Given.NOW));
+        assertThat(unresolved(RunStrategy.ALWAYS, "", reading)).isEqualTo("wait PT30S for WaitingForSecret: reading\n");
     }
 
     @Test

@@ -30,6 +30,7 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.UserData;
@@ -79,6 +80,9 @@ final class World {
     final Map<String, VirtualMachine> vms = new TreeMap<>();
     final Map<String, Network> networks = new TreeMap<>();
     final Map<String, NetworkSlice> slices = new TreeMap<>();
+    /** VMs whose user data is in a Secret that somebody has deleted. */
+    final Set<String> secretless = new HashSet<>();
+
     Instant now = Given.NOW;
     int boots;
     /** The reaper was woken, and has not come yet; an agent that dies takes this knowledge with it. */
@@ -404,7 +408,9 @@ final class World {
                 vm,
                 List.copyOf(networks.values()),
                 List.copyOf(slices.values()),
-                new UserData.NotAsked(),
+                secretless.contains(vm.getMetadata().getUid())
+                        ? new UserData.Refused(Reason.SecretNotFound, "there is no such Secret")
+                        : new UserData.NotAsked(),
                 Given.facts(records.vms(), records.reservations()));
     }
 
@@ -419,13 +425,13 @@ final class World {
         VmObservation seen = blindfolded(() -> observer.observeVm(id, desired), blind);
         Plan plan = deleting
                 ? vmPlanner.planRemoval(id, VmResolver.retained(vm), seen, now)
-                : vmPlanner.plan(id, resolution, seen, now);
+                : vmPlanner.plan(id, resolution, VmResolver.power(vm), seen, now);
         tellPlan("VirtualMachine " + id + " uid " + id.uid(), plan);
         if (blind[0]) {
             assertThat(plan.steps()).as("a failed look blocks VM %s", id.uid()).isEmpty();
         }
         if (random.nextInt(8) == 0 && !deleting) {
-            assertThat(vmPlanner.plan(id, resolution, seen, now))
+            assertThat(vmPlanner.plan(id, resolution, VmResolver.power(vm), seen, now))
                     .as("same values in, same plan out")
                     .isEqualTo(plan);
         }

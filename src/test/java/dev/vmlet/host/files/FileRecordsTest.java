@@ -83,7 +83,8 @@ class FileRecordsTest {
                 Optional.empty(),
                 Optional.empty(),
                 0,
-                0);
+                0,
+                Optional.empty());
     }
 
     private static VmRecord full(String uid) {
@@ -111,7 +112,8 @@ class FileRecordsTest {
                 Optional.of(new VmRecord.Stop(at, Reason.StoppedOnRequest, VmRecord.Rung.POWER_BUTTON, at, at)),
                 Optional.of(new VmRecord.Exit(Reason.GuestPanic, "line one\nline \"two\"", at, 6, "")),
                 3,
-                2);
+                2,
+                Optional.empty());
     }
 
     private static NetworkRecord network(String uid) {
@@ -189,6 +191,16 @@ class FileRecordsTest {
         assertThatThrownBy(() -> records.write(record("b", 70_002, nic("b", "10.77.4.2", "52:00:00:00:00:09"))))
                 .isInstanceOf(HostException.Busy.class)
                 .hasMessageContaining("address 10.77.4.2");
+    }
+
+    @Test
+    void readsARecordThatKnowsNoLastRun() throws Exception {
+        new FileRecords(paths).write(record("a", 70_001));
+        Path file = Path.of(paths.vmRecord("a"));
+        String written = Files.readString(file);
+        assertThat(written).contains(",\n  \"lastRun\" : null");
+        Files.writeString(file, written.replace(",\n  \"lastRun\" : null", ""));
+        assertThat(new FileRecords(paths).vm("a")).isEqualTo(Seen.present(record("a", 70_001)));
     }
 
     @Test

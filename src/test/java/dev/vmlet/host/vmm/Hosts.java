@@ -92,7 +92,8 @@ public final class Hosts {
                 Optional.empty(),
                 Optional.empty(),
                 0,
-                0);
+                0,
+                Optional.empty());
     }
 
     public static VmRecord recordWithoutLaunch(VmId id) {
@@ -106,7 +107,8 @@ public final class Hosts {
                 Optional.empty(),
                 Optional.empty(),
                 0,
-                0);
+                0,
+                Optional.empty());
     }
 
     /** Root, and not only of a user namespace that knows no other user. */
