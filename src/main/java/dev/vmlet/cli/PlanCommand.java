@@ -102,7 +102,6 @@ public final class PlanCommand implements Callable<Integer> {
             Tally tally)
             throws HostException {
         NetworkPlanner planner = new NetworkPlanner(real.names());
-        NetworkResolver.HostAddressing addressing = addressing(real);
         for (Network network : networks) {
             String namespace = network.getMetadata().getNamespace();
             String uid = network.getMetadata().getUid();
@@ -115,7 +114,7 @@ public final class PlanCommand implements Callable<Integer> {
                     look.record() instanceof Seen.Present<NetworkRecord>(NetworkRecord record)
                             ? Optional.of(record.realised().subnet())
                             : Optional.empty(),
-                    addressing,
+                    addressing(real, uid),
                     real.installation());
             Optional<DesiredNetwork> desired =
                     resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
@@ -144,11 +143,11 @@ public final class PlanCommand implements Callable<Integer> {
                                 .anyMatch(n -> n.network().uid().equals(uid)));
     }
 
-    /** The host's own, our bridges left out, as the agent reads it. */
-    private static NetworkResolver.HostAddressing addressing(RealHost real) throws HostException {
+    /** The host's own and that of other Networks, as the agent reads it. */
+    private static NetworkResolver.HostAddressing addressing(RealHost real, String networkUid) throws HostException {
         Set<LinkName> bridges = new HashSet<>();
         for (Link link : real.host().links().list()) {
-            if (link.mark().owner(real.installation()) instanceof Owner.OfNetwork) {
+            if (link.mark().owner(real.installation()).equals(new Owner.OfNetwork(networkUid))) {
                 bridges.add(link.name());
             }
         }
@@ -159,7 +158,8 @@ public final class PlanCommand implements Callable<Integer> {
                 addresses,
                 real.host().links().routes().stream()
                         .filter(route -> !bridges.contains(route.device()))
-                        .toList());
+                        .toList(),
+                real.host().records().networks());
     }
 
     private static void vms(

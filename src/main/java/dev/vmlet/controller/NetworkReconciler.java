@@ -170,7 +170,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
         Resolution<DesiredNetwork> resolution = letGo
                 ? new Resolution.Absent<>()
-                : NetworkResolver.resolve(network, ours, nodeName, used, realised(look), addressing(), installation);
+                : NetworkResolver.resolve(network, ours, nodeName, used, realised(look), addressing(uid), installation);
         Optional<DesiredNetwork> desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
                 ? Optional.of(d)
                 : Optional.empty();
@@ -290,22 +290,24 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 : Optional.empty();
     }
 
-    /** The host's own addressing, our bridges left out. A failed look leaves all open and shows in the observation. */
-    private HostAddressing addressing() throws ReconcileFailed {
+    /**
+     * The host's addressing without the Network's own bridge. A failed look leaves all open and shows in the observation.
+     */
+    private HostAddressing addressing(String networkUid) throws ReconcileFailed {
         try {
-            Set<LinkName> bridges = new HashSet<>();
+            Set<LinkName> own = new HashSet<>();
             for (Link link : host.links().list()) {
-                if (link.mark().owner(installation) instanceof Owner.OfNetwork) {
-                    bridges.add(link.name());
+                if (link.mark().owner(installation).equals(new Owner.OfNetwork(networkUid))) {
+                    own.add(link.name());
                 }
             }
             Map<LinkName, Set<InterfaceAddress>> addresses =
                     new HashMap<>(host.links().allAddresses());
-            addresses.keySet().removeAll(bridges);
+            addresses.keySet().removeAll(own);
             List<Route> routes = host.links().routes().stream()
-                    .filter(r -> !bridges.contains(r.device()))
+                    .filter(r -> !own.contains(r.device()))
                     .toList();
-            return new HostAddressing(addresses, routes);
+            return new HostAddressing(addresses, routes, host.records().networks());
         } catch (HostException e) {
             throw new ReconcileFailed("host addresses: " + e.getMessage(), e, "");
         }

@@ -199,6 +199,10 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
         }
         result.findings().forEach(f -> events.normal(node, Reason.Repaired, "swept " + f.name() + ": " + f.reason()));
+        if (!result.findings().isEmpty()) {
+            // What was swept may have stood in a Network's way.
+            wakes.wakeNetworks();
+        }
         result.holds()
                 .forEach(
                         h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));

@@ -12,6 +12,7 @@ import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Route;
@@ -25,8 +26,20 @@ import java.util.Set;
 public final class NetworkResolver {
     private NetworkResolver() {}
 
-    /** What of the host's own addressing a slice must not overlap. Our bridges are left out by the reader. */
-    public record HostAddressing(Map<LinkName, Set<InterfaceAddress>> addresses, List<Route> routes) {}
+    /**
+     * What of this host a slice must not overlap. The reader leaves out the Network's own bridge, and no other of ours:
+     * the guests of a Network whose object was taken away by force still have its addresses.
+     *
+     * @param realised Networks that are realised on this node
+     */
+    public record HostAddressing(
+            Map<LinkName, Set<InterfaceAddress>> addresses, List<Route> routes, List<NetworkRecord> realised) {
+        public HostAddressing {
+            addresses = Map.copyOf(addresses);
+            routes = List.copyOf(routes);
+            realised = List.copyOf(realised);
+        }
+    }
 
     public static NetworkId idOf(Network network) {
         return new NetworkId(
@@ -70,6 +83,19 @@ public final class NetworkResolver {
             return new Resolution.Unresolved<>(Reason.InvalidSpec, Objects.requireNonNullElse(e.getMessage(), ""));
         }
         if (!realised.equals(Optional.of(subnet))) {
+            Optional<String> other = host.realised().stream()
+                    .filter(record -> !record.id().uid().equals(id.uid())
+                            && record.realised().subnet().overlaps(subnet))
+                    .map(record ->
+                            "Network " + record.id() + " (uid " + record.id().uid() + "), which is "
+                                    + record.realised().subnet() + " on this node")
+                    .findFirst();
+            if (other.isPresent()) {
+                return new Resolution.Unresolved<>(
+                        Reason.CidrOverlaps,
+                        "slice " + subnet + " overlaps " + other.get() + "; restart or delete the VMs that are"
+                                + " still on that Network, or use a Network with another cidr");
+            }
             Optional<String> overlap = overlap(subnet, host);
             if (overlap.isPresent()) {
                 return new Resolution.Unresolved<>(

@@ -83,7 +83,14 @@ final class NicResolver {
                             + "]: the Network is being deleted and takes no new VM; it goes when no VM names"
                             + " it any more, so delete this VM too, or name another Network");
         }
-        Ipv4Prefix slice = slice(network, name, slices, kept, host);
+        // A Network that was taken away by force and made again: the one that this VM is on stands in the new one's way
+        // until the VM has left it, so the new one's trouble must not keep the VM where it is.
+        boolean standsInTheWay = record.stream()
+                .flatMap(r -> r.nics().stream())
+                .anyMatch(n -> n.network().namespace().equals(networkId.namespace())
+                        && n.network().name().equals(name)
+                        && !n.network().uid().equals(networkId.uid()));
+        Ipv4Prefix slice = slice(network, name, slices, kept, standsInTheWay, host);
         Ipv4Address ip = address(asked.address(), slice, kept, networkId, id, name, host);
         MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
         HostNames names = new HostNames(host.installation());
@@ -103,7 +110,12 @@ final class NicResolver {
     }
 
     private static Ipv4Prefix slice(
-            Network network, String name, List<NetworkSlice> slices, Optional<DesiredNic> kept, HostFacts host)
+            Network network,
+            String name,
+            List<NetworkSlice> slices,
+            Optional<DesiredNic> kept,
+            boolean standsInTheWay,
+            HostFacts host)
             throws Refusal {
         if (network.getStatus() == null || network.getStatus().cidr() == null) {
             Optional<String> why = NetworkResolver.problem(network);
@@ -120,7 +132,8 @@ final class NicResolver {
             throw new Refusal(
                     Reason.NetworkNotReady, "this node's slice of Network " + name + " has not been looked at yet");
         }
-        if (slice.getStatus() != null
+        if (!standsInTheWay
+                && slice.getStatus() != null
                 && Boolean.FALSE.equals(slice.getStatus().ready())
                 && Reason.CidrOverlaps.name().equals(slice.getStatus().reason())) {
             throw new Refusal(

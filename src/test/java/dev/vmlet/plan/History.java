@@ -161,8 +161,11 @@ final class History {
     }
 
     private void createNetwork(String name) {
+        createNetwork(name, uids + 1);
+    }
+
+    private void createNetwork(String name, int number) {
         String uid = nextUid("net");
-        int number = uids;
         Network network = Given.network(
                 name,
                 uid,
@@ -307,7 +310,12 @@ final class History {
             world.networks.remove(uid);
             world.slices.remove(uid);
             if (random.nextInt(3) > 0) {
-                createNetwork(network.getMetadata().getName());
+                String cidr = Objects.requireNonNull(
+                        Objects.requireNonNull(network.getSpec()).cidr());
+                // Often the very manifest that was there before.
+                createNetwork(
+                        network.getMetadata().getName(),
+                        random.nextBoolean() ? Integer.parseInt(cidr.split("\\.")[1]) : uids + 1);
             }
         });
     }

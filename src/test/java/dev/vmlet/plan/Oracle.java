@@ -134,6 +134,7 @@ final class Oracle {
             }
         });
         addressesAreKept();
+        subnetsAreApart();
         Set<Integer> userIds = new HashSet<>();
         world.records.all().forEach((uid, record) -> {
             if (!userIds.add(record.userId())) {
@@ -146,6 +147,18 @@ final class Oracle {
                 guestIsWhole(uid, guest, links);
             }
         });
+    }
+
+    private void subnetsAreApart() {
+        List<NetworkRecord> realised = List.copyOf(world.records.allNetworks().values());
+        for (NetworkRecord one : realised) {
+            for (NetworkRecord other : realised) {
+                if (!one.equals(other)
+                        && one.realised().subnet().overlaps(other.realised().subnet())) {
+                    fail("Networks " + one + " and " + other + " have the same addresses on one node");
+                }
+            }
+        }
     }
 
     private void addressesAreKept() {
@@ -439,6 +452,7 @@ final class Oracle {
         for (String name : World.names(vm)) {
             Network network = named(name);
             if (network == null
+                    || isInTheWayOf(network).isPresent()
                     || foreign.containsKey(Given.NAMES.tap(uid, name))
                     || foreign.containsKey(
                             Given.NAMES.bridge(network.getMetadata().getUid()))) {
@@ -449,6 +463,22 @@ final class Oracle {
             }
         }
         return false;
+    }
+
+    /** Another Network that this node still has, of the same addresses. */
+    private Optional<NetworkRecord> isInTheWayOf(Network network) {
+        String uid = network.getMetadata().getUid();
+        Ipv4Prefix subnet = subnet(uid);
+        return world.records.allNetworks().values().stream()
+                .filter(r -> !r.id().uid().equals(uid) && r.realised().subnet().overlaps(subnet))
+                .findFirst();
+    }
+
+    private Ipv4Prefix subnet(String networkUid) {
+        return Ipv4Prefix.parse(java.util.Objects.requireNonNull(
+                java.util.Objects.requireNonNull(java.util.Objects.requireNonNull(world.slices.get(networkUid))
+                                .getSpec())
+                        .cidr()));
     }
 
     void settled() {
@@ -543,10 +573,17 @@ final class Oracle {
             allowedOwners.add(uid);
             return;
         }
+        Optional<NetworkRecord> former = isInTheWayOf(network);
+        if (former.isPresent()) {
+            String holder = former.get().id().uid();
+            assertThat(world.records.all().values())
+                    .as("a VM that keeps Network %s, which is in the way of %s", holder, uid)
+                    .anyMatch(r ->
+                            r.nics().stream().anyMatch(n -> n.network().uid().equals(holder)));
+            return;
+        }
         NetworkSpec spec = java.util.Objects.requireNonNull(network.getSpec());
-        Ipv4Prefix subnet = Ipv4Prefix.parse(java.util.Objects.requireNonNull(java.util.Objects.requireNonNull(
-                        java.util.Objects.requireNonNull(world.slices.get(uid)).getSpec())
-                .cidr()));
+        Ipv4Prefix subnet = subnet(uid);
         Link bridge = links.get(name);
         if (bridge == null
                 || !bridge.up()

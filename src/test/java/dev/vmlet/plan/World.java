@@ -360,7 +360,7 @@ final class World {
                         look.record() instanceof Seen.Present<NetworkRecord>(NetworkRecord r)
                                 ? Optional.of(r.realised().subnet())
                                 : Optional.empty(),
-                        addressing(),
+                        addressing(uid),
                         Given.INSTALLATION);
         Optional<DesiredNetwork> desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
                 ? Optional.of(d)
@@ -385,10 +385,10 @@ final class World {
         return plan.isEmpty() && outcome.failed().isEmpty() && !blind[0];
     }
 
-    private HostAddressing addressing() {
+    private HostAddressing addressing(String uid) {
         try {
             Set<LinkName> bridges = links.list().stream()
-                    .filter(l -> l.mark().owner(Given.INSTALLATION) instanceof Owner.OfNetwork)
+                    .filter(l -> l.mark().owner(Given.INSTALLATION).equals(new Owner.OfNetwork(uid)))
                     .map(Link::name)
                     .collect(Collectors.toCollection(HashSet::new));
             var addresses = new HashMap<>(links.allAddresses());
@@ -397,7 +397,8 @@ final class World {
                     addresses,
                     links.routes().stream()
                             .filter(r -> !bridges.contains(r.device()))
-                            .toList());
+                            .toList(),
+                    records.networks());
         } catch (HostException e) {
             throw new IllegalStateException(e);
         }

@@ -12,6 +12,8 @@ import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Route;
@@ -23,7 +25,7 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class NetworkResolverTest {
-    private static final HostAddressing NOTHING = new HostAddressing(Map.of(), List.of());
+    private static final HostAddressing NOTHING = new HostAddressing(Map.of(), List.of(), List.of());
 
     private static Resolution<DesiredNetwork> resolve(
             Network network, List<NetworkSlice> slices, boolean used, HostAddressing host) {
@@ -85,6 +87,7 @@ class NetworkResolverTest {
     void refusesToCoverTheHostsOwnAddresses() {
         HostAddressing host = new HostAddressing(
                 Map.of(new LinkName("eth0"), Set.of(new InterfaceAddress(Ipv4Address.parse("10.77.4.7"), 16))),
+                List.of(),
                 List.of());
         assertThat(resolve(Given.network(), List.of(Given.slice()), true, host))
                 .isEqualTo(new Resolution.Unresolved<DesiredNetwork>(
@@ -104,13 +107,41 @@ class NetworkResolverTest {
     }
 
     @Test
+    void refusesTheAddressesOfANetworkWhoseGuestsAreStillHere() {
+        DesiredNetwork former = Given.desiredNetwork(Egress.MASQUERADE);
+        NetworkId gone = new NetworkId("lab", "net", "net-0");
+        HostAddressing host = new HostAddressing(Map.of(), List.of(), List.of(new NetworkRecord(gone, former)));
+        assertThat(resolve(Given.network(), List.of(Given.slice()), true, host))
+                .isEqualTo(new Resolution.Unresolved<DesiredNetwork>(
+                        Reason.CidrOverlaps,
+                        "slice 10.77.4.0/24 overlaps Network lab/net (uid net-0), which is 10.77.4.0/24 on this node;"
+                                + " restart or delete the VMs that are still on that Network, or use a Network with"
+                                + " another cidr"));
+        assertThat(resolve(
+                        Given.network(),
+                        List.of(Given.slice()),
+                        true,
+                        new HostAddressing(Map.of(), List.of(), List.of(new NetworkRecord(Given.NET, former)))))
+                .as("its own record is in nobody's way")
+                .isInstanceOf(Resolution.Desired.class);
+    }
+
+    @Test
     void theDefaultRouteOverlapsNothing() {
         LinkName eth0 = new LinkName("eth0");
         Route all = new Route(Ipv4Prefix.parse("0.0.0.0/0"), eth0, 0);
-        assertThat(resolve(Given.network(), List.of(Given.slice()), true, new HostAddressing(Map.of(), List.of(all))))
+        assertThat(resolve(
+                        Given.network(),
+                        List.of(Given.slice()),
+                        true,
+                        new HostAddressing(Map.of(), List.of(all), List.of())))
                 .isInstanceOf(Resolution.Desired.class);
         Route some = new Route(Ipv4Prefix.parse("10.64.0.0/10"), eth0, 0);
-        assertThat(resolve(Given.network(), List.of(Given.slice()), true, new HostAddressing(Map.of(), List.of(some))))
+        assertThat(resolve(
+                        Given.network(),
+                        List.of(Given.slice()),
+                        true,
+                        new HostAddressing(Map.of(), List.of(some), List.of())))
                 .isInstanceOf(Resolution.Unresolved.class);
     }
 }

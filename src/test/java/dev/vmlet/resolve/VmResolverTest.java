@@ -6,6 +6,7 @@ import dev.vmlet.api.Disk;
 import dev.vmlet.api.Image;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSliceStatus;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
@@ -209,6 +210,24 @@ class VmResolverTest {
                 complete ? OptionalInt.of(200_000) : OptionalInt.empty(),
                 complete ? List.of(new Reservation.Nic("net-1", "10.77.4.2", "52:00:00:00:00:02")) : List.of(),
                 complete);
+    }
+
+    @Test
+    void leavesTheFormerNetworkThatStandsInTheWayOfTheNewOne() {
+        slices.set(0, Given.slice());
+        slices.getFirst()
+                .setStatus(new NetworkSliceStatus(null, null, false, "CidrOverlaps", "it overlaps net-0", 1L, null));
+        assertThat(resolve(Given.vm()))
+                .isEqualTo(refused(
+                        Reason.NetworkNotReady, "Network net cannot be realised on this node: it overlaps net-0"));
+        NetworkId former = new NetworkId("lab", "net", "net-0");
+        facts = Given.facts(List.of(VmRecord.of(
+                Given.WEB,
+                200_000,
+                List.of(Given.nic(former, "vm-1", "10.77.4.2")),
+                List.of(),
+                Duration.ofSeconds(30))));
+        assertThat(desired(resolve(Given.vm())).nics()).isEqualTo(List.of(Given.nic()));
     }
 
     @Test
