@@ -127,16 +127,20 @@ public final class Sweeper {
             }
         }
         missingSince.keySet().retainAll(weighty.stream().map(VmId::uid).toList());
+        Optional<String> silent = askAboutTheNew(weighty, authority);
         for (VmId vm : weighty) {
-            Instant since = missingSince.computeIfAbsent(vm.uid(), _ -> clock.instant());
+            Instant since = missingSince.get(vm.uid());
+            if (since == null) {
+                holds.add(hold(
+                        vm,
+                        "its VirtualMachine object is not in the list, and the API server could not be asked for it: "
+                                + silent.orElse(""),
+                        clock.instant()));
+                continue;
+            }
             Optional<String> hold = reasonToHold(vm, since, weighty.size(), authority);
             if (hold.isPresent()) {
-                holds.add(new Hold(
-                        "VirtualMachine",
-                        vm.toString(),
-                        "uid " + vm.uid(),
-                        hold.get(),
-                        since.truncatedTo(ChronoUnit.SECONDS).toString()));
+                holds.add(hold(vm, hold.get(), since));
             } else {
                 sweepVm(vm, observer.observeVm(vm, Optional.empty()), findings, failures);
             }
@@ -153,6 +157,40 @@ public final class Sweeper {
         findings.sort(Comparator.comparing(Finding::kind, Comparator.nullsFirst(Comparator.naturalOrder()))
                 .thenComparing(Finding::name, Comparator.nullsFirst(Comparator.naturalOrder())));
         return new Result(findings, holds, failures);
+    }
+
+    private static Hold hold(VmId vm, String why, Instant since) {
+        return new Hold(
+                "VirtualMachine",
+                vm.toString(),
+                "uid " + vm.uid(),
+                why,
+                since.truncatedTo(ChronoUnit.SECONDS).toString());
+    }
+
+    /**
+     * The list comes from a cache of ours that may be behind the one its reconciler works from: who is missed for the
+     * first time is asked for directly, and is no orphan when it is there. Takes those out of the list; remembers the
+     * others as missing. One question without an answer ends the asking, for the others would wait as long.
+     *
+     * @return why the API server did not answer
+     */
+    private Optional<String> askAboutTheNew(List<VmId> weighty, Authority authority) {
+        Set<String> present = new HashSet<>();
+        Optional<String> silent = Optional.empty();
+        for (VmId vm : weighty) {
+            // Where the record is lost there is no name to ask by.
+            if (silent.isPresent() || missingSince.containsKey(vm.uid())) {
+                continue;
+            }
+            switch (vm.namespace().equals("?") ? Seen.<String>missing() : authority.uidOf(vm)) {
+                case Seen.Unknown<String>(String cause) -> silent = Optional.of(cause);
+                case Seen.Present<String>(String uid) when uid.equals(vm.uid()) -> present.add(uid);
+                case Seen.Present<String> _, Seen.Missing<String> _ -> missingSince.put(vm.uid(), clock.instant());
+            }
+        }
+        weighty.removeIf(vm -> present.contains(vm.uid()));
+        return silent;
     }
 
     /** Without a guest and without a file, and nothing about it unknown. */

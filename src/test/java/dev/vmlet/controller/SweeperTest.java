@@ -275,9 +275,14 @@ class SweeperTest {
     }
 
     private String reasonAfterTheGrace() throws Exception {
+        return reasonAfterTheGrace(() -> {});
+    }
+
+    private String reasonAfterTheGrace(Runnable meanwhile) throws Exception {
         runVm("vm-1", 2);
         boolean _ = sweepKnowingNobody().holds().isEmpty();
         now = now.plus(GRACE);
+        meanwhile.run();
         List<Hold> holds = sweepKnowingNobody().holds();
         assertThat(holds).hasSize(1);
         assertThat(vmms.lives("vm-1")).isTrue();
@@ -299,14 +304,49 @@ class SweeperTest {
 
     @Test
     void holdsWhenTheApiServerCannotBeAsked() throws Exception {
+        assertThat(reasonAfterTheGrace(() -> reachable = false))
+                .isEqualTo("the API server could not be asked: timeout");
+    }
+
+    @Test
+    void nobodyIsMissingWhileTheApiServerDoesNotAnswer() throws Exception {
         reachable = false;
-        assertThat(reasonAfterTheGrace()).isEqualTo("the API server could not be asked: timeout");
+        assertThat(reasonAfterTheGrace())
+                .isEqualTo("its VirtualMachine object is not in the list, and the API server could not be asked for it:"
+                        + " timeout");
+        reachable = true;
+        assertThat(sweepKnowingNobody().holds())
+                .extracting(Hold::reason)
+                .as("the grace begins with the first NotFound")
+                .containsExactly("its VirtualMachine object is gone without our release; it is taken down when that"
+                        + " lasts 300 s");
+    }
+
+    @Test
+    void aVmThatTheListHasNotSeenYetIsNoOrphan() throws Exception {
+        realiseNetwork();
+        runVm("vm-1", 2);
+        runVm("vm-2", 3);
+        objects.putAll(Map.of("lab/web-vm-1", "vm-1", "lab/web-vm-2", "vm-2"));
+        assertThat(sweep(new Known(Set.of(), Set.of("net-1")))).isEqualTo(new Result(List.of(), List.of(), List.of()));
+        assertThat(links.everyElement()).hasSize(8);
+    }
+
+    @Test
+    void aNewVmDoesNotMakeALoneOrphanOneOfTwo() throws Exception {
+        runVm("vm-1", 2);
+        boolean _ = sweepKnowingNobody().holds().isEmpty();
+        now = now.plus(GRACE);
+        runVm("vm-2", 3);
+        objects.put("lab/web-vm-2", "vm-2");
+        assertThat(sweepKnowingNobody().holds()).isEmpty();
+        assertThat(vmms.lives("vm-2")).isTrue();
     }
 
     @Test
     void holdsWhenADirectReadFindsTheObject() throws Exception {
-        objects.put("lab/web-vm-1", "vm-1");
-        assertThat(reasonAfterTheGrace()).isEqualTo("a direct read found its object, though the list did not");
+        assertThat(reasonAfterTheGrace(() -> objects.put("lab/web-vm-1", "vm-1")))
+                .isEqualTo("a direct read found its object, though the list did not");
     }
 
     @Test
