@@ -76,12 +76,8 @@ public final class Reports {
                 });
     }
 
-    private static Reason reason(List<PlannedStep> news) {
-        boolean repair = news.stream()
-                .anyMatch(s -> s.because().contains(" gone")
-                        || s.because().contains("lost")
-                        || s.because().startsWith("the tap")
-                        || s.because().startsWith("the bridge"));
+    static Reason reason(List<PlannedStep> news) {
+        boolean repair = news.stream().anyMatch(s -> s.cause() == PlannedStep.Cause.DRIFT);
         return repair ? Reason.Repaired : Reason.Changed;
     }
 

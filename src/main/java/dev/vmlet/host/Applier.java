@@ -50,6 +50,7 @@ public final class Applier {
                         .addKeyValue("object", subject)
                         .addKeyValue("step", planned.step())
                         .addKeyValue("because", planned.because())
+                        .addKeyValue("cause", planned.cause())
                         .log("applying");
             }
             try {

@@ -10,6 +10,7 @@ import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmRecord;
+import dev.vmlet.plan.PlannedStep.Cause;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -37,11 +38,14 @@ public final class HostPlanner {
             case Seen.Missing<FirewallState> _ ->
                 steps.add(new PlannedStep(
                         new Step.InstallFirewall(new Ruleset(installation, members)),
-                        seen.networks().isEmpty() ? "this node has none yet" : "they are gone"));
+                        seen.networks().isEmpty() ? "this node has none yet" : "they are gone",
+                        seen.networks().isEmpty() ? Cause.ASKED : Cause.DRIFT));
             case Seen.Present<FirewallState>(FirewallState state) -> {
                 if (!state.intact()) {
                     steps.add(new PlannedStep(
-                            new Step.InstallFirewall(new Ruleset(installation, members)), state.difference()));
+                            new Step.InstallFirewall(new Ruleset(installation, members)),
+                            state.difference(),
+                            Cause.DRIFT));
                 }
             }
             case Seen.Unknown<FirewallState> _ -> throw new IllegalStateException("handled above");
@@ -53,7 +57,10 @@ public final class HostPlanner {
                 seen.networks().stream().anyMatch(n -> n.realised().egress() == dev.vmlet.model.Egress.MASQUERADE);
         if (leaving && seen.uplink().isPresent() && seen.uplinkForwarding().equals(Seen.present(false))) {
             steps.add(new PlannedStep(
-                    new Step.EnableForwarding(seen.uplink().get(), false), "answers to guests enter by the uplink"));
+                    new Step.EnableForwarding(seen.uplink().get(), false),
+                    "answers to guests enter by the uplink",
+                    // Once turned on by us, it was somebody else who turned it off.
+                    seen.keptForwarding().containsKey(seen.uplink().get()) ? Cause.DRIFT : Cause.ASKED));
         }
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
         // A record that cannot be read may be a Network's whose guests need the flag.

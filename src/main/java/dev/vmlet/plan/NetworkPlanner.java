@@ -63,6 +63,7 @@ public final class NetworkPlanner {
         }
         List<PlannedStep> steps = new ArrayList<>();
         String need = "Network " + desired.id() + " is used on this node";
+        boolean recorded = seen.record().equals(Seen.present(new NetworkRecord(desired.id(), desired)));
         // What an earlier wish left goes while the record still tells of it; nft refuses overlapping subnets besides.
         List<FirewallElement> surplus = inForce.stream()
                 .filter(e -> !desired.elements().contains(e))
@@ -82,7 +83,7 @@ public final class NetworkPlanner {
                     new Step.DeleteAddress(desired.bridge(), before.realised().gatewayAddress()),
                     "this node's slice is " + desired.subnet() + " now"));
         }
-        if (!seen.record().equals(Seen.present(new NetworkRecord(desired.id(), desired)))) {
+        if (!recorded) {
             steps.add(new PlannedStep(new Step.WriteNetworkRecord(new NetworkRecord(desired.id(), desired)), need));
         }
         // Sets before links: no packet ever crosses a bridge the firewall does not know.
@@ -91,10 +92,15 @@ public final class NetworkPlanner {
         if (!missing.isEmpty()) {
             steps.add(new PlannedStep(
                     new Step.AddElements(missing),
-                    seen.bridge() instanceof Seen.Present ? "the firewall lost members of " + desired.id() : need));
+                    recorded && seen.bridge() instanceof Seen.Present
+                            ? "the firewall lost members of " + desired.id()
+                            : need));
         }
         bridgeSteps(desired, seen, need, steps);
-        return new Plan(steps, Optional.empty());
+        // What was wished was made before: whatever differs from it now, somebody has changed.
+        return new Plan(
+                PlannedStep.with(recorded ? PlannedStep.Cause.DRIFT : PlannedStep.Cause.ASKED, steps),
+                Optional.empty());
     }
 
     private static void bridgeSteps(

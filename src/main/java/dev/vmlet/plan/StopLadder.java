@@ -114,7 +114,9 @@ final class StopLadder {
     private static Plan plan(VmRecord record, Step act, String because) {
         List<PlannedStep> steps = new ArrayList<>();
         steps.add(new PlannedStep(new Step.WriteVmRecord(record, "the next rung of its stop"), because));
-        steps.add(new PlannedStep(act, because));
+        boolean repair =
+                record.stop().map(stop -> stop.reason() == Reason.TapLost).orElse(false);
+        steps.add(new PlannedStep(act, because, repair ? PlannedStep.Cause.DRIFT : PlannedStep.Cause.ASKED));
         return new Plan(steps, Optional.of(new Plan.Wait(Reason.Stopping, "stopping: " + act, LOOK)));
     }
 

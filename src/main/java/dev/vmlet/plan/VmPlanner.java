@@ -284,7 +284,8 @@ public final class VmPlanner {
             NicObservation nicSeen = seen.nics().get(nic.network().uid());
             if (nicSeen != null) {
                 Plan part = NicPlanner.ensure(desired.id(), record.userId(), nic, nicSeen, names.installation());
-                steps.addAll(part.steps());
+                // A running guest was given all of it: what is missing, somebody took.
+                steps.addAll(PlannedStep.with(PlannedStep.Cause.DRIFT, part.steps()));
                 waiting = waiting.or(part::waitingFor);
             }
         }
@@ -452,9 +453,13 @@ public final class VmPlanner {
         String because = record.lastExit()
                 .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
                 .orElse("VM " + record.id() + " is to run");
+        PlannedStep.Cause cause = record.lastExit()
+                .filter(exit -> exit.reason() == Reason.TapLost)
+                .map(_ -> PlannedStep.Cause.DRIFT)
+                .orElse(PlannedStep.Cause.ASKED);
         List<PlannedStep> steps = new ArrayList<>(before);
         steps.add(new PlannedStep(new Step.WriteVmRecord(launched, "what is started"), because));
-        steps.add(new PlannedStep(new Step.SpawnVmm(spec), because));
+        steps.add(new PlannedStep(new Step.SpawnVmm(spec), because, cause));
         return new Plan(steps, wait(Reason.Starting, "waiting for the VMM to answer", Duration.ofMillis(100)));
     }
 

@@ -63,14 +63,14 @@ class HostPlannerTest {
     @Test
     void installsTheTablesWithWhatTheRecordsSay() {
         assertThat(plan(seen(Seen.missing(), true, Map.of(), List.of(OPEN), List.of())))
-                .isEqualTo(INSTALL + "they are gone\n");
+                .isEqualTo(INSTALL + "they are gone [drift]\n");
         assertThat(plan(seen(
                         Seen.present(new FirewallState(false, "chain input is missing", Set.of())),
                         true,
                         Map.of(),
                         List.of(OPEN),
                         List.of())))
-                .isEqualTo(INSTALL + "chain input is missing\n");
+                .isEqualTo(INSTALL + "chain input is missing [drift]\n");
     }
 
     @Test
@@ -92,6 +92,15 @@ class HostPlannerTest {
                 .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink\n");
         assertThat(plan(seen(INTACT, false, Map.of(), List.of(CLOSED), List.of())))
                 .isEmpty();
+    }
+
+    @Test
+    void whatWasTurnedOnOnceAndIsOffIsDrift() {
+        assertThat(plan(seen(INTACT, false, Map.of(ETH0, false), List.of(OPEN), List.of())))
+                .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink [drift]\n");
+        assertThat(plan(seen(Seen.missing(), true, Map.of(), List.of(), List.of())))
+                .isEqualTo(
+                        "install the firewall tables vmlet_inst2345 with 2 elements, because this node has none yet\n");
     }
 
     @Test

@@ -75,10 +75,10 @@ class NetworkPlannerTest {
     void makesABridgeThatIsGoneAnew() {
         assertThat(realise(NET, seen(Seen.present(RECORD), Seen.missing(), Set.copyOf(NET.elements()), Set.of())))
                 .isEqualTo("""
-                        create bridge %1$s (mtu 1500), because the bridge of Network lab/net is gone
-                        add address 10.77.4.1/24 to %1$s, because the bridge of Network lab/net is gone
-                        enable IPv4 forwarding on %1$s, because the bridge of Network lab/net is gone
-                        set %1$s up, because the bridge of Network lab/net is gone
+                        create bridge %1$s (mtu 1500), because the bridge of Network lab/net is gone [drift]
+                        add address 10.77.4.1/24 to %1$s, because the bridge of Network lab/net is gone [drift]
+                        enable IPv4 forwarding on %1$s, because the bridge of Network lab/net is gone [drift]
+                        set %1$s up, because the bridge of Network lab/net is gone [drift]
                         """.formatted(B));
     }
 
@@ -87,7 +87,8 @@ class NetworkPlannerTest {
         Set<FirewallElement> less = new HashSet<>(NET.elements());
         less.removeIf(e -> e.set() == dev.vmlet.model.FirewallSet.EGRESS);
         assertThat(realise(NET, seen(Seen.present(RECORD), Seen.present(Given.bridge()), less, Set.of())))
-                .isEqualTo("admit egress{" + B + "} in the firewall, because the firewall lost members of lab/net\n");
+                .isEqualTo("admit egress{" + B
+                        + "} in the firewall, because the firewall lost members of lab/net [drift]\n");
     }
 
     @Test
@@ -112,7 +113,7 @@ class NetworkPlannerTest {
                 remove subnets{10.77.4.0/24} from the firewall, because Network lab/net is 10.77.0.0/21 with egress Masquerade
                 delete address 10.77.4.1/24 from %1$s, because this node's slice is 10.77.0.0/21 now
                 write the record of Network lab/net, because Network lab/net is used on this node
-                admit subnets{10.77.0.0/21} in the firewall, because the firewall lost members of lab/net
+                admit subnets{10.77.0.0/21} in the firewall, because Network lab/net is used on this node
                 add address 10.77.0.1/21 to %1$s, because the gateway address is not on the bridge
                 """.formatted(B));
     }
@@ -129,10 +130,10 @@ class NetworkPlannerTest {
                 Seen.present(Set.copyOf(NET.elements())),
                 Seen.present(Set.of()));
         assertThat(realise(NET, seen)).isEqualTo("""
-                set the MTU of %1$s to 1500, because its MTU is 1400, asked is 1500
-                add address 10.77.4.1/24 to %1$s, because the gateway address is not on the bridge
-                enable IPv4 forwarding on %1$s, because guests' packets enter by this bridge
-                set %1$s up, because the bridge is down
+                set the MTU of %1$s to 1500, because its MTU is 1400, asked is 1500 [drift]
+                add address 10.77.4.1/24 to %1$s, because the gateway address is not on the bridge [drift]
+                enable IPv4 forwarding on %1$s, because guests' packets enter by this bridge [drift]
+                set %1$s up, because the bridge is down [drift]
                 """.formatted(B));
     }
 

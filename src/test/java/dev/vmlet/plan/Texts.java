@@ -1,12 +1,19 @@
 package dev.vmlet.plan;
 
-/** A plan as a test reads it: every step with its reason, then what it waits for and for how long. */
+/** A plan as a test reads it: every step with its reason, repairs marked, then what it waits for and for how long. */
 final class Texts {
     private Texts() {}
 
     static String of(Plan plan) {
         StringBuilder text = new StringBuilder();
-        plan.steps().forEach(step -> text.append(step).append('\n'));
+        plan.steps()
+                .forEach(step -> text.append(step)
+                        .append(
+                                step.cause() == PlannedStep.Cause.DRIFT
+                                                && !step.step().bookkeeping()
+                                        ? " [drift]"
+                                        : "")
+                        .append('\n'));
         plan.waitingFor()
                 .ifPresent(w -> text.append("wait ")
                         .append(w.lookAgain())

@@ -398,6 +398,24 @@ class VmPlannerTest {
         assertThat(Texts.of(planner.plan(Given.WEB, unresolved, seen(), NOW))).contains("kill the VMM of lab/web");
     }
 
+    @Test
+    void whatARunningGuestLacksIsDriftAndWhatAStartMakesIsNot() {
+        nics.put("net-1", nic(Seen.present(Given.tap(Given.nic().mark(), false, 7)), GUARDS));
+        assertThat(text(asked(RunStrategy.ALWAYS))).isEqualTo("set " + T + " up, because the tap is down [drift]\n");
+        nothingRuns(Given.record());
+        assertThat(text(asked(RunStrategy.ALWAYS)))
+                .contains("set " + T + " up, because the tap is down\n")
+                .doesNotContain("[drift]");
+    }
+
+    @Test
+    void theRestartOfAGuestWhoseTapWasDeletedIsDrift() {
+        nics.put("net-1", nic(Seen.missing(), GUARDS));
+        assertThat(text(asked(RunStrategy.ALWAYS))).contains("another [drift]\n");
+        nothingRuns(ended(Reason.TapLost, 0, NOW));
+        assertThat(text(asked(RunStrategy.ALWAYS))).contains("starts it again [drift]\n");
+    }
+
     private static final Resolution<DesiredVm> SECRETLESS =
             new Resolution.Unresolved<>(Reason.SecretNotFound, "no Secret s");
 
