@@ -9,12 +9,11 @@ import io.fabric8.kubernetes.api.model.ObjectReferenceBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.concurrent.LinkedBlockingQueue;
+import java.util.Optional;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -22,42 +21,31 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Writes Kubernetes Events, beside the reconcile threads. The same words for the same object within ten minutes count
- * up one Event; a refusal that is repeated by every retry is so told once. When the queue is full, Events are dropped:
- * status says the same.
+ * up one Event, with at most one write a minute. When the queue is full, Events are dropped: status says the same.
  */
 public final class EventRecorder implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(EventRecorder.class);
     private static final int LONGEST_MESSAGE = 1024;
-    private static final int REMEMBERED = 4096;
-    private static final Duration AGGREGATED = Duration.ofMinutes(10);
-    /** A repeated warning is counted up at most this often. */
-    private static final Duration COUNTED = Duration.ofMinutes(1);
-
-    private record Key(String uid, String type, String reason, String message) {}
-
-    private record Written(String namespace, String name, int count, Instant at) {}
+    private static final int QUEUED_MAX = 1024;
 
     private final KubernetesClient client;
     private final String component;
     private final String nodeName;
     private final Clock clock;
-    private final ThreadPoolExecutor writer;
+    private final ScheduledThreadPoolExecutor writer;
+    private final Semaphore room = new Semaphore(QUEUED_MAX);
     /** Touched by the writer's one thread only. */
-    private final Map<Key, Written> written = new LinkedHashMap<>();
+    private final EventTally tally = new EventTally();
 
     public EventRecorder(KubernetesClient client, String component, String nodeName, Clock clock) {
         this.client = client;
         this.component = component;
         this.nodeName = nodeName;
         this.clock = clock;
-        this.writer = new ThreadPoolExecutor(
-                1,
-                1,
-                0,
-                TimeUnit.SECONDS,
-                new LinkedBlockingQueue<>(1024),
-                Thread.ofPlatform().name("events").daemon().factory(),
-                new ThreadPoolExecutor.DiscardPolicy());
+        this.writer = new ScheduledThreadPoolExecutor(
+                1, Thread.ofPlatform().name("events").daemon().factory(), new ThreadPoolExecutor.DiscardPolicy());
+        // What is still to be counted at the end is written at once, by close.
+        writer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
     /** The host was changed. */
@@ -80,7 +68,11 @@ public final class EventRecorder implements AutoCloseable {
                 .withUid(object.getMetadata().getUid())
                 .build();
         Instant now = clock.instant();
+        if (!room.tryAcquire()) {
+            return;
+        }
         writer.execute(() -> {
+            room.release();
             try {
                 write(about, type, reason, text, now);
             } catch (KubernetesClientException e) {
@@ -94,24 +86,50 @@ public final class EventRecorder implements AutoCloseable {
     }
 
     private void write(ObjectReference about, String type, Reason reason, String message, Instant now) {
-        Key key = new Key(about.getUid(), type, reason.name(), message);
-        Written before = written.get(key);
-        String time = now.truncatedTo(ChronoUnit.SECONDS).toString();
-        if (before != null && Duration.between(before.at, now).compareTo(AGGREGATED) < 0) {
-            if (Duration.between(before.at, now).compareTo(COUNTED) < 0) {
-                return;
+        EventTally.Key key = new EventTally.Key(about.getUid(), type, reason.name(), message);
+        switch (tally.saw(key, now)) {
+            case CREATE -> create(key, about, type, reason, message, now);
+            case COUNT -> count(key);
+            case COUNT_LATER -> {
+                var _ = writer.schedule(() -> count(key), EventTally.COUNTED.toMillis(), TimeUnit.MILLISECONDS);
             }
-            client.v1()
-                    .events()
-                    .inNamespace(before.namespace)
-                    .withName(before.name)
-                    .edit(e -> new EventBuilder(e)
-                            .withCount(before.count + 1)
-                            .withLastTimestamp(time)
-                            .build());
-            written.put(key, new Written(before.namespace, before.name, before.count + 1, now));
+            case NOTHING -> {}
+        }
+    }
+
+    private void count(EventTally.Key key) {
+        Optional<EventTally.Count> due = tally.due(key);
+        if (due.isEmpty()) {
             return;
         }
+        EventTally.Count count = due.get();
+        try {
+            client.v1()
+                    .events()
+                    .inNamespace(count.namespace())
+                    .withName(count.name())
+                    .edit(e -> new EventBuilder(e)
+                            .withCount(count.count())
+                            .withLastTimestamp(time(count.lastSeen()))
+                            .build());
+            tally.counted(key, count, clock.instant());
+        } catch (KubernetesClientException e) {
+            if (e.getCode() == 404) {
+                tally.gone(key);
+                return;
+            }
+            tally.notCounted(key);
+            log.atWarn().addKeyValue("event", count.name()).setCause(e).log("event not counted");
+        }
+    }
+
+    private static String time(Instant at) {
+        return at.truncatedTo(ChronoUnit.SECONDS).toString();
+    }
+
+    private void create(
+            EventTally.Key key, ObjectReference about, String type, Reason reason, String message, Instant now) {
+        String time = time(now);
         // Events of cluster-scoped objects live in the namespace default, where kubectl describe looks for them.
         String namespace = about.getNamespace() == null ? "default" : about.getNamespace();
         Event event = new EventBuilder()
@@ -132,12 +150,7 @@ public final class EventRecorder implements AutoCloseable {
                 .build();
         Event created =
                 client.v1().events().inNamespace(namespace).resource(event).create();
-        written.put(key, new Written(namespace, created.getMetadata().getName(), 1, now));
-        if (written.size() > REMEMBERED) {
-            var oldest = written.keySet().iterator();
-            oldest.next();
-            oldest.remove();
-        }
+        tally.created(key, namespace, created.getMetadata().getName(), now);
     }
 
     private static String prefix(String name) {
@@ -146,6 +159,7 @@ public final class EventRecorder implements AutoCloseable {
 
     @Override
     public void close() {
+        writer.execute(() -> tally.allDue().forEach(this::count));
         writer.shutdown();
         try {
             if (!writer.awaitTermination(2, TimeUnit.SECONDS)) {
