@@ -47,8 +47,28 @@ public record VmRecord(
         }
     }
 
-    /** How far a stop has come. The rungs are climbed in order, each written down before it is tried. */
-    public record Stop(Instant askedAt, Reason reason, Rung rung, Instant rungAt, Instant pressedAt) {}
+    /**
+     * How far a stop has come. The rungs are climbed in order, each written down before it is tried.
+     *
+     * @param rungAt when the rung was tried last
+     * @param tries how often this rung was begun
+     * @param done whether the host took it; a crash in between leaves false
+     */
+    public record Stop(
+            Instant askedAt, Reason reason, Rung rung, Instant rungAt, Instant pressedAt, int tries, boolean done) {
+        /** A rung that was tried once and taken. */
+        public Stop(Instant askedAt, Reason reason, Rung rung, Instant rungAt, Instant pressedAt) {
+            this(askedAt, reason, rung, rungAt, pressedAt, 1, true);
+        }
+
+        public Stop begun(Rung next, Instant at) {
+            return new Stop(askedAt, reason, next, at, pressedAt, next == rung && !done ? tries + 1 : 1, false);
+        }
+
+        public Stop taken() {
+            return new Stop(askedAt, reason, rung, rungAt, pressedAt, tries, true);
+        }
+    }
 
     public enum Rung {
         POWER_BUTTON,

@@ -20,12 +20,16 @@ import java.util.Optional;
  *   repeated every 5 s: a button pressed before the guest has its driver is lost
  * </pre>
  *
- * The ladder ends when the process is proved gone; nothing is released before that.
+ * A rung that was written down and not seen to be done, because the agent died or the host refused, is tried again, up
+ * to three times. The ladder ends when the process is proved gone; nothing is released before that.
  */
 final class StopLadder {
     static final Duration PRESS_AGAIN = Duration.ofSeconds(5);
     static final Duration NEXT_RUNG = Duration.ofSeconds(5);
     static final Duration KILL_AGAIN = Duration.ofSeconds(2);
+    /** What the host refuses as often will not be taken: the next rung needs less of the VMM. */
+    private static final int TRIES_MAX = 3;
+
     private static final Duration LOOK = Duration.ofMillis(500);
 
     private StopLadder() {}
@@ -35,6 +39,9 @@ final class StopLadder {
             return begin(record, guest, reason, now);
         }
         Stop stop = record.stop().get();
+        if (!stop.done() && stop.tries() < TRIES_MAX && stop.rung() != Rung.POWER_BUTTON) {
+            return to(stop.rung(), record, stop, "it was begun and not seen to be done", now);
+        }
         Duration onRung = Duration.between(stop.rungAt(), now);
         return switch (stop.rung()) {
             case POWER_BUTTON -> {
@@ -107,8 +114,12 @@ final class StopLadder {
             case TERMINATE -> new Step.Terminate(record.id());
             case KILL -> new Step.Kill(record.id());
         };
-        Stop next = new Stop(stop.askedAt(), stop.reason(), rung, now, stop.pressedAt());
-        return plan(record.withStop(next), act, because);
+        Stop begun = stop.begun(rung, now);
+        Plan plan = plan(record.withStop(begun), act, because);
+        List<PlannedStep> steps = new ArrayList<>(plan.steps());
+        steps.add(new PlannedStep(
+                new Step.WriteVmRecord(record.withStop(begun.taken()), "that the rung was taken"), because));
+        return new Plan(steps, plan.waitingFor());
     }
 
     private static Plan plan(VmRecord record, Step act, String because) {

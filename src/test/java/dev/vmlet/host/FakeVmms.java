@@ -28,6 +28,8 @@ public final class FakeVmms implements Vmms {
         private boolean panicked;
         private int code = -1;
         private int signal;
+        private int cuts;
+        private int terminations;
 
         private Guest(LaunchSpec launch, int pid, String bootId) {
             this.launch = launch;
@@ -45,6 +47,16 @@ public final class FakeVmms implements Vmms {
 
         public GuestState.Kind kind() {
             return kind;
+        }
+
+        /** How often its power was cut, or tried to be. */
+        public int cuts() {
+            return cuts;
+        }
+
+        /** How often it was sent SIGTERM. */
+        public int terminations() {
+            return terminations;
         }
 
         public boolean panicked() {
@@ -197,11 +209,19 @@ public final class FakeVmms implements Vmms {
 
     @Override
     public void powerOff(VmRecord record) {
+        Guest guest = guests.get(record.id().uid());
+        if (guest != null) {
+            guest.cuts++;
+        }
         end(record, deaf ? null : 0, 0);
     }
 
     @Override
     public void terminate(VmRecord record) {
+        Guest guest = guests.get(record.id().uid());
+        if (guest != null) {
+            guest.terminations++;
+        }
         end(record, deaf ? null : 143, 15);
     }
 

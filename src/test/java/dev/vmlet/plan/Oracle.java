@@ -58,6 +58,11 @@ final class Oracle {
     /** Taps that somebody deleted under a guest. */
     private final Set<LinkName> torn = new HashSet<>();
 
+    /** How often a rung was about to be taken, since the VM was started last. */
+    private final Map<String, Integer> cutsTried = new HashMap<>();
+
+    private final Map<String, Integer> terminationsTried = new HashMap<>();
+
     private final Map<String, Boolean> retain = new HashMap<>();
     private boolean uplinkForwarding;
 
@@ -320,10 +325,32 @@ final class Oracle {
             case Step.RetireTap(var _, Mark mark, var _) -> ownerIsDead(mark, step);
             case Step.DeleteLink(var _, Mark mark) -> ownerIsDead(mark, step);
             case Step.PressPowerButton(var vm) -> isStopping(vm.uid());
-            case Step.PowerOff(var vm) -> isStopping(vm.uid());
-            case Step.Terminate(var vm) -> isStopping(vm.uid());
-            case Step.Kill(var vm) -> isStopping(vm.uid());
+            case Step.PowerOff(var vm) -> {
+                isStopping(vm.uid());
+                cutsTried.merge(vm.uid(), 1, Integer::sum);
+            }
+            case Step.Terminate(var vm) -> {
+                isStopping(vm.uid());
+                isNotSkipped("power cut", vm.uid(), cutsTried, FakeVmms.Guest::cuts);
+                terminationsTried.merge(vm.uid(), 1, Integer::sum);
+            }
+            case Step.Kill(var vm) -> {
+                isStopping(vm.uid());
+                isNotSkipped("SIGTERM", vm.uid(), terminationsTried, FakeVmms.Guest::terminations);
+            }
             default -> {}
+        }
+    }
+
+    /** A rung was taken before the next is tried, unless the agent died three times on the way to it. */
+    private void isNotSkipped(
+            String rung,
+            String uid,
+            Map<String, Integer> tried,
+            java.util.function.ToIntFunction<FakeVmms.Guest> made) {
+        FakeVmms.Guest guest = world.vmms.guest(uid);
+        if (guest != null && guest.alive() && made.applyAsInt(guest) == 0 && tried.getOrDefault(uid, 0) < 3) {
+            fail("the " + rung + " of VM " + uid + " is skipped");
         }
     }
 
@@ -398,6 +425,8 @@ final class Oracle {
                 .as("the launch is recorded first")
                 .contains(launch);
         ends.remove(uid);
+        cutsTried.remove(uid);
+        terminationsTried.remove(uid);
         torn.removeAll(launch.nics().stream().map(LaunchSpec.Nic::tap).toList());
         launchedToken.put(uid, launch.restartToken());
     }

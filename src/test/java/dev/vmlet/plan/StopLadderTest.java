@@ -93,7 +93,47 @@ class StopLadderTest {
                                 Reason.Deleting,
                                 Rung.POWER_OFF,
                                 Given.NOW,
-                                Given.NOW.minusSeconds(30))),
+                                Given.NOW.minusSeconds(30),
+                                1,
+                                false)),
                         "the next rung of its stop"));
+    }
+
+    private static VmRecord begun(Rung rung, int tries, long secondsAgo) {
+        Instant since = Given.NOW.minusSeconds(secondsAgo);
+        return RECORD.withStop(new Stop(since, Reason.Deleting, rung, since, since, tries, false));
+    }
+
+    @Test
+    void writesDownThatARungWasTaken() {
+        Plan plan = StopLadder.climb(on(Rung.POWER_BUTTON, 30), RUNS, Reason.Deleting, Given.NOW);
+        Instant asked = Given.NOW.minusSeconds(30);
+        assertThat(plan.steps().stream().map(PlannedStep::step).skip(1).toList())
+                .isEqualTo(List.of(
+                        new Step.PowerOff(Given.WEB),
+                        new Step.WriteVmRecord(
+                                RECORD.withStop(
+                                        new Stop(asked, Reason.Deleting, Rung.POWER_OFF, Given.NOW, asked, 1, true)),
+                                "that the rung was taken")));
+    }
+
+    @Test
+    void triesARungAgainThatWasBegunAndNotSeenToBeDone() {
+        // The agent died between writing and cutting, and was away for long: the power cut must not be skipped.
+        Plan again = StopLadder.climb(begun(Rung.POWER_OFF, 1, 3600), RUNS, Reason.Deleting, Given.NOW);
+        assertThat(Texts.of(again)).contains("cut the power of lab/web, because it was begun and not seen to be done");
+        Instant asked = Given.NOW.minusSeconds(3600);
+        assertThat(again.steps().getFirst().step())
+                .isEqualTo(new Step.WriteVmRecord(
+                        RECORD.withStop(new Stop(asked, Reason.Deleting, Rung.POWER_OFF, Given.NOW, asked, 2, false)),
+                        "the next rung of its stop"));
+        assertThat(climb(begun(Rung.TERMINATE, 2, 9), RUNS)).contains("send SIGTERM to the VMM of lab/web");
+        assertThat(climb(begun(Rung.KILL, 1, 0), RUNS)).contains("kill the VMM of lab/web");
+    }
+
+    @Test
+    void goesOnWhenTheHostRefusesARungThreeTimes() {
+        assertThat(climb(begun(Rung.POWER_OFF, 3, 4), RUNS)).startsWith("wait PT0.5S");
+        assertThat(climb(begun(Rung.POWER_OFF, 3, 5), RUNS)).contains("send SIGTERM to the VMM of lab/web");
     }
 }
