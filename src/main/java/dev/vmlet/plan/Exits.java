@@ -48,7 +48,21 @@ public final class Exits {
             message = "The VMM ended with " + code(ended) + "." + tail(ended.lastLog());
         }
         return new Exit(
-                reason, message, now, launch.spec().generation(), launch.spec().restartToken());
+                reason,
+                message,
+                at(launch, ended, now),
+                launch.spec().generation(),
+                launch.spec().restartToken());
+    }
+
+    /**
+     * When the guest ended, if it was noted, and else when that is seen; never before its start or after now, whatever
+     * became of the host's clock in between.
+     */
+    private static Instant at(Launch launch, GuestProcess.Ended ended, Instant now) {
+        Instant at = ended.at().orElse(now);
+        Instant started = launch.ranAt().orElse(launch.startedAt());
+        return at.isAfter(now) ? now : at.isBefore(started) && !started.isAfter(now) ? started : at;
     }
 
     /** Ends in a row without ten minutes of health between them, this one included. */

@@ -8,6 +8,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -174,6 +175,7 @@ public final class FakeVmms implements Vmms {
                 codeIsOurs && guest != null ? guest.code : -1,
                 codeIsOurs && guest != null ? guest.signal : 0,
                 false,
+                Optional.empty(),
                 "",
                 ""));
     }

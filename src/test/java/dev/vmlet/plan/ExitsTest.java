@@ -35,16 +35,22 @@ class ExitsTest {
 
     @Test
     void namesTheCauseOfDeath() {
-        Ended clean = new Ended(0, 0, false, "", "");
+        Ended clean = new Ended(0, 0, false, Optional.empty(), "", "");
         assertThat(List.of(
                         classify(RECORD, RAN, clean, "boot-2"),
-                        classify(RECORD, RAN, new Ended(137, 9, true, "", ""), Given.BOOT),
+                        classify(RECORD, RAN, new Ended(137, 9, true, Optional.empty(), "", ""), Given.BOOT),
                         classify(stopping(Reason.StoppedOnRequest), RAN, clean, Given.BOOT),
-                        classify(stopping(Reason.GuestPanic), RAN, new Ended(0, 0, false, "", "oops\n"), Given.BOOT),
-                        classify(RECORD, RAN, new Ended(159, 31, false, "bad call\n", ""), Given.BOOT),
-                        classify(RECORD, RAN, new Ended(139, 11, false, "", "boot ok"), Given.BOOT),
-                        classify(RECORD, NEVER_RAN, new Ended(1, 0, false, "no disk", ""), Given.BOOT),
-                        classify(RECORD, RAN, new Ended(-1, 0, false, "", ""), Given.BOOT)))
+                        classify(
+                                stopping(Reason.GuestPanic),
+                                RAN,
+                                new Ended(0, 0, false, Optional.empty(), "", "oops\n"),
+                                Given.BOOT),
+                        classify(
+                                RECORD, RAN, new Ended(159, 31, false, Optional.empty(), "bad call\n", ""), Given.BOOT),
+                        classify(RECORD, RAN, new Ended(139, 11, false, Optional.empty(), "", "boot ok"), Given.BOOT),
+                        classify(
+                                RECORD, NEVER_RAN, new Ended(1, 0, false, Optional.empty(), "no disk", ""), Given.BOOT),
+                        classify(RECORD, RAN, new Ended(-1, 0, false, Optional.empty(), "", ""), Given.BOOT)))
                 .isEqualTo(List.of(
                         "HostRebooted: The host was rebooted.",
                         "OutOfMemory: The guest process exceeded its memory limit and was killed.",
@@ -54,6 +60,20 @@ class ExitsTest {
                         "VmmKilled: The VMM was killed by signal 11. Last on its console: boot ok",
                         "StartFailed: The VMM ended with exit code 1 before the guest ran. Its last words: no disk",
                         "VmmExited: The VMM ended with an exit code nobody could record."));
+    }
+
+    private static Instant at(Instant noted) {
+        return Exits.classify(RECORD, RAN, new Ended(1, 0, false, Optional.of(noted), "", ""), Given.BOOT, NOW)
+                .at();
+    }
+
+    @Test
+    void aGuestEndedWhenItsLauncherNotedItNotWhenTheAgentCameBack() {
+        assertThat(at(NOW.minusSeconds(50))).isEqualTo(NOW.minusSeconds(50));
+        assertThat(at(NOW.plusSeconds(1))).as("a clock that was set back").isEqualTo(NOW);
+        assertThat(at(Given.NOW.minusSeconds(1)))
+                .as("a clock that was set forward")
+                .isEqualTo(Given.NOW);
     }
 
     private static Exit exit(Reason reason, String token) {

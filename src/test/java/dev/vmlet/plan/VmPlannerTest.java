@@ -41,8 +41,8 @@ class VmPlannerTest {
     private static final Launch RAN = Given.launch();
     private static final Launch BEGUN = new Launch(RAN.spec(), Given.BOOT, Given.NOW, Optional.empty(), "");
     private static final GuestProcess ALIVE = new GuestProcess.Alive(4711, 9);
-    private static final GuestProcess NO_TRACE = new GuestProcess.Ended(-1, 0, false, "", "");
-    private static final GuestProcess CRASHED = new GuestProcess.Ended(139, 11, false, "", "");
+    private static final GuestProcess NO_TRACE = new GuestProcess.Ended(-1, 0, false, Optional.empty(), "", "");
+    private static final GuestProcess CRASHED = new GuestProcess.Ended(139, 11, false, Optional.empty(), "", "");
 
     private final VmPlanner planner = new VmPlanner(Given.NAMES, Given.PATHS, Given.BOOT);
 

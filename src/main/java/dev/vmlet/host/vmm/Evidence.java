@@ -13,7 +13,7 @@ import java.util.Set;
  * @param process /proc's word on the pid file's pid, Missing also when there is no pid file
  * @param members pids in the VM's cgroup leaves, Missing when it has none
  * @param runFiles whether a run directory of the VM exists
- * @param exitCode what the launcher recorded
+ * @param exit what the launcher recorded
  */
 record Evidence(
         String bootId,
@@ -22,7 +22,7 @@ record Evidence(
         Seen<ProcStat> process,
         Seen<Set<Integer>> members,
         boolean runFiles,
-        Seen<Integer> exitCode) {
+        Seen<RunFiles.Exit> exit) {
 
     /**
      * The judgement, without logs and counters, which only an ended process needs.
@@ -48,7 +48,7 @@ record Evidence(
         if (members instanceof Seen.Unknown<Set<Integer>>(var cause)) {
             return Seen.unknown(cause);
         }
-        if (exitCode instanceof Seen.Unknown<Integer>(var cause)) {
+        if (exit instanceof Seen.Unknown<RunFiles.Exit>(var cause)) {
             return Seen.unknown(cause);
         }
         Set<Integer> pids = members instanceof Seen.Present<Set<Integer>>(var found) ? found : Set.of();
@@ -71,8 +71,12 @@ record Evidence(
         boolean codeIsOurs = pidFile instanceof Seen.Present<PidFile>(var file)
                 && file.bootId().equals(bootId)
                 && (launchBootId.isEmpty() || launchBootId.get().equals(bootId));
-        int code = codeIsOurs && exitCode instanceof Seen.Present<Integer>(var recorded) ? recorded : -1;
-        return Seen.present(new GuestProcess.Ended(code, Signals.ofExitCode(code), false, "", ""));
+        Optional<RunFiles.Exit> noted = codeIsOurs && exit instanceof Seen.Present<RunFiles.Exit>(var recorded)
+                ? Optional.of(recorded)
+                : Optional.empty();
+        int code = noted.map(RunFiles.Exit::code).orElse(-1);
+        return Seen.present(
+                new GuestProcess.Ended(code, Signals.ofExitCode(code), false, noted.map(RunFiles.Exit::at), "", ""));
     }
 
     /** The pid file's process itself: same boot, same start time, not a corpse. */

@@ -143,7 +143,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         Evidence evidence = lookOnce(files, launchBootId);
         // Its parent writes the code down some milliseconds after the kernel reports the end.
         if (evidence.judge() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _)
-                && evidence.exitCode() instanceof Seen.Missing<Integer>
+                && evidence.exit() instanceof Seen.Missing<RunFiles.Exit>
                 && evidence.pidFile() instanceof Seen.Present<PidFile>(var file)
                 && file.bootId().equals(config.bootId)) {
             boolean _ = Waiting.until(
@@ -168,7 +168,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                 process,
                 cgroups.processes(files.vmUid()),
                 Files.exists(files.run(), LinkOption.NOFOLLOW_LINKS),
-                RunFiles.exitCode(files.exit()));
+                RunFiles.exit(files.exit()));
     }
 
     private GuestProcess.Ended withLastWords(VmFiles files, GuestProcess.Ended ended) {
@@ -177,6 +177,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                 ended.code(),
                 ended.signal(),
                 cgroups.oomKilled(files.vmUid()),
+                ended.at(),
                 LogFiles.tail(files.vmmLog()),
                 LogFiles.tail(files.serialLog()));
     }

@@ -12,6 +12,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -75,9 +76,14 @@ final class RunFiles {
         }
     }
 
-    static Seen<Integer> exitCode(Path file) {
+    /** What a launcher noted when its VMM ended. The note is moved into place, so its time is that of the writing. */
+    record Exit(int code, Instant at) {}
+
+    static Seen<Exit> exit(Path file) {
         try {
-            return Seen.present(Integer.valueOf(Files.readString(file).strip()));
+            return Seen.present(new Exit(
+                    Integer.parseInt(Files.readString(file).strip()),
+                    Files.getLastModifiedTime(file).toInstant()));
         } catch (NoSuchFileException e) {
             return Seen.missing();
         } catch (IOException | NumberFormatException e) {

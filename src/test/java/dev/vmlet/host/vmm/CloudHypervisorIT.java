@@ -25,6 +25,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -93,7 +94,7 @@ class CloudHypervisorIT {
                 .until(() -> vmms.process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _));
         return vmms.process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Ended ended)
                 ? ended
-                : new GuestProcess.Ended(-2, 0, false, "", "");
+                : new GuestProcess.Ended(-2, 0, false, Optional.empty(), "", "");
     }
 
     private void tell(String word) throws Exception {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.Seen;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -15,6 +16,7 @@ class EvidenceTest {
     private static final Seen<ProcStat> GONE = Seen.missing();
     private static final Seen<Set<Integer>> NO_CGROUP = Seen.missing();
     private static final Seen<Set<Integer>> EMPTY = Seen.present(Set.of());
+    private static final Instant NOTED = Instant.parse("2026-01-01T12:00:00Z");
     private static final Optional<String> LAUNCHED = Optional.of("boot");
 
     private static Seen<GuestProcess> judge(
@@ -28,7 +30,8 @@ class EvidenceTest {
     }
 
     private static Seen<GuestProcess> ended(int code, int signal) {
-        return Seen.present(new GuestProcess.Ended(code, signal, false, "", ""));
+        Optional<Instant> at = code < 0 ? Optional.empty() : Optional.of(NOTED);
+        return Seen.present(new GuestProcess.Ended(code, signal, false, at, "", ""));
     }
 
     @Test
@@ -90,7 +93,15 @@ class EvidenceTest {
     }
 
     private static Seen<GuestProcess> code(Optional<String> launch, PidFile file, int code) {
-        return new Evidence("boot", launch, Seen.present(file), GONE, EMPTY, true, Seen.present(code)).judge();
+        return new Evidence(
+                        "boot",
+                        launch,
+                        Seen.present(file),
+                        GONE,
+                        EMPTY,
+                        true,
+                        Seen.present(new RunFiles.Exit(code, NOTED)))
+                .judge();
     }
 
     @Test

@@ -20,7 +20,9 @@ import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -169,10 +171,16 @@ class LinuxVmmsIT {
     }
 
     @Test
-    void tellsAKilledVmm() throws Exception {
+    void tellsAKilledVmmAndWhenItEndedHoweverLateItIsAsked() throws Exception {
+        Instant before = Instant.now().minusSeconds(1);
         vmms.spawn(launch);
         vmms.kill(record);
         GuestProcess.Ended ended = awaitEnd();
+        Instant after = Instant.now().plusSeconds(1);
+        assertThat(ended.at()).hasValueSatisfying(at -> assertThat(at).isBetween(before, after));
+        Files.setLastModifiedTime(
+                new VmFiles(Hosts.paths(dir), id.uid()).exit(), FileTime.from(before.minusSeconds(3600)));
+        assertThat(awaitEnd().at()).contains(before.minusSeconds(3600));
         assertThat(ended.code()).isEqualTo(128 + 9);
         assertThat(ended.signal()).isEqualTo(9);
     }
