@@ -28,6 +28,7 @@ public final class AgentProcess implements AutoCloseable {
     private final List<String> arguments;
     private final String started;
     private List<String> jvmOptions = List.of();
+    private List<String> around = List.of();
     private @Nullable Process process;
 
     private AgentProcess(String name, Path home, List<String> java, List<String> arguments, String started) {
@@ -84,6 +85,11 @@ public final class AgentProcess implements AutoCloseable {
         jvmOptions = List.of(options);
     }
 
+    /** A command that its next starts go through, such as {@code unshare}; it must become the agent, by exec. */
+    void through(String... command) {
+        around = List.of(command);
+    }
+
     /** Starts it and waits until it says that it has started. */
     public AgentProcess start(String... more) {
         launch(more);
@@ -114,6 +120,7 @@ public final class AgentProcess implements AutoCloseable {
         List<String> command = new ArrayList<>(java);
         // Before -jar and its file.
         command.addAll(command.size() - 2, jvmOptions);
+        command.addAll(0, around);
         command.addAll(arguments);
         command.addAll(List.of(more));
         try {

@@ -520,15 +520,59 @@ class BadInputE2E {
                         + ") and the emulator /nonexistent is missing; install qemu-system-x86 or give --qemu");
     }
 
-    private void onAnotherNode(String node, List<String> options, Reason reason, String message) {
-        withAgent(node, options, other -> {
-            Host before = Host.now(agent, other);
-            cluster.apply(vm(ROW, "nodeName: " + node, "networks: []", "readiness: {none: {}}"));
-            isRefused(reason, null, message);
-            assertThat(says(requireNonNull(nodeStatus(node).conditions()), "VmmReady"))
-                    .containsExactly("VmmReady False " + reason + ": " + message);
-            unchangedSince(before, other);
+    @Test
+    void aMonitorThatIsNotThePinnedOneIsNotRun() throws IOException {
+        AgentProcess other = cluster.newAgent("wrongvmm");
+        Path wrong = Files.createDirectories(other.stateDir().resolve("bin")).resolve("cloud-hypervisor-53.0");
+        Files.writeString(wrong, "#!/bin/sh\ntouch " + cluster.dir().resolve("was-run") + "\n");
+        Files.setPosixFilePermissions(wrong, PosixFilePermissions.fromString("rwxr-xr-x"));
+        String found = sha256(wrong);
+        showKvm(other);
+        withAgent(other, "wrongvmm", () -> {
+            String message = requireNonNull(nodeStatus("wrongvmm").conditions()).stream()
+                    .filter(c -> "VmmReady".equals(c.type()))
+                    .map(c -> requireNonNull(c.message()))
+                    .findFirst()
+                    .orElseThrow();
+            assertThat(message)
+                    .startsWith("no usable cloud-hypervisor: use " + wrong + ": its sha256 is " + found
+                            + ", that of cloud-hypervisor 53.0 is ")
+                    .endsWith("; remove the file to have it fetched again");
+            isRefusedOn("wrongvmm", other, Reason.VmmUnavailable, message);
         });
+        assertThat(cluster.dir().resolve("was-run")).doesNotExist();
+    }
+
+    /** Lets the agent see a host on which KVM works; only there is cloud-hypervisor looked for. */
+    private void showKvm(AgentProcess other) throws IOException {
+        Path cpuinfo = cluster.dir().resolve("cpuinfo-with-vmx");
+        Files.writeString(
+                cpuinfo, Files.readString(Path.of("/proc/cpuinfo")).replaceAll("(?m)^(flags\\s*:)", "$1 vmx"));
+        other.through("unshare", "--mount", "--propagation", "private", "sh", "-c", """
+                set -e
+                mount --bind "$0" /proc/cpuinfo
+                if [ ! -e /dev/kvm ]; then
+                    dev=$(mktemp -d) && mount -t tmpfs -o mode=755 none "$dev"
+                    cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom "$dev"
+                    mkdir "$dev/net" && mount --bind /dev/net "$dev/net"
+                    : >"$dev/kvm"
+                    mount --rbind "$dev" /dev
+                fi
+                exec "$@"
+                """, cpuinfo.toString());
+    }
+
+    private void onAnotherNode(String node, List<String> options, Reason reason, String message) {
+        withAgent(node, options, other -> isRefusedOn(node, other, reason, message));
+    }
+
+    private void isRefusedOn(String node, AgentProcess other, Reason reason, String message) {
+        Host before = Host.now(agent, other);
+        cluster.apply(vm(ROW, "nodeName: " + node, "networks: []", "readiness: {none: {}}"));
+        isRefused(reason, null, message);
+        assertThat(says(requireNonNull(nodeStatus(node).conditions()), "VmmReady"))
+                .containsExactly("VmmReady False " + reason + ": " + message);
+        unchangedSince(before, other);
     }
 
     @Test
@@ -585,6 +629,10 @@ class BadInputE2E {
     /** With an agent of its own for another node, of which nothing is left afterwards. */
     private void withAgent(String node, List<String> options, ThrowingConsumer<AgentProcess> row) {
         AgentProcess other = cluster.newAgent(node, options.toArray(String[]::new));
+        withAgent(other, node, () -> row.accept(other));
+    }
+
+    private void withAgent(AgentProcess other, String node, Runnable row) {
         other.start();
         try {
             Cluster.await(
@@ -593,7 +641,7 @@ class BadInputE2E {
                     () -> says(nodeStatus(node).conditions(), "FirewallReady")
                             .getFirst()
                             .startsWith("FirewallReady True"));
-            row.accept(other);
+            row.run();
         } finally {
             deleteRows();
             other.terminate();
