@@ -49,6 +49,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     private final Preflight preflight;
     private final ExitWatch exits;
     private final GuestLogs logs;
+    private final EventSockets events;
     private final Purpose purpose;
 
     /** Whether guests are looked after, by the one agent, or only looked at, beside it. */
@@ -99,6 +100,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             this.cgroups = new Cgroups(CgroupMounts.find(), config.names.cgroup());
             this.exits = new ExitWatch(config.wake);
             this.logs = new GuestLogs(config.wake);
+            this.events = new EventSockets(config.wake);
         } catch (IOException e) {
             throw new HostException.Refused("prepare for guest processes", e);
         }
@@ -129,7 +131,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             case Seen.Present<GuestProcess>(GuestProcess.Alive alive) -> {
                 if (purpose == Purpose.ACT) {
                     exits.watch(uid, alive.pid(), alive.startTicks());
-                    record.launch().ifPresent(launch -> logs.follow(files, logOf(launch.spec())));
+                    record.launch().ifPresent(launch -> follow(files, launch.spec()));
                 }
                 Stranger stranger = strangers.get(uid);
                 yield stranger == null || !stranger.process.equals(alive) ? judged : Seen.unknown(stranger.sentence);
@@ -173,6 +175,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
 
     private GuestProcess.Ended withLastWords(VmFiles files, GuestProcess.Ended ended) {
         logs.finish(files.vmUid(), LAST_CONSOLE_PATIENCE);
+        events.forget(files.vmUid());
         return new GuestProcess.Ended(
                 ended.code(),
                 ended.signal(),
@@ -216,6 +219,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             OptionalInt group = preflight.check(launch, vmm);
             List<String> command = vmm.command(launch, files);
             logs.finish(files.vmUid(), Duration.ZERO);
+            events.forget(files.vmUid());
             runFiles.prepare(files, launch.userId());
             List<Path> leaves = cgroups.create(
                     files.vmUid(),
@@ -228,7 +232,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             if (PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)) {
                 exits.watch(files.vmUid(), file.pid(), file.startTicks());
             }
-            logs.follow(files, logOf(launch));
+            follow(files, launch);
         }
     }
 
@@ -300,6 +304,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             proveDead(vm);
             exits.forget(uid);
             logs.finish(uid, Duration.ZERO);
+            events.forget(uid);
             strangers.remove(uid);
             cgroups.remove(uid);
             runFiles.remove(files(uid));
@@ -325,6 +330,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     public void close() {
         exits.close();
         logs.close();
+        events.close();
     }
 
     private Object lock(String uid) {
@@ -333,6 +339,13 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
 
     private VmFiles files(String uid) {
         return new VmFiles(config.paths, uid);
+    }
+
+    private void follow(VmFiles files, LaunchSpec launch) {
+        logs.follow(files, logOf(launch));
+        Optional.ofNullable(vmms.get(launch.vmm()))
+                .flatMap(vmm -> vmm.events(files))
+                .ifPresent(source -> events.follow(files.vmUid(), source));
     }
 
     private SerialRecorder.Log logOf(LaunchSpec launch) {

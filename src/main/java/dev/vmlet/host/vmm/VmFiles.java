@@ -47,6 +47,11 @@ public record VmFiles(HostPaths paths, String vmUid) {
         return run().resolve("console.sock");
     }
 
+    /** Where a VMM with a socket for its events tells them. */
+    public Path eventSocket() {
+        return sockets().resolve("events.sock");
+    }
+
     public Path state() {
         return Path.of(paths.vmDir(vmUid));
     }

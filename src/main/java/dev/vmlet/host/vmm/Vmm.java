@@ -6,6 +6,7 @@ import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.VmRecord;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * One virtual machine monitor: what to run, and how to talk to it. Knows nothing of processes, cgroups and users. Every
@@ -27,6 +28,12 @@ public interface Vmm {
 
     /** Whether the guest's console is a socket that the agent must drain; otherwise the VMM writes the log itself. */
     boolean serialNeedsReader();
+
+    /** Where it tells what happens to its guest as it happens; empty for a VMM that writes {@link VmFiles#events}. */
+    Optional<Events> events(VmFiles files);
+
+    /** @param hello what the VMM wants to hear before it tells anything */
+    record Events(Path socket, String hello) {}
 
     /**
      * Looks at its guest. Never throws: no answer is {@link GuestState.Kind#STARTING} while nobody listens yet, and

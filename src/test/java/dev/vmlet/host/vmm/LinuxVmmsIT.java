@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.vmlet.host.vmm.qemu.Qemu;
+import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
@@ -24,6 +25,7 @@ import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -168,6 +170,42 @@ class LinuxVmmsIT {
         vmms.release(id);
         assertThat(vmms.process(Hosts.recordWithoutLaunch(id))).isEqualTo(Seen.missing());
         assertThat(vmms.traces()).doesNotContain(id.uid());
+    }
+
+    /** Waits three seconds by the BIOS's clock, then powers the machine off as ACPI does (PM1a control of q35). */
+    private static byte[] diskThatPowersOff() {
+        // Of some size: SeaBIOS boots no disk of a single sector.
+        byte[] sector = new byte[1 << 20];
+        byte[] code = HexFormat.of()
+                .parseHex(
+                        "30e4cd1a" // ticks since midnight, into dx
+                                + "89d383c337" // bx = dx + 55
+                                + "30e4cd1a39da72f8" // again until dx >= bx
+                                + "ba0406b80020ef" // out 0x604, SLP_EN
+                                + "f4ebfd");
+        System.arraycopy(code, 0, sector, 0, code.length);
+        sector[510] = 0x55;
+        sector[511] = (byte) 0xaa;
+        return sector;
+    }
+
+    @Test
+    void tellsThatTheGuestPoweredItselfOffWithoutBeingAsked() throws Exception {
+        Path disk = dir.resolve("off.raw");
+        Files.write(disk, diskThatPowersOff());
+        Files.setAttribute(disk, "unix:uid", Hosts.USER);
+        LaunchSpec off =
+                Hosts.with(launch, List.of(Hosts.drive("root", DesiredDisk.Role.DISK, disk.toString(), false)), "");
+        record = Hosts.record(off, boot);
+        vmms.spawn(off);
+        awaitState(GuestState.Kind.RUNNING);
+        // From its connection; what comes after is the guest's doing.
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> !woken.isEmpty());
+        Awaitility.await().pollDelay(Duration.ofMillis(500)).until(() -> true);
+        woken.clear();
+        assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.RUNNING);
+        Awaitility.await().atMost(Duration.ofSeconds(30)).until(() -> woken.contains(id.uid()));
+        assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.POWERED_OFF);
     }
 
     @Test

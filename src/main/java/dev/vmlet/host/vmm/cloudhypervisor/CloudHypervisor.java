@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -77,6 +78,11 @@ public final class CloudHypervisor implements Vmm {
     @Override
     public boolean serialNeedsReader() {
         return true;
+    }
+
+    @Override
+    public Optional<Events> events(VmFiles files) {
+        return Optional.empty();
     }
 
     @Override

@@ -14,6 +14,7 @@ import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 
 /** Guests in software emulation, for hosts without KVM: {@code qemu-system-x86_64 -accel tcg}. */
 public final class Qemu implements Vmm {
@@ -46,6 +47,12 @@ public final class Qemu implements Vmm {
     @Override
     public boolean serialNeedsReader() {
         return false;
+    }
+
+    @Override
+    public Optional<Events> events(VmFiles files) {
+        // A monitor of its own: one that serves a client keeps the next waiting (docs/interop/qmp-spec.rst).
+        return Optional.of(new Events(files.eventSocket(), "{\"execute\":\"qmp_capabilities\"}\n"));
     }
 
     @Override

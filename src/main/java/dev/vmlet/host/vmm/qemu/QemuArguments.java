@@ -42,6 +42,8 @@ final class QemuArguments {
         args.addAll(List.of("-serial", "chardev:serial"));
         args.addAll(List.of("-chardev", "socket,id=qmp,path=" + quote(files.control()) + ",server=on,wait=off"));
         args.addAll(List.of("-mon", "chardev=qmp,mode=control"));
+        args.addAll(List.of("-chardev", "socket,id=events,path=" + quote(files.eventSocket()) + ",server=on,wait=off"));
+        args.addAll(List.of("-mon", "chardev=events,mode=control"));
         boot(args, launch);
         disks(args, launch);
         nics(args, launch);

@@ -94,6 +94,10 @@ class QemuTest {
                         socket,id=qmp,path=/a,,b/run/vms/3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b/vmm/api.sock,server=on,wait=off
                         -mon
                         chardev=qmp,mode=control
+                        -chardev
+                        socket,id=events,path=/a,,b/run/vms/3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b/vmm/events.sock,server=on,wait=off
+                        -mon
+                        chardev=events,mode=control
                         -drive
                         if=none,id=disk-root,file=/state/vms/u/disks/root.raw,format=raw,file.locking=on,discard=unmap,readonly=off
                         -device
