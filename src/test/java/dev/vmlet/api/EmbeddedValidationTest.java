@@ -13,7 +13,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -29,7 +28,8 @@ class EmbeddedValidationTest {
     @BeforeAll
     static void readCrds() throws IOException, Refused {
         try (Stream<Path> files = Files.list(Path.of("crd"))) {
-            for (Path file : files.filter(each -> each.toString().endsWith(".yaml")).toList()) {
+            for (Path file :
+                    files.filter(each -> each.toString().endsWith(".yaml")).toList()) {
                 ObjectNode crd = (ObjectNode) new YAMLMapper().readTree(file.toFile());
                 for (ResourceType type : ResourceType.ofCrd(crd)) TYPES.put(type.kind(), type);
             }
@@ -50,9 +50,12 @@ class EmbeddedValidationTest {
     @TestFactory
     Stream<DynamicTest> refusesWhatIsWrong() throws IOException {
         return ValidationCase.invalid().stream()
-                .map(each -> DynamicTest.dynamicTest(each.name(), () -> assertThatThrownBy(() -> store(each))
-                        .isInstanceOf(Refused.class)
-                        .satisfies(refusal -> assertThat(refusal.getMessage()).contains(each.expected()))));
+                .map(each -> DynamicTest.dynamicTest(
+                        each.name(),
+                        () -> assertThatThrownBy(() -> store(each))
+                                .isInstanceOf(Refused.class)
+                                .satisfies(refusal ->
+                                        assertThat(refusal.getMessage()).contains(each.expected()))));
     }
 
     @Test

@@ -83,16 +83,15 @@ final class CelFormat {
             case Double number -> GoText.number(BigDecimal.valueOf(number));
             case NullValue _ -> "null";
             case CelByteString bytes -> new String(bytes.toByteArray(), StandardCharsets.UTF_8);
-            case Duration duration -> BigDecimal.valueOf(duration.toNanos(), 9)
-                            .stripTrailingZeros()
-                            .toPlainString()
-                    + "s";
+            case Duration duration ->
+                BigDecimal.valueOf(duration.toNanos(), 9).stripTrailingZeros().toPlainString() + "s";
             case Instant instant -> instant.toString();
             case List<?> list -> list.stream().map(CelFormat::text).collect(Collectors.joining(", ", "[", "]"));
-            case Map<?, ?> map -> map.entrySet().stream()
-                    .map(entry -> text(entry.getKey()) + ": " + text(entry.getValue()))
-                    .sorted()
-                    .collect(Collectors.joining(", ", "{", "}"));
+            case Map<?, ?> map ->
+                map.entrySet().stream()
+                        .map(entry -> text(entry.getKey()) + ": " + text(entry.getValue()))
+                        .sorted()
+                        .collect(Collectors.joining(", ", "{", "}"));
             default -> value.toString();
         };
     }

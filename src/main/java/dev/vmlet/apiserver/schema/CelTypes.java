@@ -22,8 +22,27 @@ import java.util.Set;
  */
 final class CelTypes {
     private static final Set<String> RESERVED = Set.of(
-            "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-            "let", "loop", "package", "namespace", "return", "var", "void", "while");
+            "true",
+            "false",
+            "null",
+            "in",
+            "as",
+            "break",
+            "const",
+            "continue",
+            "else",
+            "for",
+            "function",
+            "if",
+            "import",
+            "let",
+            "loop",
+            "package",
+            "namespace",
+            "return",
+            "var",
+            "void",
+            "while");
     private static final Pattern IDENTIFIER = Pattern.compile("[a-zA-Z_][a-zA-Z0-9_]*");
 
     private final Map<String, CelType> structs = new LinkedHashMap<>();
@@ -56,18 +75,16 @@ final class CelTypes {
 
     private Optional<CelType> typeOf(SchemaNode schema, String path) {
         if (schema.intOrString) return Optional.of(SimpleType.DYN);
-        Optional<CelType> type =
-                switch (schema.type) {
-                    case "array" -> schema.items
-                            .flatMap(items -> typeOf(items, path + ".@idx"))
-                            .map(ListType::create);
-                    case "object" -> objectType(schema, path);
-                    case "string" -> Optional.of(textType(schema.limits.format()));
-                    case "boolean" -> Optional.of(SimpleType.BOOL);
-                    case "number" -> Optional.of(SimpleType.DOUBLE);
-                    case "integer" -> Optional.of(SimpleType.INT);
-                    default -> schema.embeddedResource ? objectType(schema, path) : Optional.empty();
-                };
+        Optional<CelType> type = switch (schema.type) {
+            case "array" ->
+                schema.items.flatMap(items -> typeOf(items, path + ".@idx")).map(ListType::create);
+            case "object" -> objectType(schema, path);
+            case "string" -> Optional.of(textType(schema.limits.format()));
+            case "boolean" -> Optional.of(SimpleType.BOOL);
+            case "number" -> Optional.of(SimpleType.DOUBLE);
+            case "integer" -> Optional.of(SimpleType.INT);
+            default -> schema.embeddedResource ? objectType(schema, path) : Optional.empty();
+        };
         return type.map(found -> schema.nullable ? NullableType.create(found) : found);
     }
 
@@ -83,8 +100,8 @@ final class CelTypes {
     private Map<String, CelType> fields(SchemaNode schema, String path) {
         Map<String, CelType> fields = new LinkedHashMap<>();
         schema.properties.forEach((name, property) -> escape(name)
-                .ifPresent(escaped ->
-                        typeOf(property, path + "." + name).ifPresent(type -> fields.put(escaped, type))));
+                .ifPresent(
+                        escaped -> typeOf(property, path + "." + name).ifPresent(type -> fields.put(escaped, type))));
         return fields;
     }
 
@@ -101,8 +118,7 @@ final class CelTypes {
 
     private CelType struct(String name, Map<String, CelType> fields) {
         ImmutableMap<String, CelType> known = ImmutableMap.copyOf(fields);
-        structs.put(
-                name, StructType.create(name, known.keySet(), field -> Optional.ofNullable(known.get(field))));
+        structs.put(name, StructType.create(name, known.keySet(), field -> Optional.ofNullable(known.get(field))));
         return StructTypeReference.create(name);
     }
 

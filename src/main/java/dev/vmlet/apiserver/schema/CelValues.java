@@ -47,9 +47,8 @@ final class CelValues {
         object.properties().forEach(field -> {
             Optional<SchemaNode> child = schema.child(field.getKey());
             if (child.isEmpty()) return;
-            Optional<String> name = schema.additional.isPresent()
-                    ? Optional.of(field.getKey())
-                    : CelTypes.escape(field.getKey());
+            Optional<String> name =
+                    schema.additional.isPresent() ? Optional.of(field.getKey()) : CelTypes.escape(field.getKey());
             name.ifPresent(known -> fields.put(known, of(field.getValue(), child.get())));
         });
         return fields;
@@ -65,9 +64,10 @@ final class CelValues {
     private static Object scalar(JsonNode value, SchemaNode schema) {
         return switch (value.getNodeType()) {
             case BOOLEAN -> value.booleanValue();
-            case NUMBER -> schema.type.equals("number") || !isWhole(value)
-                    ? (Object) value.doubleValue()
-                    : (Object) value.longValue();
+            case NUMBER ->
+                schema.type.equals("number") || !isWhole(value)
+                        ? (Object) value.doubleValue()
+                        : (Object) value.longValue();
             case STRING -> text(value.textValue(), schema);
             case ARRAY, BINARY, MISSING, NULL, OBJECT, POJO -> NullValue.NULL_VALUE;
         };

@@ -18,8 +18,7 @@ record Cidr(IpAddress ip, int prefixLength) {
     }
 
     boolean contains(IpAddress address) {
-        return address.family() == ip.family()
-                && address.masked(prefixLength).equals(ip.masked(prefixLength));
+        return address.family() == ip.family() && address.masked(prefixLength).equals(ip.masked(prefixLength));
     }
 
     boolean contains(Cidr other) {

@@ -23,14 +23,14 @@ final class CoreCells {
         return switch (type.groupResource()) {
             case "namespaces" -> List.of(Json.text(object.path("status"), "phase"), age);
             case "nodes" -> node(object, age);
-            case "secrets" -> List.of(Json.text(object, "type"), object.path("data").size(), age);
-            case "configmaps" -> List.of(
-                    object.path("data").size() + object.path("binaryData").size(), age);
+            case "secrets" ->
+                List.of(Json.text(object, "type"), object.path("data").size(), age);
+            case "configmaps" ->
+                List.of(object.path("data").size() + object.path("binaryData").size(), age);
             case "events" -> event(object, Spelling.CORE, now);
             case "events.events.k8s.io" -> event(object, Spelling.EVENTS, now);
             case "leases.coordination.k8s.io" -> List.of(Json.text(object.path("spec"), "holderIdentity"), age);
-            case "customresourcedefinitions.apiextensions.k8s.io" -> List.of(
-                    Json.text(metadata, "creationTimestamp"));
+            case "customresourcedefinitions.apiextensions.k8s.io" -> List.of(Json.text(metadata, "creationTimestamp"));
             default -> List.of();
         };
     }
@@ -64,7 +64,8 @@ final class CoreCells {
         labels.properties().forEach(label -> {
             String key = label.getKey();
             if (key.startsWith(ROLE) && key.length() > ROLE.length()) roles.add(key.substring(ROLE.length()));
-            boolean named = key.equals("kubernetes.io/role") && !label.getValue().asText().isEmpty();
+            boolean named = key.equals("kubernetes.io/role")
+                    && !label.getValue().asText().isEmpty();
             if (named) roles.add(label.getValue().asText());
         });
         return or(String.join(",", roles), NONE);
@@ -102,13 +103,7 @@ final class CoreCells {
         private final String reporter;
 
         Spelling(
-                String about,
-                String message,
-                String source,
-                String first,
-                String last,
-                String count,
-                String reporter) {
+                String about, String message, String source, String first, String last, String count, String reporter) {
             this.about = about;
             this.message = message;
             this.source = source;

@@ -58,10 +58,11 @@ public final class CoreTypes {
     private static void moveStringData(ObjectNode secret) {
         if (secret.remove("stringData") instanceof ObjectNode texts && !texts.isEmpty()) {
             ObjectNode data = secret.get("data") instanceof ObjectNode given ? given : secret.putObject("data");
-            texts.properties().forEach(entry -> data.put(
-                    entry.getKey(),
-                    Base64.getEncoder()
-                            .encodeToString(entry.getValue().asText().getBytes(StandardCharsets.UTF_8))));
+            texts.properties()
+                    .forEach(entry -> data.put(
+                            entry.getKey(),
+                            Base64.getEncoder()
+                                    .encodeToString(entry.getValue().asText().getBytes(StandardCharsets.UTF_8))));
         }
     }
 
@@ -97,7 +98,8 @@ public final class CoreTypes {
                 true,
                 json.path("statusSubresource").asBoolean(),
                 ResourceType.texts(json.path("selectableFields")),
-                ResourceType.columns(json.path("columns"), json.path("nameFirst").asBoolean(true)),
+                ResourceType.columns(
+                        json.path("columns"), json.path("nameFirst").asBoolean(true)),
                 schema);
     }
 

@@ -85,8 +85,10 @@ final class CoreValidation {
     }
 
     private void keys(String field) {
-        object.path(field).properties().forEach(entry -> Names.configKey(entry.getKey())
-                .forEach(wrong -> invalid(field + "[" + entry.getKey() + "]", entry.getKey(), wrong)));
+        object.path(field)
+                .properties()
+                .forEach(entry -> Names.configKey(entry.getKey())
+                        .forEach(wrong -> invalid(field + "[" + entry.getKey() + "]", entry.getKey(), wrong)));
     }
 
     private static long base64Bytes(JsonNode values) {
@@ -158,12 +160,11 @@ final class CoreValidation {
         }
         JsonNode transitions = spec.path("leaseTransitions");
         if (transitions.isNumber() && transitions.asLong() < 0) {
-            errors.add(FieldError.invalid(
-                    "spec.leaseTransitions", transitions, "must be greater than or equal to 0"));
+            errors.add(FieldError.invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"));
         }
-        if (!Json.text(spec, "preferredHolder").isEmpty() && Json.text(spec, "strategy").isEmpty()) {
-            errors.add(FieldError.forbidden(
-                    "spec.preferredHolder", "may only be specified if `strategy` is defined"));
+        if (!Json.text(spec, "preferredHolder").isEmpty()
+                && Json.text(spec, "strategy").isEmpty()) {
+            errors.add(FieldError.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined"));
         }
     }
 

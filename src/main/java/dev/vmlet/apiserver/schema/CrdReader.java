@@ -83,7 +83,8 @@ final class CrdReader {
 
     private void checkVersions() {
         long storage = 0;
-        for (JsonNode version : spec.path("versions")) if (version.path("storage").asBoolean()) storage++;
+        for (JsonNode version : spec.path("versions"))
+            if (version.path("storage").asBoolean()) storage++;
         if (storage != 1 && !spec.path("versions").isEmpty()) {
             String detail = "must have exactly one version marked as storage version";
             wrong.add(FieldError.invalid("spec.versions", spec.path("versions"), detail));

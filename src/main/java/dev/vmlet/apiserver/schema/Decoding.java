@@ -59,8 +59,11 @@ final class Decoding {
             case "string" -> value.isTextual();
             case "boolean" -> value.isBoolean();
             case "number" -> value.isNumber();
-            case "integer" -> value.isIntegralNumber()
-                    && (schema.limits.format().equals("int32") ? value.canConvertToInt() : value.canConvertToLong());
+            case "integer" ->
+                value.isIntegralNumber()
+                        && (schema.limits.format().equals("int32")
+                                ? value.canConvertToInt()
+                                : value.canConvertToLong());
             default -> false;
         };
     }
@@ -68,13 +71,15 @@ final class Decoding {
     private static Optional<String> findInText(JsonNode value, SchemaNode schema) {
         String text = value.asText();
         return switch (schema.limits.format()) {
-            case "byte" -> Formats.matches("byte", text)
-                    ? Optional.empty()
-                    : Optional.of("illegal base64 data at input byte " + firstBadBase64(text));
-            case "date-time" -> Formats.isDateTime(text)
-                    ? Optional.empty()
-                    : Optional.of("parsing time " + GoText.quote(text)
-                            + " as \"2006-01-02T15:04:05Z07:00\": not a time of RFC 3339");
+            case "byte" ->
+                Formats.matches("byte", text)
+                        ? Optional.empty()
+                        : Optional.of("illegal base64 data at input byte " + firstBadBase64(text));
+            case "date-time" ->
+                Formats.isDateTime(text)
+                        ? Optional.empty()
+                        : Optional.of("parsing time " + GoText.quote(text)
+                                + " as \"2006-01-02T15:04:05Z07:00\": not a time of RFC 3339");
             default -> Optional.empty();
         };
     }
@@ -90,15 +95,14 @@ final class Decoding {
     }
 
     private static String mismatch(JsonNode value, SchemaNode schema, String path) {
-        String given =
-                switch (value.getNodeType()) {
-                    case STRING, BINARY -> "string";
-                    case NUMBER -> schema.type.equals("integer") ? "number " + value : "number";
-                    case BOOLEAN -> "bool";
-                    case ARRAY -> "array";
-                    case OBJECT -> "object";
-                    case NULL, MISSING, POJO -> "null";
-                };
+        String given = switch (value.getNodeType()) {
+            case STRING, BINARY -> "string";
+            case NUMBER -> schema.type.equals("integer") ? "number " + value : "number";
+            case BOOLEAN -> "bool";
+            case ARRAY -> "array";
+            case OBJECT -> "object";
+            case NULL, MISSING, POJO -> "null";
+        };
         return "json: cannot unmarshal " + given + " into Go struct field " + path + " of type " + goType(schema);
     }
 
@@ -108,9 +112,11 @@ final class Decoding {
             case "integer" -> schema.limits.format().equals("int32") ? "int32" : "int64";
             case "number" -> "float64";
             case "array" -> "[]" + schema.items.map(Decoding::goType).orElse("interface {}");
-            case "object" -> schema.properties.isEmpty()
-                    ? "map[string]" + schema.additional.map(Decoding::goType).orElse("interface {}")
-                    : "struct";
+            case "object" ->
+                schema.properties.isEmpty()
+                        ? "map[string]"
+                                + schema.additional.map(Decoding::goType).orElse("interface {}")
+                        : "struct";
             default -> "string";
         };
     }

@@ -108,7 +108,8 @@ public final class FieldManagement {
 
     /** A client that knows nothing of managedFields must not delete them by sending none. */
     private ManagedFields managedBefore(Optional<ObjectNode> live, ObjectNode metadata) {
-        ManagedFields before = ManagedFields.of(live.map(each -> each.path("metadata")).orElse(metadata.nullNode()));
+        ManagedFields before =
+                ManagedFields.of(live.map(each -> each.path("metadata")).orElse(metadata.nullNode()));
         if (!manager.subresource().isEmpty()) return before;
         if (ManagedFields.isReset(metadata)) return new ManagedFields();
         ManagedFields given = ManagedFields.of(metadata);
@@ -119,8 +120,9 @@ public final class FieldManagement {
     private void update(ManagedFields managed, JsonNode before, JsonNode after, Writer writer) {
         Comparison changes = allowed(TypedValues.compare(before, after, schema));
         FieldSet touched = changes.added().plus(changes.modified());
-        managed.entries().replaceAll((_, entry) ->
-                entry.with(entry.fields().minus(touched).minus(changes.removed())));
+        managed.entries()
+                .replaceAll(
+                        (_, entry) -> entry.with(entry.fields().minus(touched).minus(changes.removed())));
         managed.removeEmpty();
         FieldSet taken = touched.minus(NOBODYS);
         if (taken.isEmpty()) return;
@@ -220,9 +222,9 @@ public final class FieldManagement {
             conflicts.removeIf(conflict -> own.has(conflict.path()));
             if (conflicts.isEmpty()) return;
         }
-        conflicts.sort(Comparator.comparing(
-                        (Conflict conflict) -> conflict.with().shown())
-                .thenComparing(Conflict::path));
+        conflicts.sort(
+                Comparator.comparing((Conflict conflict) -> conflict.with().shown())
+                        .thenComparing(Conflict::path));
         List<Cause> causes = conflicts.stream()
                 .map(conflict -> new Cause(
                         "conflict with " + conflict.with().shown(),

@@ -28,8 +28,12 @@ final class Formats {
             Map.entry("byte", Formats::isBase64),
             Map.entry("password", text -> true),
             Map.entry("uri", Urls::isRequestUri),
-            Map.entry("ipv4", text -> IpAddress.parse(text).filter(ip -> ip.family() == 4).isPresent()),
-            Map.entry("ipv6", text -> IpAddress.parse(text).filter(ip -> ip.family() == 6).isPresent()),
+            Map.entry(
+                    "ipv4",
+                    text -> IpAddress.parse(text).filter(ip -> ip.family() == 4).isPresent()),
+            Map.entry(
+                    "ipv6",
+                    text -> IpAddress.parse(text).filter(ip -> ip.family() == 6).isPresent()),
             Map.entry("cidr", text -> Cidr.parse(text).isPresent()),
             Map.entry("mac", matching("^(?i)([0-9a-f]{2}([:-])){5}[0-9a-f]{2}$|^(?i)([0-9a-f]{4}\\.){2}[0-9a-f]{4}$")),
             Map.entry("email", matching("^([^@<>\\s]+@[^@<>\\s]+|[^<>]*<[^@<>\\s]+@[^@<>\\s]+>)$")),
@@ -40,7 +44,9 @@ final class Formats {
             Map.entry("uuid5", matching(UUID.formatted("5", "[89ab]"))),
             Map.entry("ssn", matching("^\\d{3}[- ]?\\d{2}[- ]?\\d{4}$")),
             Map.entry("hexcolor", matching("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$")),
-            Map.entry("k8sshortname", text -> text.length() <= 63 && matching("^" + LABEL + "$").test(text)),
+            Map.entry(
+                    "k8sshortname",
+                    text -> text.length() <= 63 && matching("^" + LABEL + "$").test(text)),
             Map.entry(
                     "k8slongname",
                     text -> text.length() <= 253
@@ -51,13 +57,12 @@ final class Formats {
     /** The format if it means something for the type, else empty. */
     static String ofType(String type, String format) {
         String normalized = format.replace("-", "");
-        boolean known =
-                switch (type) {
-                    case "", "string" -> STRINGS.containsKey(normalized);
-                    case "integer" -> INTEGERS.contains(format);
-                    case "number" -> NUMBERS.contains(format);
-                    default -> false;
-                };
+        boolean known = switch (type) {
+            case "", "string" -> STRINGS.containsKey(normalized);
+            case "integer" -> INTEGERS.contains(format);
+            case "number" -> NUMBERS.contains(format);
+            default -> false;
+        };
         return known ? format : "";
     }
 

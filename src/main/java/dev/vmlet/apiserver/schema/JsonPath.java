@@ -84,11 +84,12 @@ final class JsonPath {
                 if (value.isArray() && value.has(position)) found.add(value.get(position));
             }
             case Step.All _ -> value.forEach(found::add);
-            case Step.Filter(List<String> path, boolean equal, String wanted) -> value.forEach(item -> {
-                JsonNode at = item;
-                for (String name : path) at = at.path(name);
-                if (!at.isMissingNode() && at.asText().equals(wanted) == equal) found.add(item);
-            });
+            case Step.Filter(List<String> path, boolean equal, String wanted) ->
+                value.forEach(item -> {
+                    JsonNode at = item;
+                    for (String name : path) at = at.path(name);
+                    if (!at.isMissingNode() && at.asText().equals(wanted) == equal) found.add(item);
+                });
         }
     }
 
@@ -100,13 +101,12 @@ final class JsonPath {
                 value.forEach(item -> items.add(shown(item)));
                 yield "[" + String.join(" ", items) + "]";
             }
-            case OBJECT -> value.properties().stream()
-                    .map(entry -> entry.getKey() + ":" + shown(entry.getValue()))
-                    .sorted()
-                    .collect(Collectors.joining(" ", "map[", "]"));
-            case NUMBER -> value.isIntegralNumber()
-                    ? value.asText()
-                    : GoText.number(new BigDecimal(value.asText()));
+            case OBJECT ->
+                value.properties().stream()
+                        .map(entry -> entry.getKey() + ":" + shown(entry.getValue()))
+                        .sorted()
+                        .collect(Collectors.joining(" ", "map[", "]"));
+            case NUMBER -> value.isIntegralNumber() ? value.asText() : GoText.number(new BigDecimal(value.asText()));
             case NULL, MISSING -> "<nil>";
             case BINARY, BOOLEAN, POJO, STRING -> value.asText();
         };

@@ -67,13 +67,15 @@ final class KubeFunctions {
         return new KubeFunctions().bindings;
     }
 
-    private <T> void global(String name, CelType result, CelType type, Class<T> java, CelFunctionOverload.Unary<T> body) {
+    private <T> void global(
+            String name, CelType result, CelType type, Class<T> java, CelFunctionOverload.Unary<T> body) {
         String id = id(name, type);
         declare(name, newGlobalOverload(id, result, type));
         bindings.add(CelFunctionBinding.from(id, java, body));
     }
 
-    private <T> void member(String name, CelType result, CelType type, Class<T> java, CelFunctionOverload.Unary<T> body) {
+    private <T> void member(
+            String name, CelType result, CelType type, Class<T> java, CelFunctionOverload.Unary<T> body) {
         String id = id(name, type);
         declare(name, newMemberOverload(id, result, type));
         bindings.add(CelFunctionBinding.from(id, java, body));
@@ -106,16 +108,41 @@ final class KubeFunctions {
     }
 
     private void quantities() {
-        global("isQuantity", BOOL, STRING, String.class, text -> Quantity.parse(text).isPresent());
-        global("quantity", QUANTITY, STRING, String.class, text -> Quantity.parse(text)
-                .orElseThrow(() -> new IllegalArgumentException("quantities must match the regular expression"
-                        + " '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")));
-        member("sign", INT, QUANTITY, Quantity.class, each -> (long) each.amount().signum());
-        member("isInteger", BOOL, QUANTITY, Quantity.class, each -> each.asInteger().isPresent());
-        member("asInteger", INT, QUANTITY, Quantity.class, each -> each.asInteger()
-                .orElseThrow(() -> new IllegalArgumentException("cannot convert value to integer")));
-        member("asApproximateFloat", SimpleType.DOUBLE, QUANTITY, Quantity.class, each -> each.amount()
-                .doubleValue());
+        global(
+                "isQuantity",
+                BOOL,
+                STRING,
+                String.class,
+                text -> Quantity.parse(text).isPresent());
+        global(
+                "quantity",
+                QUANTITY,
+                STRING,
+                String.class,
+                text -> Quantity.parse(text)
+                        .orElseThrow(() -> new IllegalArgumentException("quantities must match the regular expression"
+                                + " '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")));
+        member("sign", INT, QUANTITY, Quantity.class, each ->
+                (long) each.amount().signum());
+        member(
+                "isInteger",
+                BOOL,
+                QUANTITY,
+                Quantity.class,
+                each -> each.asInteger().isPresent());
+        member(
+                "asInteger",
+                INT,
+                QUANTITY,
+                Quantity.class,
+                each -> each.asInteger()
+                        .orElseThrow(() -> new IllegalArgumentException("cannot convert value to integer")));
+        member(
+                "asApproximateFloat",
+                SimpleType.DOUBLE,
+                QUANTITY,
+                Quantity.class,
+                each -> each.amount().doubleValue());
         compare("compareTo", INT, (one, other) -> (long) one.compareTo(other));
         compare("isGreaterThan", BOOL, (one, other) -> one.compareTo(other) > 0);
         compare("isLessThan", BOOL, (one, other) -> one.compareTo(other) < 0);
@@ -137,7 +164,12 @@ final class KubeFunctions {
         global("isIP", BOOL, STRING, String.class, text -> IpAddress.parse(text).isPresent());
         global("ip", IP, STRING, String.class, KubeFunctions::ip);
         global("string", STRING, IP, IpAddress.class, IpAddress::toString);
-        global("ip.isCanonical", BOOL, STRING, String.class, text -> ip(text).toString().equals(text));
+        global(
+                "ip.isCanonical",
+                BOOL,
+                STRING,
+                String.class,
+                text -> ip(text).toString().equals(text));
         member("family", INT, IP, IpAddress.class, ip -> (long) ip.family());
         member("isUnspecified", BOOL, IP, IpAddress.class, IpAddress::isUnspecified);
         member("isLoopback", BOOL, IP, IpAddress.class, IpAddress::isLoopback);
@@ -160,8 +192,7 @@ final class KubeFunctions {
         member("containsIP", BOOL, CIDR, Cidr.class, IP, IpAddress.class, Cidr::contains);
         member("containsIP", BOOL, CIDR, Cidr.class, STRING, String.class, (cidr, text) -> cidr.contains(ip(text)));
         member("containsCIDR", BOOL, CIDR, Cidr.class, CIDR, Cidr.class, Cidr::contains);
-        member("containsCIDR", BOOL, CIDR, Cidr.class, STRING, String.class, (cidr, text) -> cidr.contains(
-                cidr(text)));
+        member("containsCIDR", BOOL, CIDR, Cidr.class, STRING, String.class, (cidr, text) -> cidr.contains(cidr(text)));
         member("ip", IP, CIDR, Cidr.class, Cidr::ip);
         member("masked", CIDR, CIDR, Cidr.class, Cidr::masked);
         member("prefixLength", INT, CIDR, Cidr.class, cidr -> (long) cidr.prefixLength());
@@ -176,13 +207,28 @@ final class KubeFunctions {
 
     private void urls() {
         global("isURL", BOOL, STRING, String.class, Urls::isRequestUri);
-        global("url", URL, STRING, String.class, text -> Urls.parse(text)
-                .orElseThrow(() -> new IllegalArgumentException(
-                        "URL parse error during conversion from string: parse " + GoText.quote(text) + ": invalid")));
+        global(
+                "url",
+                URL,
+                STRING,
+                String.class,
+                text -> Urls.parse(text)
+                        .orElseThrow(() ->
+                                new IllegalArgumentException("URL parse error during conversion from string: parse "
+                                        + GoText.quote(text) + ": invalid")));
         member("getScheme", STRING, URL, URI.class, url -> orEmpty(url.getScheme()));
-        member("getHost", STRING, URL, URI.class, url -> orEmpty(url.getRawAuthority())
-                .replaceFirst("^[^@]*@", ""));
-        member("getHostname", STRING, URL, URI.class, url -> orEmpty(url.getHost()).replaceAll("[\\[\\]]", ""));
+        member(
+                "getHost",
+                STRING,
+                URL,
+                URI.class,
+                url -> orEmpty(url.getRawAuthority()).replaceFirst("^[^@]*@", ""));
+        member(
+                "getHostname",
+                STRING,
+                URL,
+                URI.class,
+                url -> orEmpty(url.getHost()).replaceAll("[\\[\\]]", ""));
         member("getPort", STRING, URL, URI.class, url -> url.getPort() < 0 ? "" : Integer.toString(url.getPort()));
         member("getEscapedPath", STRING, URL, URI.class, url -> orEmpty(url.getRawPath()));
         member("getQuery", MapType.create(STRING, STRINGS), URL, URI.class, url -> query(orEmpty(url.getRawQuery())));
@@ -213,9 +259,22 @@ final class KubeFunctions {
         member("sum", ANY, LIST, List.class, CelLists::sum);
         member("min", ANY, LIST, List.class, list -> CelLists.extreme(list, -1, "min"));
         member("max", ANY, LIST, List.class, list -> CelLists.extreme(list, 1, "max"));
-        member("indexOf", INT, LIST, List.class, ANY, Object.class, (list, item) -> CelLists.indexOf(list, item, false));
-        member("lastIndexOf", INT, LIST, List.class, ANY, Object.class, (list, item) -> CelLists.indexOf(
-                list, item, true));
+        member(
+                "indexOf",
+                INT,
+                LIST,
+                List.class,
+                ANY,
+                Object.class,
+                (list, item) -> CelLists.indexOf(list, item, false));
+        member(
+                "lastIndexOf",
+                INT,
+                LIST,
+                List.class,
+                ANY,
+                Object.class,
+                (list, item) -> CelLists.indexOf(list, item, true));
     }
 
     private void texts() {
@@ -223,8 +282,14 @@ final class KubeFunctions {
             List<String> found = CelLists.findAll(text, regex, 1);
             return found.isEmpty() ? "" : found.getFirst();
         });
-        member("findAll", STRINGS, STRING, String.class, STRING, String.class, (text, regex) -> CelLists.findAll(
-                text, regex, -1));
+        member(
+                "findAll",
+                STRINGS,
+                STRING,
+                String.class,
+                STRING,
+                String.class,
+                (text, regex) -> CelLists.findAll(text, regex, -1));
         String id = "kube_findAll_string_string_int";
         declare("findAll", newMemberOverload(id, STRINGS, STRING, STRING, INT));
         bindings.add(CelFunctionBinding.from(
@@ -240,8 +305,12 @@ final class KubeFunctions {
             declare("format." + name, newGlobalOverload(id, FORMAT, List.of()));
             bindings.add(CelFunctionBinding.from(id, List.<Class<?>>of(), _ -> NamedFormat.named(name)));
         });
-        global("format.named", OptionalType.create(FORMAT), STRING, String.class, name -> Optional.ofNullable(
-                NamedFormat.ALL.containsKey(name) ? NamedFormat.named(name) : null));
+        global(
+                "format.named",
+                OptionalType.create(FORMAT),
+                STRING,
+                String.class,
+                name -> Optional.ofNullable(NamedFormat.ALL.containsKey(name) ? NamedFormat.named(name) : null));
         member(
                 "validate",
                 OptionalType.create(STRINGS),

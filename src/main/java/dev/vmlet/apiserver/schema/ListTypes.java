@@ -21,12 +21,13 @@ final class ListTypes {
 
     private static void visit(JsonNode value, SchemaNode schema, String path, List<FieldError> errors) {
         switch (value) {
-            case ObjectNode object -> object.properties().forEach(field -> {
-                String name = field.getKey();
-                boolean named = schema.properties.containsKey(name);
-                String below = !named ? path + "[" + name + "]" : path.isEmpty() ? name : path + "." + name;
-                schema.child(name).ifPresent(child -> visit(field.getValue(), child, below, errors));
-            });
+            case ObjectNode object ->
+                object.properties().forEach(field -> {
+                    String name = field.getKey();
+                    boolean named = schema.properties.containsKey(name);
+                    String below = !named ? path + "[" + name + "]" : path.isEmpty() ? name : path + "." + name;
+                    schema.child(name).ifPresent(child -> visit(field.getValue(), child, below, errors));
+                });
             case ArrayNode array -> visitItems(array, schema, path, errors);
             default -> {}
         }

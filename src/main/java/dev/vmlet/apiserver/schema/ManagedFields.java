@@ -67,8 +67,7 @@ final class ManagedFields {
                     operation,
                     operation.equals(APPLY) ? "" : apiVersion,
                     Json.text(json, "subresource"));
-            managed.entries.put(
-                    writer, new Entry(apiVersion, FieldSet.ofFieldsV1(json.path("fieldsV1")), time(json)));
+            managed.entries.put(writer, new Entry(apiVersion, FieldSet.ofFieldsV1(json.path("fieldsV1")), time(json)));
         }
         return managed;
     }
@@ -108,7 +107,8 @@ final class ManagedFields {
 
     /** Takes fields away from all but one writer; who has none left is gone. */
     void takeFromOthers(Writer except, FieldSet fields) {
-        entries.replaceAll((writer, entry) -> writer.equals(except) ? entry : entry.with(entry.fields().minus(fields)));
+        entries.replaceAll((writer, entry) ->
+                writer.equals(except) ? entry : entry.with(entry.fields().minus(fields)));
         removeEmpty();
     }
 
@@ -171,7 +171,8 @@ final class ManagedFields {
         json.put("apiVersion", versionOf(writer));
         Optional.ofNullable(entries.get(writer))
                 .flatMap(Entry::time)
-                .ifPresent(time -> json.put("time", time.truncatedTo(ChronoUnit.SECONDS).toString()));
+                .ifPresent(time ->
+                        json.put("time", time.truncatedTo(ChronoUnit.SECONDS).toString()));
         json.put("fieldsType", "FieldsV1").set("fieldsV1", fieldsOf(writer).toFieldsV1());
         if (!writer.subresource().isEmpty()) json.put("subresource", writer.subresource());
         return json;

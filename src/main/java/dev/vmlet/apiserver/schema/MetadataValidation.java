@@ -14,8 +14,8 @@ import java.util.stream.Collectors;
 /** Rules that hold for the metadata of every kind. Types of its fields were looked at before. */
 final class MetadataValidation {
     private static final int ANNOTATIONS_BYTES_MAX = 256 * 1024;
-    private static final List<String> IMMUTABLE = List.of(
-            "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds");
+    private static final List<String> IMMUTABLE =
+            List.of("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds");
 
     private final ObjectNode metadata;
     private final List<FieldError> errors = new ArrayList<>();
@@ -75,8 +75,8 @@ final class MetadataValidation {
             invalid("metadata.resourceVersion", "", "must be specified for an update");
         }
         if (metadata.path("generation").asLong() < old.path("generation").asLong()) {
-            errors.add(FieldError.invalid(
-                    "metadata.generation", metadata.path("generation"), "must not be decremented"));
+            errors.add(
+                    FieldError.invalid("metadata.generation", metadata.path("generation"), "must not be decremented"));
         }
         for (String field : IMMUTABLE) {
             JsonNode now = orMissing(metadata.get(field));
@@ -96,7 +96,9 @@ final class MetadataValidation {
     }
 
     private static JsonNode orMissing(JsonNode value) {
-        boolean absent = value == null || value.isNull() || (value.isTextual() && value.textValue().isEmpty());
+        boolean absent = value == null
+                || value.isNull()
+                || (value.isTextual() && value.textValue().isEmpty());
         return absent ? MissingNode.getInstance() : value;
     }
 
@@ -126,8 +128,7 @@ final class MetadataValidation {
         long bytes = 0;
         for (var annotation : metadata.path("annotations").properties()) {
             String key = annotation.getKey();
-            Names.qualified(key.toLowerCase(Locale.ROOT))
-                    .forEach(wrong -> invalid("metadata.annotations", key, wrong));
+            Names.qualified(key.toLowerCase(Locale.ROOT)).forEach(wrong -> invalid("metadata.annotations", key, wrong));
             bytes += key.getBytes(StandardCharsets.UTF_8).length;
             bytes += annotation.getValue().asText().getBytes(StandardCharsets.UTF_8).length;
         }

@@ -26,10 +26,12 @@ final class Names {
 
     private static final String LABEL_WORDS = "a lowercase RFC 1123 label must consist of lower case alphanumeric"
             + " characters or '-', and must start and end with an alphanumeric character";
-    private static final String LABEL_1035_WORDS = "a DNS-1035 label must consist of lower case alphanumeric characters or"
-            + " '-', start with an alphabetic character, and end with an alphanumeric character";
-    private static final String SUBDOMAIN_WORDS = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric"
-            + " characters, '-' or '.', and must start and end with an alphanumeric character";
+    private static final String LABEL_1035_WORDS =
+            "a DNS-1035 label must consist of lower case alphanumeric characters or"
+                    + " '-', start with an alphabetic character, and end with an alphanumeric character";
+    private static final String SUBDOMAIN_WORDS =
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric"
+                    + " characters, '-' or '.', and must start and end with an alphanumeric character";
     private static final String QUALIFIED_WORDS = "must consist of alphanumeric characters, '-', '_' or '.', and must"
             + " start and end with an alphanumeric character";
     private static final String LABEL_VALUE_WORDS = "a valid label must be an empty string or consist of alphanumeric"

@@ -26,7 +26,10 @@ final class ObjectMeta {
     }
 
     private static ObjectNode text(String description) {
-        return JsonNodeFactory.instance.objectNode().put("description", description).put("type", "string");
+        return JsonNodeFactory.instance
+                .objectNode()
+                .put("description", description)
+                .put("type", "string");
     }
 
     private static SchemaNode node(ObjectNode schema) {

@@ -56,8 +56,8 @@ public final class OpenApi {
     public ObjectNode index() {
         ObjectNode index = JsonNodeFactory.instance.objectNode();
         ObjectNode paths = index.putObject("paths");
-        documents.forEach((path, document) -> paths.putObject(path)
-                .put("serverRelativeURL", "/openapi/v3/" + path + "?hash=" + hash(document)));
+        documents.forEach((path, document) ->
+                paths.putObject(path).put("serverRelativeURL", "/openapi/v3/" + path + "?hash=" + hash(document)));
         return index;
     }
 
@@ -227,7 +227,8 @@ public final class OpenApi {
     private static void body(ObjectNode operation, List<String> mediaTypes) {
         ObjectNode content =
                 operation.putObject("requestBody").put("required", true).putObject("content");
-        for (String mediaType : mediaTypes) content.putObject(mediaType).putObject("schema").put("type", "object");
+        for (String mediaType : mediaTypes)
+            content.putObject(mediaType).putObject("schema").put("type", "object");
     }
 
     private static String hash(JsonNode document) {

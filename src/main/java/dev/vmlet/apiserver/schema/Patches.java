@@ -21,8 +21,8 @@ public final class Patches {
      */
     public static ObjectNode json(ResourceType type, ObjectNode target, JsonNode patch) throws Refused {
         if (!(patch instanceof ArrayNode operations)) {
-            throw Refused.badRequest("error decoding patch: json: cannot unmarshal object into Go value of type"
-                    + " jsonpatch.Patch");
+            throw Refused.badRequest(
+                    "error decoding patch: json: cannot unmarshal object into Go value of type" + " jsonpatch.Patch");
         }
         if (operations.size() > OPERATIONS_MAX) {
             throw Refused.tooLarge("The allowed maximum operations in a JSON patch is " + OPERATIONS_MAX + ", got "
@@ -39,8 +39,8 @@ public final class Patches {
         String path = Json.text(operation, "path");
         try {
             if (Json.text(operation, "op").equals("remove") && target.at(path).isMissingNode()) {
-                throw Refused.patchDoesNotFit("remove operation does not apply: doc is missing path: " + GoText.quote(path)
-                        + ": missing value");
+                throw Refused.patchDoesNotFit("remove operation does not apply: doc is missing path: "
+                        + GoText.quote(path) + ": missing value");
             }
             return JsonPatch.apply(JsonNodeFactory.instance.arrayNode().add(operation), target);
         } catch (JsonPatchException | IllegalArgumentException e) {
@@ -81,8 +81,9 @@ public final class Patches {
      */
     public static ObjectNode strategic(ResourceType type, ObjectNode target, JsonNode patch) throws Refused {
         if (type.custom()) {
-            throw Refused.unsupportedMediaType("the body of the request was in an unknown format - accepted media types"
-                    + " include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+            throw Refused.unsupportedMediaType(
+                    "the body of the request was in an unknown format - accepted media types"
+                            + " include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
         }
         ObjectNode patched = target.deepCopy();
         new StrategicMerge(type).into(patched, object(type, patch));

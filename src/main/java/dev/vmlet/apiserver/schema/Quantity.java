@@ -11,8 +11,8 @@ import java.util.regex.Pattern;
 record Quantity(BigDecimal amount) implements Comparable<Quantity> {
     private static final Pattern TEXT =
             Pattern.compile("([+-]?)([0-9]+\\.?[0-9]*|\\.[0-9]+)(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)");
-    private static final Map<String, Integer> DECIMAL = Map.of(
-            "n", -9, "u", -6, "m", -3, "", 0, "k", 3, "M", 6, "G", 9, "T", 12, "P", 15, "E", 18);
+    private static final Map<String, Integer> DECIMAL =
+            Map.of("n", -9, "u", -6, "m", -3, "", 0, "k", 3, "M", 6, "G", 9, "T", 12, "P", 15, "E", 18);
     private static final String BINARY = "KMGTPE";
 
     /** Smaller parts than a billionth do not exist. */

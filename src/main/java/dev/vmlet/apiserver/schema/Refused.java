@@ -42,8 +42,7 @@ public final class Refused extends Exception {
 
     /** 422 for operations of a JSON patch that cannot be carried out. */
     static Refused patchDoesNotFit(String why) {
-        ObjectNode status =
-                status(422, "Invalid", "the server rejected our request due to an error in our request");
+        ObjectNode status = status(422, "Invalid", "the server rejected our request due to an error in our request");
         ArrayNode causes = status.putObject("details").putArray("causes");
         causes.addObject().put("reason", "UnexpectedServerResponse").put("message", why);
         return new Refused(sorted(status));
@@ -52,8 +51,8 @@ public final class Refused extends Exception {
     /** 422 with a cause for each field; equal sentences are said once. */
     static Refused invalid(String group, String kind, String name, List<FieldError> errors) {
         String qualified = group.isEmpty() ? kind : kind + "." + group;
-        ObjectNode status = status(
-                422, "Invalid", qualified + " " + GoText.quote(name) + " is invalid: " + sentences(errors));
+        ObjectNode status =
+                status(422, "Invalid", qualified + " " + GoText.quote(name) + " is invalid: " + sentences(errors));
         ObjectNode details = status.putObject("details");
         if (!name.isEmpty()) details.put("name", name);
         if (!group.isEmpty()) details.put("group", group);

@@ -118,10 +118,10 @@ final class RuleCompiler {
             String below = path + ".allOf[" + i + "]";
             compileHere(schema, schemaPath, rules, schemaPath + ".@allOf" + i, below, correlates, errors);
         }
-        schema.properties.forEach((name, property) -> compileAll(
-                property, schemaPath + "." + name, path + ".properties[" + name + "]", correlates, errors));
-        schema.additional.ifPresent(value ->
-                compileAll(value, schemaPath + ".@elem", path + ".additionalProperties", correlates, errors));
+        schema.properties.forEach((name, property) ->
+                compileAll(property, schemaPath + "." + name, path + ".properties[" + name + "]", correlates, errors));
+        schema.additional.ifPresent(
+                value -> compileAll(value, schemaPath + ".@elem", path + ".additionalProperties", correlates, errors));
         boolean itemsCorrelate = correlates && schema.listType.equals("map");
         schema.items.ifPresent(
                 items -> compileAll(items, schemaPath + ".@idx", path + ".items", itemsCorrelate, errors));
@@ -175,8 +175,7 @@ final class RuleCompiler {
         return rulesPath + "#" + index;
     }
 
-    private synchronized CompiledRule compile(SchemaNode schema, String schemaPath, Rule rule)
-            throws DoesNotCompile {
+    private synchronized CompiledRule compile(SchemaNode schema, String schemaPath, Rule rule) throws DoesNotCompile {
         CelCompiler compiler = compilers.computeIfAbsent(
                 schemaPath + (rule.optionalOldSelf() ? "?" : ""),
                 _ -> compilerFor(schema, schemaPath, rule.optionalOldSelf()));
@@ -184,8 +183,7 @@ final class RuleCompiler {
         Optional<CelRuntime.Program> message = Optional.empty();
         if (!rule.messageExpression().isEmpty()) {
             String must = "messageExpression must evaluate to a string";
-            message = Optional.of(
-                    program(compile(compiler, rule.messageExpression(), SimpleType.STRING, must)));
+            message = Optional.of(program(compile(compiler, rule.messageExpression(), SimpleType.STRING, must)));
         }
         boolean usesOldSelf = CelNavigableAst.fromAst(ast)
                 .getRoot()

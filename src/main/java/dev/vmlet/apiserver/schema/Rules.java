@@ -57,22 +57,27 @@ final class Rules {
         }
         Correlation correlation = Correlation.of(place.schema, place.old);
         switch (place.value) {
-            case ObjectNode object -> object.properties().forEach(field -> {
-                String name = field.getKey();
-                boolean named = place.schema.properties.containsKey(name);
-                String dot = place.path.isEmpty() ? name : place.path + "." + name;
-                String path = named ? dot : place.path + "[" + name + "]";
-                String schemaPath = place.schemaPath + "." + (named ? name : "@elem");
-                place.schema.child(name).ifPresent(child -> visit(
-                        new Place(field.getValue(), correlation.field(name), child, path, schemaPath), errors));
-            });
-            case ArrayNode array -> place.schema.items.ifPresent(items -> {
-                for (int i = 0; i < array.size(); i++) {
-                    JsonNode item = array.get(i);
-                    String path = place.path + "[" + i + "]";
-                    visit(new Place(item, correlation.item(item), items, path, place.schemaPath + ".@idx"), errors);
-                }
-            });
+            case ObjectNode object ->
+                object.properties().forEach(field -> {
+                    String name = field.getKey();
+                    boolean named = place.schema.properties.containsKey(name);
+                    String dot = place.path.isEmpty() ? name : place.path + "." + name;
+                    String path = named ? dot : place.path + "[" + name + "]";
+                    String schemaPath = place.schemaPath + "." + (named ? name : "@elem");
+                    place.schema
+                            .child(name)
+                            .ifPresent(child -> visit(
+                                    new Place(field.getValue(), correlation.field(name), child, path, schemaPath),
+                                    errors));
+                });
+            case ArrayNode array ->
+                place.schema.items.ifPresent(items -> {
+                    for (int i = 0; i < array.size(); i++) {
+                        JsonNode item = array.get(i);
+                        String path = place.path + "[" + i + "]";
+                        visit(new Place(item, correlation.item(item), items, path, place.schemaPath + ".@idx"), errors);
+                    }
+                });
             default -> {}
         }
     }
@@ -81,9 +86,8 @@ final class Rules {
         if (rules.isEmpty()) return;
         boolean isRoot = place.schemaPath.equals(RuleCompiler.ROOT) || place.schema.embeddedResource;
         Object self = celValue(place.value, place.schema, isRoot);
-        Optional<Object> oldSelf = place.old
-                .filter(before -> !before.isNull())
-                .map(before -> celValue(before, place.schema, isRoot));
+        Optional<Object> oldSelf =
+                place.old.filter(before -> !before.isNull()).map(before -> celValue(before, place.schema, isRoot));
         for (int i = 0; i < rules.size(); i++) {
             Rule rule = rules.get(i);
             if (rule.rule().isEmpty()) continue;
@@ -109,13 +113,14 @@ final class Rules {
         String shownRule = rule.message().isEmpty() ? rule.rule() : rule.message();
         return switch (outcome) {
             case RuleCompiler.Outcome.Holds _ -> Optional.empty();
-            case RuleCompiler.Outcome.Failed(String why) when why.startsWith("no such overload") -> {
+            case RuleCompiler.Outcome.Failed(String why)
+            when why.startsWith("no such overload") -> {
                 String detail = "'" + why + "': call arguments did not match a supported operator, function or macro"
                         + " signature for rule: " + shownRule;
                 yield Optional.of(FieldError.invalid(place.path, place.schema.type, detail));
             }
-            case RuleCompiler.Outcome.Failed(String why) -> Optional.of(FieldError.invalid(
-                    place.path, place.schema.type, why + " evaluating rule: " + shownRule));
+            case RuleCompiler.Outcome.Failed(String why) ->
+                Optional.of(FieldError.invalid(place.path, place.schema.type, why + " evaluating rule: " + shownRule));
             case RuleCompiler.Outcome.Broken(Optional<String> computed) -> {
                 String message = rule.message().isEmpty() ? "failed rule: " + rule.rule() : rule.message();
                 yield Optional.of(error(place, rule, computed.orElse(message)));
@@ -134,18 +139,14 @@ final class Rules {
         String field = path.isEmpty() ? "<nil>" : path;
         Optional<String> shown =
                 place.value.isContainerNode() ? Optional.empty() : Optional.of(GoText.value(place.value));
-        FieldError.Type type =
-                switch (rule.reason()) {
-                    case "FieldValueForbidden" -> FieldError.Type.FORBIDDEN;
-                    case "FieldValueRequired" -> FieldError.Type.REQUIRED;
-                    case "FieldValueDuplicate" -> FieldError.Type.DUPLICATE;
-                    default -> FieldError.Type.INVALID;
-                };
+        FieldError.Type type = switch (rule.reason()) {
+            case "FieldValueForbidden" -> FieldError.Type.FORBIDDEN;
+            case "FieldValueRequired" -> FieldError.Type.REQUIRED;
+            case "FieldValueDuplicate" -> FieldError.Type.DUPLICATE;
+            default -> FieldError.Type.INVALID;
+        };
         boolean shows = type == FieldError.Type.INVALID || type == FieldError.Type.DUPLICATE;
         return new FieldError(
-                type,
-                field,
-                shows ? shown : Optional.empty(),
-                type == FieldError.Type.DUPLICATE ? "" : detail);
+                type, field, shows ? shown : Optional.empty(), type == FieldError.Type.DUPLICATE ? "" : detail);
     }
 }

@@ -22,8 +22,8 @@ final class SchemaNode {
     private static final String PRESERVE_KEY = "x-kubernetes-preserve-unknown-fields";
 
     /** What free-form values are made of: maps by key, lists and scalars as a whole. */
-    static final SchemaNode FREE_FORM =
-            new Reader(new ArrayList<>()).read(JsonNodeFactory.instance.objectNode().put(PRESERVE_KEY, true).put("nullable", true), "");
+    static final SchemaNode FREE_FORM = new Reader(new ArrayList<>())
+            .read(JsonNodeFactory.instance.objectNode().put(PRESERVE_KEY, true).put("nullable", true), "");
 
     /** Empty where any type will do. */
     final String type;

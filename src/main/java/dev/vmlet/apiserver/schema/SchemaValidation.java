@@ -77,8 +77,7 @@ final class SchemaValidation {
 
         private void wrongType(String expected, String actual) {
             String detail = path + " in body must be of type " + expected + ": " + GoText.quote(actual);
-            errors.add(
-                    new FieldError(FieldError.Type.TYPE_INVALID, path, Optional.of(GoText.quote(actual)), detail));
+            errors.add(new FieldError(FieldError.Type.TYPE_INVALID, path, Optional.of(GoText.quote(actual)), detail));
         }
 
         /** Combinations may hold limits only; where one fails, so do the limits of the best candidate. */
@@ -136,15 +135,15 @@ final class SchemaValidation {
                 errors.add(FieldError.tooLong(path, limits.maxLength()));
             } else if (limits.minLength() != null && length < limits.minLength()) {
                 invalid(text, "should be at least " + limits.minLength() + " chars long");
-            } else if (limits.pattern() != null && !limits.pattern().matcher(text).find()) {
+            } else if (limits.pattern() != null
+                    && !limits.pattern().matcher(text).find()) {
                 invalid(text, "should match '" + limits.pattern().pattern() + "'");
             }
             String format = Formats.ofType(schema.type, limits.format());
             if (!schema.type.equals("string") && !schema.isFreeForm()) return;
             if (!format.isEmpty() && !Formats.matches(format, text)) {
                 String detail = path + " in body must be of type " + limits.format() + ": " + GoText.quote(text);
-                errors.add(
-                        new FieldError(FieldError.Type.TYPE_INVALID, path, Optional.of(GoText.quote(text)), detail));
+                errors.add(new FieldError(FieldError.Type.TYPE_INVALID, path, Optional.of(GoText.quote(text)), detail));
             }
         }
 
@@ -156,7 +155,8 @@ final class SchemaValidation {
                 String detail = "Checked value must be of type integer" + format + " in " + path;
                 errors.add(FieldError.invalid(NO_FIELD, "", detail));
             }
-            if (limits.multipleOf() != null && number.remainder(limits.multipleOf()).signum() != 0) {
+            if (limits.multipleOf() != null
+                    && number.remainder(limits.multipleOf()).signum() != 0) {
                 invalid(value, "should be a multiple of " + shown(limits.multipleOf(), value));
             }
             if (limits.minimum() != null) {

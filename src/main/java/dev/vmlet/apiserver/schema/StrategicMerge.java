@@ -47,13 +47,14 @@ final class StrategicMerge {
                 case "replace" -> {
                     target.removeAll();
                     patch.properties().forEach(field -> {
-                        if (!field.getKey().equals(DIRECTIVE)) target.set(field.getKey(), field.getValue().deepCopy());
+                        if (!field.getKey().equals(DIRECTIVE))
+                            target.set(field.getKey(), field.getValue().deepCopy());
                     });
                     return;
                 }
                 case "merge" -> {}
-                default -> throw Refused.badRequest(
-                        "unrecognized type of \"$patch\": " + GoText.quote(directive.textValue()));
+                default ->
+                    throw Refused.badRequest("unrecognized type of \"$patch\": " + GoText.quote(directive.textValue()));
             }
         }
         if (patch.get(RETAIN) instanceof ArrayNode keys) target.retain(ResourceType.texts(keys));
@@ -62,7 +63,12 @@ final class StrategicMerge {
             if (name.startsWith(DELETE_FROM)) {
                 deleteFrom(target, name.substring(DELETE_FROM.length()), field.getValue());
             } else if (!name.startsWith("$")) {
-                mergeField(target, name, field.getValue(), schema.path("properties").path(name), schema);
+                mergeField(
+                        target,
+                        name,
+                        field.getValue(),
+                        schema.path("properties").path(name),
+                        schema);
             }
         }
         for (var field : patch.properties()) {

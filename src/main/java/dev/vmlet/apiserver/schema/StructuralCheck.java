@@ -13,8 +13,7 @@ final class StructuralCheck {
 
     static void check(JsonNode schema, String path, List<FieldError> wrong) {
         if (!schema.path("type").asText().equals("object")) {
-            wrong.add(FieldError.invalid(
-                    path + ".type", schema.path("type").asText(), "must be object at the root"));
+            wrong.add(FieldError.invalid(path + ".type", schema.path("type").asText(), "must be object at the root"));
         }
         visit(schema, path, wrong);
     }
@@ -25,9 +24,11 @@ final class StructuralCheck {
                 || schema.path("x-kubernetes-preserve-unknown-fields").asBoolean();
         if (!typed) wrong.add(FieldError.required(path + ".type", "must not be empty for specified object fields"));
         for (String keyword : UNSUPPORTED) {
-            if (schema.has(keyword)) wrong.add(FieldError.forbidden(path + "." + keyword, keyword + " is not supported"));
+            if (schema.has(keyword))
+                wrong.add(FieldError.forbidden(path + "." + keyword, keyword + " is not supported"));
         }
-        if (schema.path("type").asText().equals("array") && !schema.path("items").isObject()) {
+        if (schema.path("type").asText().equals("array")
+                && !schema.path("items").isObject()) {
             wrong.add(FieldError.required(path + ".items", "must be specified"));
         }
         if (schema.has("properties") && schema.has("additionalProperties")) {
@@ -35,12 +36,10 @@ final class StructuralCheck {
             wrong.add(FieldError.forbidden(path + ".additionalProperties", detail));
         }
         listType(schema, path, wrong);
-        schema.path("properties")
-                .properties()
-                .forEach(property -> {
-                    boolean metadata = property.getKey().equals("metadata") && path.endsWith("openAPIV3Schema");
-                    if (!metadata) visit(property.getValue(), path + ".properties[" + property.getKey() + "]", wrong);
-                });
+        schema.path("properties").properties().forEach(property -> {
+            boolean metadata = property.getKey().equals("metadata") && path.endsWith("openAPIV3Schema");
+            if (!metadata) visit(property.getValue(), path + ".properties[" + property.getKey() + "]", wrong);
+        });
         if (schema.path("items").isObject()) visit(schema.path("items"), path + ".items", wrong);
         if (schema.path("additionalProperties").isObject()) {
             visit(schema.path("additionalProperties"), path + ".additionalProperties", wrong);
@@ -51,8 +50,7 @@ final class StructuralCheck {
         JsonNode type = schema.path("x-kubernetes-list-type");
         if (type.isMissingNode()) return;
         if (!LIST_TYPES.contains(type.asText())) {
-            wrong.add(FieldError.notSupported(
-                    path + ".x-kubernetes-list-type", type, List.of("atomic", "map", "set")));
+            wrong.add(FieldError.notSupported(path + ".x-kubernetes-list-type", type, List.of("atomic", "map", "set")));
         }
         JsonNode keys = schema.path("x-kubernetes-list-map-keys");
         if (!type.asText().equals("map")) return;
@@ -70,8 +68,7 @@ final class StructuralCheck {
             if (!given && !item.path("properties").path(key.asText()).has("default")) {
                 String detail = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a"
                         + " required property";
-                wrong.add(FieldError.required(
-                        path + ".items.properties[" + key.asText() + "].default", detail));
+                wrong.add(FieldError.required(path + ".items.properties[" + key.asText() + "].default", detail));
             }
         }
     }

@@ -57,7 +57,10 @@ final class TypedMistakes {
     private static String noKey(SchemaNode schema, JsonNode item) {
         if (item.isNull()) return "associative list with keys may not have a null element";
         if (!item.isObject()) return "associative list with keys may not have non-map elements";
-        String keys = schema.listKeys.stream().map(GoText::quote).reduce((a, b) -> a + " " + b).orElse("");
+        String keys = schema.listKeys.stream()
+                .map(GoText::quote)
+                .reduce((a, b) -> a + " " + b)
+                .orElse("");
         return "associative list with keys has an element that omits all key fields [" + keys
                 + "] (and doesn't have default values for any key fields)";
     }
@@ -71,15 +74,16 @@ final class TypedMistakes {
             return value.isContainerNode() ? Optional.of("expected any scalar, got " + shown) : Optional.empty();
         }
         return switch (schema.type) {
-            case "string" -> given.equals("string")
-                    ? Optional.empty()
-                    : Optional.of("expected string, got &value.valueUnstructured{Value:" + shown + "}");
-            case "boolean" -> given.equals("bool")
-                    ? Optional.empty()
-                    : Optional.of("expected boolean, got &{" + shown + "}");
-            default -> given.equals("number")
-                    ? Optional.empty()
-                    : Optional.of("expected numeric (int or float), got " + (given.isEmpty() ? "object" : given));
+            case "string" ->
+                given.equals("string")
+                        ? Optional.empty()
+                        : Optional.of("expected string, got &value.valueUnstructured{Value:" + shown + "}");
+            case "boolean" ->
+                given.equals("bool") ? Optional.empty() : Optional.of("expected boolean, got &{" + shown + "}");
+            default ->
+                given.equals("number")
+                        ? Optional.empty()
+                        : Optional.of("expected numeric (int or float), got " + (given.isEmpty() ? "object" : given));
         };
     }
 

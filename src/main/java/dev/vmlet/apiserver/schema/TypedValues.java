@@ -89,13 +89,14 @@ final class TypedValues {
     private static void collect(JsonNode value, SchemaNode schema, FieldPath path, Set<FieldPath> paths) {
         switch (shape(schema, value)) {
             case LEAF -> paths.add(path);
-            case FIELDS -> value.properties().forEach(field -> {
-                FieldPath below = path.field(field.getKey());
-                JsonNode child = field.getValue();
-                collect(child, child(schema, field.getKey()), below, paths);
-                boolean empty = child.isNull() || (child.isObject() && child.isEmpty());
-                if (empty || !schema.properties.containsKey(field.getKey())) paths.add(below);
-            });
+            case FIELDS ->
+                value.properties().forEach(field -> {
+                    FieldPath below = path.field(field.getKey());
+                    JsonNode child = field.getValue();
+                    collect(child, child(schema, field.getKey()), below, paths);
+                    boolean empty = child.isNull() || (child.isObject() && child.isEmpty());
+                    if (empty || !schema.properties.containsKey(field.getKey())) paths.add(below);
+                });
             case ITEMS -> {
                 Items items = Items.of(schema, value);
                 items.bySteps.forEach((step, item) -> {
@@ -114,9 +115,7 @@ final class TypedValues {
         Differences differences = new Differences();
         differences.visit(Optional.of(before), Optional.of(after), schema, FieldPath.ROOT);
         return new Comparison(
-                new FieldSet(differences.added),
-                new FieldSet(differences.modified),
-                new FieldSet(differences.removed));
+                new FieldSet(differences.added), new FieldSet(differences.modified), new FieldSet(differences.removed));
     }
 
     private static final class Differences {
@@ -128,7 +127,10 @@ final class TypedValues {
         void visit(Optional<JsonNode> before, Optional<JsonNode> after, SchemaNode schema, FieldPath path) {
             Shape old = before.map(value -> shape(schema, value)).orElse(Shape.LEAF);
             Shape now = after.map(value -> shape(schema, value)).orElse(old);
-            boolean alike = before.isEmpty() || after.isEmpty() || old == now || before.get().isNull();
+            boolean alike = before.isEmpty()
+                    || after.isEmpty()
+                    || old == now
+                    || before.get().isNull();
             Shape shape = before.isPresent() && before.get().isNull() ? now : alike && after.isPresent() ? now : old;
             boolean nothingBelow = isEmpty(before) && isEmpty(after);
             if (!alike || shape == Shape.LEAF || nothingBelow) {

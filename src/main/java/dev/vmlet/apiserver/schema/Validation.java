@@ -34,8 +34,8 @@ public final class Validation {
     public static void strict(ResourceType type, ObjectNode object) throws Refused {
         List<String> unknown = type.schema().unknownFields(object);
         if (unknown.isEmpty()) return;
-        throw Refused.badRequest(type.kind() + " in version " + GoText.quote(type.version()) + " cannot be handled as a "
-                + type.kind() + ": strict decoding error: " + String.join(", ", unknown));
+        throw Refused.badRequest(type.kind() + " in version " + GoText.quote(type.version())
+                + " cannot be handled as a " + type.kind() + ": strict decoding error: " + String.join(", ", unknown));
     }
 
     /**

@@ -68,8 +68,7 @@ class ApplyPropertyTest {
             String told = "seed " + seed + ", step " + step + ": " + manager + " applies " + config.path("spec")
                     + (force ? " by force" : "") + " to " + live.map(each -> each.path("spec"));
             try {
-                live = Optional.of(
-                        FieldManagement.apply(THING, live, config, new Manager(manager, ""), force, NOW));
+                live = Optional.of(FieldManagement.apply(THING, live, config, new Manager(manager, ""), force, NOW));
                 assertThat(conflicts && !force).as(told + " without a conflict").isFalse();
             } catch (Refused e) {
                 assertThat(conflicts && !force).as(told + ": " + e.getMessage()).isTrue();
@@ -126,7 +125,8 @@ class ApplyPropertyTest {
     private static void collect(JsonNode tree, String path, String manager, Map<String, Set<String>> owners) {
         tree.properties().forEach(step -> {
             if (step.getKey().equals(".")) return;
-            String name = step.getKey().replaceAll("^k:\\{\"name\":\"(.*)\"}$", "$1").replaceAll("^[fv]:", "");
+            String name =
+                    step.getKey().replaceAll("^k:\\{\"name\":\"(.*)\"}$", "$1").replaceAll("^[fv]:", "");
             String below = path + "/" + name.replace("\"", "");
             if (step.getValue().isEmpty()) {
                 owners.computeIfAbsent(below, _ -> new TreeSet<>()).add(manager);
@@ -141,11 +141,16 @@ class ApplyPropertyTest {
         for (String name : List.of("a", "b", "whole")) {
             if (spec.has(name)) leaves.put("/" + name, spec.get(name).toString());
         }
-        spec.path("map").properties().forEach(entry -> leaves.put("/map/" + entry.getKey(), entry.getValue().toString()));
+        spec.path("map")
+                .properties()
+                .forEach(entry ->
+                        leaves.put("/map/" + entry.getKey(), entry.getValue().toString()));
         for (JsonNode value : spec.path("set")) leaves.put("/set/" + value.asText(), value.toString());
         for (JsonNode item : spec.path("items")) {
-            item.properties().forEach(field -> leaves.put(
-                    "/items/" + item.path("name").asText() + "/" + field.getKey(), field.getValue().toString()));
+            item.properties()
+                    .forEach(field -> leaves.put(
+                            "/items/" + item.path("name").asText() + "/" + field.getKey(),
+                            field.getValue().toString()));
         }
         return leaves;
     }
@@ -183,5 +188,4 @@ class ApplyPropertyTest {
         while (chosen.size() < count) chosen.add(rest.remove(random.nextInt(rest.size())));
         return chosen;
     }
-
 }

@@ -147,8 +147,8 @@ class FieldManagementTest {
     void refusesToTakeAFieldFromSomebodyElse() throws Refused {
         apply("me", "{size: 1}");
         assertThatThrownBy(() -> apply("you", "{size: 2}"))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.status())
-                        .isEqualTo(Samples.json("""
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.status()).isEqualTo(Samples.json("""
                                 kind: Status
                                 apiVersion: v1
                                 metadata: {}
@@ -188,7 +188,9 @@ class FieldManagementTest {
     void sharesAFieldWithWhoAppliesTheSameValueWhoseEntryHasNoTime() throws Refused {
         apply("me", "{size: 1}");
         apply("you", "{size: 1}");
-        assertThat(managedFields()).extracting(entry -> entry.path("manager").asText()).containsExactly("you", "me");
+        assertThat(managedFields())
+                .extracting(entry -> entry.path("manager").asText())
+                .containsExactly("you", "me");
     }
 
     @Test
@@ -232,8 +234,7 @@ class FieldManagementTest {
         update("maker", "{size: 1}", NOON);
         ObjectNode withStatus = live.orElseThrow().deepCopy();
         withStatus.set("status", Samples.json("{phase: Ready}"));
-        ObjectNode through =
-                FieldManagement.track(THING, live, withStatus, new Manager("agent", "status"), LATER);
+        ObjectNode through = FieldManagement.track(THING, live, withStatus, new Manager("agent", "status"), LATER);
         assertThat(through.at("/metadata/managedFields/1")).isEqualTo(Samples.json("""
                 manager: agent
                 operation: Update
@@ -313,7 +314,9 @@ class FieldManagementTest {
             update("updater-" + i, labels + "}}", NOON.plusSeconds(i));
         }
         assertThat(managedFields()).hasSize(10);
-        assertThat(managedFields()).extracting(entry -> entry.path("manager").asText()).contains("ancient-changes");
+        assertThat(managedFields())
+                .extracting(entry -> entry.path("manager").asText())
+                .contains("ancient-changes");
     }
 
     @Test
@@ -324,8 +327,7 @@ class FieldManagementTest {
         ObjectNode yours = Samples.thing("{}");
         ((ObjectNode) yours.path("metadata")).putArray("finalizers").add("b.example.com/y");
         live = Optional.of(FieldManagement.apply(THING, live, yours, new Manager("you", ""), false, NOON));
-        live = Optional.of(
-                FieldManagement.apply(THING, live, Samples.thing("{}"), new Manager("me", ""), false, NOON));
+        live = Optional.of(FieldManagement.apply(THING, live, Samples.thing("{}"), new Manager("me", ""), false, NOON));
         assertThat(live.orElseThrow().at("/metadata/finalizers")).isEqualTo(Samples.json("[b.example.com/y]"));
     }
 }

@@ -19,15 +19,13 @@ class ObjectSchemaTest {
                       free: {type: object, x-kubernetes-preserve-unknown-fields: true, properties: {known: {type: object, properties: {e: {type: string}}}}}
                       embedded: {type: object, x-kubernetes-embedded-resource: true, properties: {spec: {type: object}}}
                       either: {x-kubernetes-int-or-string: true}
-                    """)
-            .schema();
+                    """).schema();
 
     @Test
     void fillsInDefaultsAtEveryDepth() {
         ObjectNode given = Samples.thing("{a: null, opt: null, l: [{}, {c: v}], m: {k: {}}, n: null}");
         assertThat(SCHEMA.withDefaults(given).path("spec"))
-                .isEqualTo(Samples.json(
-                        "{a: x, opt: null, l: [{c: z}, {c: v}], m: {k: {d: w}}, o: {b: 1}}"));
+                .isEqualTo(Samples.json("{a: x, opt: null, l: [{c: z}, {c: v}], m: {k: {d: w}}, o: {b: 1}}"));
     }
 
     @Test
@@ -44,8 +42,9 @@ class ObjectSchemaTest {
                         "unknown field \"spec.nosuch\"");
         ObjectNode pruned = SCHEMA.prune(given);
         assertThat(pruned.path("spec"))
-                .isEqualTo(Samples.json("{l: [{c: x}], free: {any: {thing: 1}, known: {e: x}}, embedded: {apiVersion: v1,"
-                        + " kind: K, metadata: {name: n}}, either: 5}"));
+                .isEqualTo(
+                        Samples.json("{l: [{c: x}], free: {any: {thing: 1}, known: {e: x}}, embedded: {apiVersion: v1,"
+                                + " kind: K, metadata: {name: n}}, either: 5}"));
         assertThat(SCHEMA.unknownFields(pruned)).isEmpty();
     }
 
@@ -63,12 +62,13 @@ class ObjectSchemaTest {
         ((ObjectNode) crd.path("spec")).remove("group");
         assertThatThrownBy(() -> ResourceType.ofCrd(crd))
                 .hasMessageContaining("spec.group: Required value")
-                .hasMessageContaining("metadata.name: Invalid value: \"wrong\": must be"
-                        + " spec.names.plural+\".\"+spec.group")
-                .hasMessageContaining("properties[untyped].type: Required value: must not be empty for specified object"
-                        + " fields")
+                .hasMessageContaining(
+                        "metadata.name: Invalid value: \"wrong\": must be" + " spec.names.plural+\".\"+spec.group")
+                .hasMessageContaining(
+                        "properties[untyped].type: Required value: must not be empty for specified object" + " fields")
                 .hasMessageContaining("properties[list].items: Required value: must be specified")
-                .hasMessageContaining("properties[bad].pattern: Invalid value: \"(\": must be a valid regular expression")
+                .hasMessageContaining(
+                        "properties[bad].pattern: Invalid value: \"(\": must be a valid regular expression")
                 .hasMessageContaining("properties[keyed].x-kubernetes-list-map-keys: Required value");
     }
 
@@ -81,7 +81,8 @@ class ObjectSchemaTest {
         assertThat(vm.listKind()).isEqualTo("VirtualMachineList");
         assertThat(vm.selectableFields()).containsExactly("spec.nodeName");
         assertThat(vm.statusSubresource()).isTrue();
-        assertThat(vm.fieldValue(Samples.yaml("{spec: {nodeName: n1}}"), "spec.nodeName")).isEqualTo("n1");
+        assertThat(vm.fieldValue(Samples.yaml("{spec: {nodeName: n1}}"), "spec.nodeName"))
+                .isEqualTo("n1");
     }
 
     @Test

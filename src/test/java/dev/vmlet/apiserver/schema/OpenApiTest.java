@@ -39,10 +39,11 @@ class OpenApiTest {
                 .isEqualTo(Samples.json("[{group: vmlet.dev, kind: VirtualMachine, version: v1alpha1}]"));
         assertThat(schema.at("/properties/metadata/allOf/0/$ref").asText())
                 .isEqualTo("#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-        assertThat(schema.at("/properties/spec/properties/disks/items/properties/image/description").asText())
+        assertThat(schema.at("/properties/spec/properties/disks/items/properties/image/description")
+                        .asText())
                 .startsWith("What the disk starts with");
-        JsonNode patch =
-                document.at("/paths/~1apis~1vmlet.dev~1v1alpha1~1namespaces~1{namespace}~1virtualmachines~1{name}/patch");
+        JsonNode patch = document.at(
+                "/paths/~1apis~1vmlet.dev~1v1alpha1~1namespaces~1{namespace}~1virtualmachines~1{name}/patch");
         assertThat(patch.path("parameters"))
                 .extracting(parameter -> parameter.path("name").asText())
                 .contains("fieldValidation", "fieldManager", "dryRun", "force");
@@ -55,7 +56,9 @@ class OpenApiTest {
         OPEN_API.index().path("paths").fieldNames().forEachRemaining(path -> {
             ObjectNode document = OPEN_API.document(path).orElseThrow();
             for (String reference : document.findValuesAsText("$ref")) {
-                assertThat(document.at(reference.substring(1)).isObject()).as(reference).isTrue();
+                assertThat(document.at(reference.substring(1)).isObject())
+                        .as(reference)
+                        .isTrue();
             }
         });
     }

@@ -28,8 +28,9 @@ class PatchesTest {
         assertThat(Patches.json(
                         VM,
                         Samples.yaml("{a: 1, l: [1]}"),
-                        Samples.json("[{op: test, path: /a, value: 1}, {op: replace, path: /a, value: 2}, {op: add, path:"
-                                + " /l/-, value: 2}, {op: remove, path: /l/0}]")))
+                        Samples.json(
+                                "[{op: test, path: /a, value: 1}, {op: replace, path: /a, value: 2}, {op: add, path:"
+                                        + " /l/-, value: 2}, {op: remove, path: /l/0}]")))
                 .isEqualTo(Samples.json("{a: 2, l: [2]}"));
     }
 
@@ -37,10 +38,11 @@ class PatchesTest {
     void refusesJsonPatchesThatDoNotFit() {
         assertThatThrownBy(() ->
                         Patches.json(VM, Samples.yaml("{a: 1}"), Samples.json("[{op: test, path: /a, value: 2}]")))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.code()).isEqualTo(422));
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.code()).isEqualTo(422));
         assertThatThrownBy(() -> Patches.json(VM, Samples.yaml("{}"), Samples.json("[{op: remove, path: /a}]")))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.status())
-                        .isEqualTo(Samples.json("""
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.status()).isEqualTo(Samples.json("""
                                 kind: Status
                                 apiVersion: v1
                                 metadata: {}
@@ -54,14 +56,16 @@ class PatchesTest {
                                 code: 422
                                 """)));
         assertThatThrownBy(() -> Patches.json(VM, Samples.yaml("{}"), Samples.json("{a: 1}")))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.code()).isEqualTo(400));
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.code()).isEqualTo(400));
     }
 
     @Test
     void mergesListsByTheirKey() throws Refused {
-        assertThat(strategic(
-                        "{status: {conditions: [{type: A, status: x, reason: r}, {type: B, status: x}]}}",
-                        "{status: {conditions: [{type: A, status: y}, {type: C, status: z}, {type: B, $patch: delete}]}}"))
+        assertThat(
+                        strategic(
+                                "{status: {conditions: [{type: A, status: x, reason: r}, {type: B, status: x}]}}",
+                                "{status: {conditions: [{type: A, status: y}, {type: C, status: z}, {type: B, $patch: delete}]}}"))
                 .isEqualTo(Samples.json(
                         "{status: {conditions: [{type: A, status: y, reason: r}, {type: C, status: z}]}}"));
     }
@@ -108,6 +112,7 @@ class PatchesTest {
     @Test
     void hasNoStrategicMergePatchForCustomResources() {
         assertThatThrownBy(() -> Patches.strategic(VM, Samples.yaml("{}"), Samples.json("{}")))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.code()).isEqualTo(415));
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.code()).isEqualTo(415));
     }
 }

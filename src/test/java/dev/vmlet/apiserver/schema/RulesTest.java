@@ -84,12 +84,13 @@ class RulesTest {
 
     @TestFactory
     Stream<DynamicTest> holds() {
-        return HOLD.stream().map(rule -> DynamicTest.dynamicTest(rule, () -> {
-            ObjectNode rules = Samples.yaml("{list: [{}]}");
-            ((ObjectNode) rules.at("/list/0")).put("rule", rule);
-            ResourceType type = withRules(SPEC, rules.path("list").toString());
-            assertThat(violations(type, VALUE, Optional.empty())).isEmpty();
-        }));
+        return HOLD.stream()
+                .map(rule -> DynamicTest.dynamicTest(rule, () -> {
+                    ObjectNode rules = Samples.yaml("{list: [{}]}");
+                    ((ObjectNode) rules.at("/list/0")).put("rule", rule);
+                    ResourceType type = withRules(SPEC, rules.path("list").toString());
+                    assertThat(violations(type, VALUE, Optional.empty())).isEmpty();
+                }));
     }
 
     @Test
@@ -146,8 +147,10 @@ class RulesTest {
                 "{type: object, properties: {a: {type: integer, x-kubernetes-validations: [{rule: self > 5}]},"
                         + " b: {type: integer}}}",
                 "[]");
-        assertThat(violations(type, "{a: 1, b: 2}", Optional.of("{a: 1, b: 1}"))).isEmpty();
-        assertThat(violations(type, "{a: 2, b: 2}", Optional.of("{a: 1, b: 1}"))).hasSize(1);
+        assertThat(violations(type, "{a: 1, b: 2}", Optional.of("{a: 1, b: 1}")))
+                .isEmpty();
+        assertThat(violations(type, "{a: 2, b: 2}", Optional.of("{a: 1, b: 1}")))
+                .hasSize(1);
     }
 
     @Test
@@ -160,10 +163,11 @@ class RulesTest {
                 .hasMessageContaining("spec.versions[0].schema.openAPIV3Schema.properties[spec]"
                         + ".x-kubernetes-validations[0].rule: Invalid value: \"self.nosuch == 1\": compilation failed:"
                         + " ERROR: <input>:1:5: undefined field 'nosuch'")
-                .hasMessageContaining("x-kubernetes-validations[1].rule: Invalid value: \"semver('1.2.3').major() == 1\":"
-                        + " compilation failed: ERROR: <input>:1:7: undeclared reference to 'semver'")
-                .hasMessageContaining("x-kubernetes-validations[2].rule: Invalid value: \"self.name\": must evaluate to a"
-                        + " bool");
+                .hasMessageContaining(
+                        "x-kubernetes-validations[1].rule: Invalid value: \"semver('1.2.3').major() == 1\":"
+                                + " compilation failed: ERROR: <input>:1:7: undeclared reference to 'semver'")
+                .hasMessageContaining(
+                        "x-kubernetes-validations[2].rule: Invalid value: \"self.name\": must evaluate to a" + " bool");
     }
 
     @Test

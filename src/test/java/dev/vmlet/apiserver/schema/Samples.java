@@ -39,7 +39,8 @@ final class Samples {
 
     static ResourceType virtualMachine() {
         try {
-            ObjectNode crd = (ObjectNode) YAML.readTree(Path.of("crd/virtualmachines.vmlet.dev.yaml").toFile());
+            ObjectNode crd = (ObjectNode)
+                    YAML.readTree(Path.of("crd/virtualmachines.vmlet.dev.yaml").toFile());
             return ResourceType.ofAcceptedCrd(crd).getFirst();
         } catch (IOException e) {
             throw new UncheckedIOException(e);

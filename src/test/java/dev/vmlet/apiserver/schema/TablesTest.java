@@ -39,8 +39,9 @@ class TablesTest {
     void printsTheColumnsOfADefinition() {
         ObjectNode table = table(Samples.virtualMachine(), VM, Include.Metadata, true);
         assertThat(table.path("columnDefinitions"))
-                .extracting(column -> column.path("name").asText() + " " + column.path("type").asText() + " "
-                        + column.path("format").asText() + " " + column.path("priority"))
+                .extracting(column ->
+                        column.path("name").asText() + " " + column.path("type").asText() + " "
+                                + column.path("format").asText() + " " + column.path("priority"))
                 .containsExactly(
                         "Name string name 0",
                         "Phase string  0",
@@ -71,8 +72,10 @@ class TablesTest {
     void carriesAsMuchOfTheObjectAsAskedFor() {
         ResourceType type = Samples.virtualMachine();
         assertThat(table(type, VM, Include.Object, false).at("/rows/0/object")).isEqualTo(VM);
-        assertThat(table(type, VM, Include.None, false).at("/rows/0/object").isNull()).isTrue();
-        assertThat(table(type, VM, Include.None, false).path("columnDefinitions")).isEmpty();
+        assertThat(table(type, VM, Include.None, false).at("/rows/0/object").isNull())
+                .isTrue();
+        assertThat(table(type, VM, Include.None, false).path("columnDefinitions"))
+                .isEmpty();
     }
 
     @Test
@@ -115,10 +118,23 @@ class TablesTest {
 
     @Test
     void tellsAgesAsKubectlDoes() {
-        assertThat(List.of(-5L, -1L, 0L, 119L, 120L, 130L, 600L, 10_799L, 10_800L, 12_660L, 28_800L, 172_800L, 176_400L))
+        assertThat(List.of(
+                        -5L, -1L, 0L, 119L, 120L, 130L, 600L, 10_799L, 10_800L, 12_660L, 28_800L, 172_800L, 176_400L))
                 .extracting(seconds -> Ages.human(Duration.ofSeconds(seconds)))
                 .containsExactly(
-                        "<invalid>", "0s", "0s", "119s", "2m", "2m10s", "10m", "179m", "3h", "3h31m", "8h", "2d", "2d1h");
+                        "<invalid>",
+                        "0s",
+                        "0s",
+                        "119s",
+                        "2m",
+                        "2m10s",
+                        "10m",
+                        "179m",
+                        "3h",
+                        "3h31m",
+                        "8h",
+                        "2d",
+                        "2d1h");
         assertThat(List.of(8L, 729L, 730L, 731L, 2920L))
                 .extracting(days -> Ages.human(Duration.ofDays(days)))
                 .containsExactly("8d", "729d", "2y", "2y1d", "8y");

@@ -52,12 +52,13 @@ class ValidationTest {
                 "{name: web, namespace: default}",
                 "{runStrategy: false, cpu: {cores: \"x\"}, memory: {size: 1Gi}, disks: [{name: r, size: 1Gi}]}");
         assertThatThrownBy(() -> Validation.create(VM, wrong))
-                .hasMessage("VirtualMachine.vmlet.dev \"web\" is invalid: [spec.runStrategy: Invalid value: \"boolean\":"
-                        + " spec.runStrategy in body must be of type string: \"boolean\", spec.runStrategy: Unsupported"
-                        + " value: false: supported values: \"Always\", \"Halted\", \"Once\", \"RerunOnFailure\","
-                        + " spec.cpu.cores: Invalid value: \"string\": spec.cpu.cores in body must be of type integer:"
-                        + " \"string\", <nil>: Invalid value: null: some validation rules were not checked because the"
-                        + " object was invalid; correct the existing errors to complete validation]");
+                .hasMessage(
+                        "VirtualMachine.vmlet.dev \"web\" is invalid: [spec.runStrategy: Invalid value: \"boolean\":"
+                                + " spec.runStrategy in body must be of type string: \"boolean\", spec.runStrategy: Unsupported"
+                                + " value: false: supported values: \"Always\", \"Halted\", \"Once\", \"RerunOnFailure\","
+                                + " spec.cpu.cores: Invalid value: \"string\": spec.cpu.cores in body must be of type integer:"
+                                + " \"string\", <nil>: Invalid value: null: some validation rules were not checked because the"
+                                + " object was invalid; correct the existing errors to complete validation]");
     }
 
     @Test
@@ -65,15 +66,18 @@ class ValidationTest {
         assertThatThrownBy(() -> Validation.strict(
                         VM,
                         vm("{name: web}", "{memory: {size: 1Gi, nosuch: 2}, disks: [{name: r, size: 1Gi, foo: 1}]}")))
-                .hasMessage("VirtualMachine in version \"v1alpha1\" cannot be handled as a VirtualMachine: strict decoding"
-                        + " error: unknown field \"spec.disks[0].foo\", unknown field \"spec.memory.nosuch\"");
+                .hasMessage(
+                        "VirtualMachine in version \"v1alpha1\" cannot be handled as a VirtualMachine: strict decoding"
+                                + " error: unknown field \"spec.disks[0].foo\", unknown field \"spec.memory.nosuch\"");
         assertThatThrownBy(() -> decode("secrets", "{data: {a: \"???\"}}"))
-                .hasMessage("Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 0");
+                .hasMessage(
+                        "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 0");
         assertThatThrownBy(() -> decode("configmaps", "{data: {a: 1}}"))
-                .hasMessage("ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number"
-                        + " into Go struct field ConfigMap.data of type string");
-        assertThatThrownBy(() -> Validation.create(
-                        Samples.core("configmaps"), core("ConfigMap", "{data: {\"b c\": d}}")))
+                .hasMessage(
+                        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number"
+                                + " into Go struct field ConfigMap.data of type string");
+        assertThatThrownBy(
+                        () -> Validation.create(Samples.core("configmaps"), core("ConfigMap", "{data: {\"b c\": d}}")))
                 .hasMessage("ConfigMap \"one\" is invalid: data[b c]: Invalid value: \"b c\": a valid config key must"
                         + " consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or"
                         + " 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
@@ -82,8 +86,8 @@ class ValidationTest {
     @Test
     void givesTheCausesToPrograms() {
         assertThatThrownBy(() -> Validation.create(VM, vm("{name: web, namespace: default}", "{}")))
-                .isInstanceOfSatisfying(Refused.class, refused -> assertThat(refused.status())
-                        .isEqualTo(Samples.json("""
+                .isInstanceOfSatisfying(
+                        Refused.class, refused -> assertThat(refused.status()).isEqualTo(Samples.json("""
                                 kind: Status
                                 apiVersion: v1
                                 metadata: {}
@@ -150,12 +154,14 @@ class ValidationTest {
                 .isEqualTo("spec.either: Invalid value: \"number\": spec.either in body must be of type"
                         + " integer,string: \"number\"");
         assertThat(errors(type, "{one: {a: x, b: y}}"))
-                .isEqualTo("<nil>: Invalid value: \"\": \"spec.one\" must validate one and only one schema (oneOf). Found 2"
-                        + " valid alternatives");
+                .isEqualTo(
+                        "<nil>: Invalid value: \"\": \"spec.one\" must validate one and only one schema (oneOf). Found 2"
+                                + " valid alternatives");
         assertThat(errors(type, "{not: x}"))
                 .isEqualTo("<nil>: Invalid value: \"\": \"spec.not\" must not validate the schema (not)");
         assertThat(errors(type, "{empty: {a: b}}")).isEqualTo("spec.empty: Too many: 1: must have at most 0 items");
-        assertThat(errors(type, "{either: 1, when: \"2026-01-01T00:00:00Z\", one: {a: x}, below: 1}")).isEmpty();
+        assertThat(errors(type, "{either: 1, when: \"2026-01-01T00:00:00Z\", one: {a: x}, below: 1}"))
+                .isEmpty();
     }
 
     private static String errors(ResourceType type, String spec) {
@@ -177,7 +183,8 @@ class ValidationTest {
                 .doesNotThrowAnyException();
         assertThatThrownBy(() -> Validation.update(strict, Samples.thing("{a: 6, b: 0}"), old))
                 .hasMessageContaining("spec.a: Invalid value: 6");
-        assertThatCode(() -> Validation.update(lax, Samples.thing("{a: 6}"), old)).doesNotThrowAnyException();
+        assertThatCode(() -> Validation.update(lax, Samples.thing("{a: 6}"), old))
+                .doesNotThrowAnyException();
     }
 
     @Test
@@ -185,11 +192,15 @@ class ValidationTest {
         ObjectNode old = Samples.thing("{}");
         ((ObjectNode) old.path("metadata")).put("uid", "a").put("deletionTimestamp", "2026-01-01T00:00:00Z");
         ObjectNode changed = old.deepCopy();
-        ((ObjectNode) changed.path("metadata")).put("uid", "b").putArray("finalizers").add("example.com/x");
+        ((ObjectNode) changed.path("metadata"))
+                .put("uid", "b")
+                .putArray("finalizers")
+                .add("example.com/x");
         assertThatThrownBy(() -> Validation.update(Samples.withSpec("{type: object}"), changed, old))
-                .hasMessage("Thing.example.com \"one\" is invalid: [metadata.finalizers: Forbidden: no new finalizers can"
-                        + " be added if the object is being deleted, found new finalizers"
-                        + " []string{\"example.com/x\"}, metadata.uid: Invalid value: \"b\": field is immutable]");
+                .hasMessage(
+                        "Thing.example.com \"one\" is invalid: [metadata.finalizers: Forbidden: no new finalizers can"
+                                + " be added if the object is being deleted, found new finalizers"
+                                + " []string{\"example.com/x\"}, metadata.uid: Invalid value: \"b\": field is immutable]");
     }
 
     @Test
