@@ -4,10 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.google.protobuf.CodedOutputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -66,29 +62,6 @@ public final class OpenApi {
      */
     public Optional<ObjectNode> document(String path) {
         return Optional.ofNullable(documents.get(path)).map(ObjectNode::deepCopy);
-    }
-
-    /**
-     * {@code /openapi/v2}, as application/com.github.proto-openapi.spec.v2@v1.0+protobuf: a document without content.
-     * kubectl before 1.30 gives up explain, create and apply where it cannot get one, although it then goes by v3 and by the
-     * server's own validation. In the other encoding nobody asks for it.
-     */
-    public static byte[] emptySwagger() {
-        try {
-            ByteArrayOutputStream info = new ByteArrayOutputStream();
-            CodedOutputStream infoOut = CodedOutputStream.newInstance(info);
-            infoOut.writeString(1, "Kubernetes");
-            infoOut.writeString(2, "unversioned");
-            infoOut.flush();
-            ByteArrayOutputStream document = new ByteArrayOutputStream();
-            CodedOutputStream out = CodedOutputStream.newInstance(document);
-            out.writeString(1, "2.0");
-            out.writeByteArray(2, info.toByteArray());
-            out.flush();
-            return document.toByteArray();
-        } catch (IOException e) {
-            throw new UncheckedIOException("write into memory", e);
-        }
     }
 
     private static String path(ResourceType type) {
