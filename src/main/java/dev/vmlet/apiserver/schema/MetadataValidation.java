@@ -65,6 +65,8 @@ final class MetadataValidation {
     }
 
     private static List<String> nameErrors(ResourceType type, String name) {
+        // Whoever writes Events names them by what they are about, with a generateName that ends in a dot.
+        if (type.kind().equals("Event")) return Names.pathSegment(name);
         boolean namespace = type.kind().equals("Namespace") && type.group().isEmpty();
         return namespace ? Names.label(name) : Names.subdomain(name);
     }

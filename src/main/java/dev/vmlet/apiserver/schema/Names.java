@@ -4,6 +4,7 @@ import com.google.re2j.Pattern;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** Rules for names, and what is said where they are broken: the sentences of k8s.io/apimachinery's validation. */
 final class Names {
@@ -141,5 +142,14 @@ final class Names {
 
     private static Pattern whole(String regex) {
         return Pattern.compile(regex);
+    }
+
+    /** What may stand in a URL: {@code ValidatePathSegmentName} of k8s.io/apimachinery. */
+    static List<String> pathSegment(String name) {
+        if (name.equals(".") || name.equals("..")) return List.of("may not be '" + name + "'");
+        return Stream.of("/", "%")
+                .filter(name::contains)
+                .map(illegal -> "may not contain '" + illegal + "'")
+                .toList();
     }
 }
