@@ -48,8 +48,9 @@ class TidyTest {
                     "host.survey",
                     Set.of("model", "host", "doctor", "host.net", "host.vmm", "host.files", "host.disk")),
             Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host")),
-            Map.entry("apiserver", Set.of("api", "apiserver.schema")),
-            Map.entry("apiserver.schema", Set.of()));
+            Map.entry("apiserver", Set.of("api", "apiserver.schema", "apiserver.store")),
+            Map.entry("apiserver.schema", Set.of()),
+            Map.entry("apiserver.store", Set.of()));
 
     /** The rooms where everything meets: commands, and the wiring in the root. */
     private static final Set<String> KNOW_EVERYTHING = Set.of("", "cli");
