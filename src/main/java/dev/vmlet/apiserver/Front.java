@@ -154,8 +154,11 @@ final class Front implements HttpHandler {
     }
 
     private Reply document(HttpExchange exchange, List<String> parts) throws ApiException {
-        Form form = Form.of(accept(exchange));
         String path = String.join("/", parts);
+        if (path.equals("openapi/v2") && OpenApiV2.inProtobuf(accept(exchange))) {
+            return new Reply(200, OpenApiV2.PROTOBUF, OpenApiV2.protobuf(), List.of());
+        }
+        Form form = Form.of(accept(exchange));
         if (form == Form.DISCOVERY && (path.equals("api") || path.equals("apis"))) {
             return new Reply(
                     200,
@@ -184,13 +187,14 @@ final class Front implements HttpHandler {
     private static ObjectNode paths() {
         ObjectNode paths = Json.object();
         var array = paths.putArray("paths");
-        List.of("/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version")
+        List.of("/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
                 .forEach(array::add);
         return paths;
     }
 
     private Optional<ObjectNode> openApi(String path) {
         return switch (path) {
+            case "openapi/v2" -> Optional.of(OpenApiV2.json());
             case "openapi/v3" -> Optional.of(openApi.get().index());
             default ->
                 path.startsWith("openapi/v3/")
