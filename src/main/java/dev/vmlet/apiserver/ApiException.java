@@ -87,7 +87,8 @@ final class ApiException extends Exception {
     }
 
     static ApiException notFound(ResourceType type, String name) {
-        return of(404, "NotFound", type.groupResource() + " \"" + name + "\" not found").about(type, name);
+        return of(404, "NotFound", type.groupResource() + " \"" + name + "\" not found")
+                .about(type, name);
     }
 
     static ApiException noNamespace(String namespace) {
@@ -114,8 +115,7 @@ final class ApiException extends Exception {
     /** A deletion that meant another one. {@code what} goes on with the sentence: its uid, or its version. */
     static ApiException notTheOne(ResourceType type, String name, String what) {
         String kind = type.kind() + (type.group().isEmpty() ? "" : "." + type.group());
-        ApiException e = of(
-                409, "Conflict", "Operation cannot be fulfilled on " + kind + " \"" + name + "\": " + what);
+        ApiException e = of(409, "Conflict", "Operation cannot be fulfilled on " + kind + " \"" + name + "\": " + what);
         ObjectNode details = e.details().put("name", name);
         if (!type.group().isEmpty()) details.put("group", type.group());
         details.put("kind", type.kind());
@@ -130,8 +130,10 @@ final class ApiException extends Exception {
     }
 
     static ApiException forbidden(ResourceType type, String name, String why) {
-        return of(403, "Forbidden", type.groupResource() + (name.isEmpty() ? "" : " \"" + name + "\"")
-                        + " is forbidden: " + why)
+        return of(
+                        403,
+                        "Forbidden",
+                        type.groupResource() + (name.isEmpty() ? "" : " \"" + name + "\"") + " is forbidden: " + why)
                 .about(type, name);
     }
 
@@ -166,14 +168,14 @@ final class ApiException extends Exception {
 
     /** A patch that brings in fields that the schema does not know. */
     static ApiException strictPatch(String patch, String unknown) {
-        String message = "Invalid value: " + JsonNodeFactory.instance.textNode(patch) + ": strict decoding error: " + unknown;
+        String message =
+                "Invalid value: " + JsonNodeFactory.instance.textNode(patch) + ": strict decoding error: " + unknown;
         return invalid("", "", "", "", "patch", "FieldValueInvalid", message);
     }
 
     private static ApiException invalid(
             String qualified, String kind, String group, String name, String field, String reason, String message) {
-        ApiException e =
-                of(422, "Invalid", qualified + " \"" + name + "\" is invalid: " + field + ": " + message);
+        ApiException e = of(422, "Invalid", qualified + " \"" + name + "\" is invalid: " + field + ": " + message);
         ObjectNode details = e.details();
         if (!name.isEmpty()) details.put("name", name);
         if (!group.isEmpty()) details.put("group", group);
@@ -192,10 +194,7 @@ final class ApiException extends Exception {
     static final String MEDIA_TYPES = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
     static ApiException notAcceptable(String accepted) {
-        return of(
-                406,
-                "NotAcceptable",
-                "only the following media types are accepted: " + accepted);
+        return of(406, "NotAcceptable", "only the following media types are accepted: " + accepted);
     }
 
     static ApiException unsupportedMediaType(String accepted) {
@@ -211,18 +210,18 @@ final class ApiException extends Exception {
 
     /** The list changed too much since its first page; {@code token} goes on with the list of now. */
     static ApiException continueExpired(String token) {
-        ApiException e = expired("The provided continue parameter is too old to display a consistent list result. You can"
-                + " start a new list without the continue parameter, or use the continue token in this response to"
-                + " retrieve the remainder of the results. Continuing with the provided token results in an"
-                + " inconsistent list - objects that were created, modified, or deleted between the time the first"
-                + " chunk was returned and now may show up in the list.");
+        ApiException e =
+                expired("The provided continue parameter is too old to display a consistent list result. You can"
+                        + " start a new list without the continue parameter, or use the continue token in this response to"
+                        + " retrieve the remainder of the results. Continuing with the provided token results in an"
+                        + " inconsistent list - objects that were created, modified, or deleted between the time the first"
+                        + " chunk was returned and now may show up in the list.");
         ((ObjectNode) e.status.path("metadata")).put("continue", token);
         return e;
     }
 
     static ApiException tooLargeRevision(long asked, long current) {
-        ApiException e = of(
-                504, "Timeout", "Timeout: Too large resource version: " + asked + ", current: " + current);
+        ApiException e = of(504, "Timeout", "Timeout: Too large resource version: " + asked + ", current: " + current);
         e.details().put("retryAfterSeconds", 1);
         return e.cause("ResourceVersionTooLarge", "Too large resource version", "");
     }
@@ -232,8 +231,7 @@ final class ApiException extends Exception {
     }
 
     static ApiException tooMany() {
-        ApiException e = of(
-                429, "TooManyRequests", "Too many requests, please try again later.");
+        ApiException e = of(429, "TooManyRequests", "Too many requests, please try again later.");
         e.details().put("retryAfterSeconds", 1);
         return e;
     }

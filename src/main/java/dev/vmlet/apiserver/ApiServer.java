@@ -131,8 +131,8 @@ public final class ApiServer implements AutoCloseable {
             return HttpsServer.create(listen, 0);
         } catch (BindException e) {
             throw new IOException(
-                    "cannot listen on " + listen.getAddress().getHostAddress() + ":" + listen.getPort() + ": " + e.getMessage()
-                            + "; stop what uses that port, or choose another",
+                    "cannot listen on " + listen.getAddress().getHostAddress() + ":" + listen.getPort() + ": "
+                            + e.getMessage() + "; stop what uses that port, or choose another",
                     e);
         }
     }

@@ -43,8 +43,11 @@ final class Bodies {
         ResourceType type = call.type();
         return new Body(
                 type.schema().prune(object),
-                judged(strange, options, all -> ApiException.badRequest(type.kind() + " in version \"" + type.version()
-                        + "\" cannot be handled as a " + type.kind() + ": strict decoding error: " + all)));
+                judged(
+                        strange,
+                        options,
+                        all -> ApiException.badRequest(type.kind() + " in version \"" + type.version()
+                                + "\" cannot be handled as a " + type.kind() + ": strict decoding error: " + all)));
     }
 
     /** What a patch came to, without the fields that its schema does not know. */

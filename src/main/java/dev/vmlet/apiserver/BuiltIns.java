@@ -96,7 +96,8 @@ final class BuiltIns {
 
     /** The object has just been marked for deletion. */
     void terminating(ResourceType type, ObjectNode object) {
-        if (type.groupResource().equals(NAMESPACES)) object.withObject("/status").put("phase", "Terminating");
+        if (type.groupResource().equals(NAMESPACES))
+            object.withObject("/status").put("phase", "Terminating");
     }
 
     /** Whether nothing but its own finalizers can hold an object that is marked for deletion. */

@@ -14,8 +14,8 @@ final class Checks {
     static void identity(Call call, ObjectNode object) throws ApiException {
         String name = Json.text(object.path("metadata"), "name");
         if (!name.isEmpty() && !name.equals(call.name())) {
-            throw ApiException.badRequest("the name of the object (" + name + ") does not match the name on the URL ("
-                    + call.name() + ")");
+            throw ApiException.badRequest(
+                    "the name of the object (" + name + ") does not match the name on the URL (" + call.name() + ")");
         }
         namespace(call, object);
         kind(call.type(), object);
@@ -24,8 +24,8 @@ final class Checks {
     static void namespace(Call call, ObjectNode object) throws ApiException {
         String namespace = Json.text(object.path("metadata"), "namespace");
         if (call.type().namespaced() && !namespace.isEmpty() && !namespace.equals(call.namespace())) {
-            throw ApiException.badRequest("the namespace of the provided object does not match the namespace sent on the"
-                    + " request");
+            throw ApiException.badRequest(
+                    "the namespace of the provided object does not match the namespace sent on the" + " request");
         }
     }
 
@@ -37,8 +37,8 @@ final class Checks {
         }
         String kind = Json.text(object, "kind");
         if (!kind.equals(type.kind())) {
-            throw ApiException.badRequest("the kind in the data (" + kind + ") does not match the expected kind ("
-                    + type.kind() + ")");
+            throw ApiException.badRequest(
+                    "the kind in the data (" + kind + ") does not match the expected kind (" + type.kind() + ")");
         }
     }
 

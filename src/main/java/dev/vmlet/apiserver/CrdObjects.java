@@ -30,7 +30,8 @@ final class CrdObjects {
         condition(conditions, "Established", "InitialNamesAccepted", "the initial names have been accepted", now);
         ArrayNode versions = status.putArray("storedVersions");
         for (JsonNode version : crd.path("spec").path("versions")) {
-            if (version.path("storage").asBoolean()) versions.add(version.path("name").asText());
+            if (version.path("storage").asBoolean())
+                versions.add(version.path("name").asText());
         }
         return status;
     }

@@ -65,8 +65,8 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
             return read(directory);
         } catch (GeneralSecurityException | OperatorCreationException e) {
             throw new IOException(
-                    "certificates in " + directory + " cannot be made or read: " + e.getMessage() + "; move " + CA + ", "
-                            + CERTIFICATE + " and " + KEY + " away and start again",
+                    "certificates in " + directory + " cannot be made or read: " + e.getMessage() + "; move " + CA
+                            + ", " + CERTIFICATE + " and " + KEY + " away and start again",
                     e);
         }
     }
@@ -123,7 +123,8 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
         PrivateFiles.write(directory.resolve(CA), pem("CERTIFICATE", ca.getEncoded()));
         PrivateFiles.write(directory.resolve(CERTIFICATE), pem("CERTIFICATE", certificate.getEncoded()));
         // Last: while it is missing, the others count for nothing.
-        PrivateFiles.write(directory.resolve(KEY), pem("PRIVATE KEY", server.getPrivate().getEncoded()));
+        PrivateFiles.write(
+                directory.resolve(KEY), pem("PRIVATE KEY", server.getPrivate().getEncoded()));
     }
 
     private static KeyPair keyPair() throws GeneralSecurityException {
@@ -159,8 +160,7 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
         boolean authority = names.isEmpty();
         // An hour back, for clocks that differ.
         Date from = Date.from(now.minus(Duration.ofHours(1)));
-        var builder =
-                new JcaX509v3CertificateBuilder(issuer, serial(), from, Date.from(now.plus(VALID)), subject, key);
+        var builder = new JcaX509v3CertificateBuilder(issuer, serial(), from, Date.from(now.plus(VALID)), subject, key);
         builder.addExtension(Extension.basicConstraints, true, new BasicConstraints(authority));
         builder.addExtension(
                 Extension.keyUsage, true, new KeyUsage(authority ? KeyUsage.keyCertSign : KeyUsage.digitalSignature));
@@ -168,9 +168,7 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
             builder.addExtension(
                     Extension.extendedKeyUsage, false, new ExtendedKeyUsage(KeyPurposeId.id_kp_serverAuth));
             builder.addExtension(
-                    Extension.subjectAlternativeName,
-                    false,
-                    new GeneralNames(names.toArray(new GeneralName[0])));
+                    Extension.subjectAlternativeName, false, new GeneralNames(names.toArray(new GeneralName[0])));
         }
         byte[] der = builder.build(new JcaContentSignerBuilder("SHA256withECDSA").build(signer))
                 .getEncoded();

@@ -37,7 +37,8 @@ record DeleteOptions(boolean dryRun, String uid, String resourceVersion, String 
                             + "\": supported values: \"Background\", \"Foreground\", \"Orphan\"");
         }
         return new DeleteOptions(
-                WriteOptions.dryRun(dryRun.isEmpty() ? query.text("dryRun") : dryRun.path(0).asText()),
+                WriteOptions.dryRun(
+                        dryRun.isEmpty() ? query.text("dryRun") : dryRun.path(0).asText()),
                 Json.text(body.path("preconditions"), "uid"),
                 Json.text(body.path("preconditions"), "resourceVersion"),
                 propagation);

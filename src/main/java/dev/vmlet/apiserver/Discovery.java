@@ -114,7 +114,8 @@ final class Discovery {
 
     /** {@code /api} or {@code /apis} in one document for all groups (apidiscovery.k8s.io/v2). */
     ObjectNode aggregated(boolean core) {
-        ObjectNode list = Json.object().put("kind", "APIGroupDiscoveryList").put("apiVersion", "apidiscovery.k8s.io/v2");
+        ObjectNode list =
+                Json.object().put("kind", "APIGroupDiscoveryList").put("apiVersion", "apidiscovery.k8s.io/v2");
         list.putObject("metadata");
         ArrayNode items = list.putArray("items");
         byGroup().forEach((group, versions) -> {
@@ -126,8 +127,8 @@ final class Discovery {
                 ObjectNode node = served.addObject().put("version", version);
                 ArrayNode resources = node.putArray("resources");
                 types.stream()
-                        .filter(type -> type.group().equals(group)
-                                && type.version().equals(version))
+                        .filter(type ->
+                                type.group().equals(group) && type.version().equals(version))
                         .forEach(type -> resources.add(aggregated(type)));
                 node.put("freshness", "Current");
             }

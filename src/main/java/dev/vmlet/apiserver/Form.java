@@ -12,8 +12,7 @@ enum Form {
     DISCOVERY("APIGroupDiscoveryList");
 
     static final String YAML = "application/yaml";
-    private static final Set<String> READABLE =
-            Set.of("application/json", YAML, "*/*", "application/*");
+    private static final Set<String> READABLE = Set.of("application/json", YAML, "*/*", "application/*");
 
     private final String as;
 

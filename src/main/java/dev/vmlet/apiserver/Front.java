@@ -105,8 +105,8 @@ final class Front implements HttpHandler {
         try {
             return route(exchange);
         } catch (ApiException e) {
-            e.retryAfter().ifPresent(seconds -> exchange.getResponseHeaders()
-                    .set("Retry-After", Integer.toString(seconds)));
+            e.retryAfter()
+                    .ifPresent(seconds -> exchange.getResponseHeaders().set("Retry-After", Integer.toString(seconds)));
             return Reply.of(e.code(), e.status(), List.of());
         } catch (Refused e) {
             return Reply.of(e.code(), e.status(), List.of());
@@ -142,8 +142,7 @@ final class Front implements HttpHandler {
         }
         boolean core = first.equals("api");
         String group = core ? "" : parts.get(1);
-        Router.Target target = router.target(
-                        group, parts.get(core ? 1 : 2), parts.subList(core ? 2 : 3, parts.size()))
+        Router.Target target = router.target(group, parts.get(core ? 1 : 2), parts.subList(core ? 2 : 3, parts.size()))
                 .orElseThrow(ApiException::noSuchPath);
         return limited(exchange, target);
     }
@@ -166,21 +165,19 @@ final class Front implements HttpHandler {
                     Json.bytes(discovery.aggregated(path.equals("api"))),
                     List.of());
         }
-        Optional<ObjectNode> found =
-                switch (parts.isEmpty() ? "" : parts.getFirst()) {
-                    case "" -> Optional.of(paths());
-                    case "version" -> Optional.of(Discovery.version());
-                    case "api" ->
-                        parts.size() == 1 ? Optional.of(discovery.core()) : discovery.resources("", parts.get(1));
-                    case "apis" ->
-                        switch (parts.size()) {
-                            case 1 -> Optional.of(discovery.groups());
-                            case 2 -> discovery.group(parts.get(1));
-                            default -> discovery.resources(parts.get(1), parts.get(2));
-                        };
-                    case "openapi" -> openApi(path);
-                    default -> Optional.empty();
+        Optional<ObjectNode> found = switch (parts.isEmpty() ? "" : parts.getFirst()) {
+            case "" -> Optional.of(paths());
+            case "version" -> Optional.of(Discovery.version());
+            case "api" -> parts.size() == 1 ? Optional.of(discovery.core()) : discovery.resources("", parts.get(1));
+            case "apis" ->
+                switch (parts.size()) {
+                    case 1 -> Optional.of(discovery.groups());
+                    case 2 -> discovery.group(parts.get(1));
+                    default -> discovery.resources(parts.get(1), parts.get(2));
                 };
+            case "openapi" -> openApi(path);
+            default -> Optional.empty();
+        };
         return Reply.of(found.orElseThrow(ApiException::noSuchPath));
     }
 
@@ -211,8 +208,8 @@ final class Front implements HttpHandler {
     private @Nullable Reply limited(HttpExchange exchange, Router.Target target)
             throws ApiException, Refused, StoreException, IOException, InterruptedException {
         Call call = call(exchange, target);
-        boolean watch = exchange.getRequestMethod().equals("GET")
-                && call.query().flag("watch");
+        boolean watch =
+                exchange.getRequestMethod().equals("GET") && call.query().flag("watch");
         Semaphore room = watch ? watches : requests;
         if (!room.tryAcquire()) throw ApiException.tooMany();
         try {
@@ -311,8 +308,7 @@ final class Front implements HttpHandler {
 
     private ObjectNode deleteAll(Call call) throws ApiException, StoreException {
         Predicate<Stored> selected = Reads.selected(call);
-        return reads.gone(
-                call, writes.deleteAll(call.type(), call.namespace(), selected, DeleteOptions.of(call)));
+        return reads.gone(call, writes.deleteAll(call.type(), call.namespace(), selected, DeleteOptions.of(call)));
     }
 
     private static void send(HttpExchange exchange, Reply reply) throws IOException {

@@ -143,8 +143,8 @@ final class Housekeeping implements AutoCloseable {
             if (isGone(owner, stored.key().namespace())) gone.add(Json.text(owner, "uid"));
         }
         if (gone.size() < stored.index().owners().size()) {
-            types.ofStore(stored.key().resource()).ifPresent(type -> gone.forEach(uid ->
-                    amend(type, stored.key(), object -> forget(object, uid))));
+            types.ofStore(stored.key().resource())
+                    .ifPresent(type -> gone.forEach(uid -> amend(type, stored.key(), object -> forget(object, uid))));
             return;
         }
         log.atInfo().addKeyValue("object", stored.key()).log("deleted, for its owners are gone");
@@ -193,9 +193,8 @@ final class Housekeeping implements AutoCloseable {
         Optional<ResourceType> type = types.ofStore(stored.key().resource());
         if (type.isEmpty()) return;
         String uid = stored.index().uid();
-        List<Stored> dependents = all.stream()
-                .filter(each -> each.index().owners().contains(uid))
-                .toList();
+        List<Stored> dependents =
+                all.stream().filter(each -> each.index().owners().contains(uid)).toList();
         if (Finalizers.has(metadata, Finalizers.ORPHAN)) {
             for (Stored dependent : dependents) {
                 types.ofStore(dependent.key().resource())
@@ -219,7 +218,8 @@ final class Housekeeping implements AutoCloseable {
 
     private static boolean blocks(Stored dependent, String uid) {
         for (JsonNode owner : Json.own(dependent.json()).path("metadata").path("ownerReferences")) {
-            if (Json.text(owner, "uid").equals(uid)) return owner.path("blockOwnerDeletion").asBoolean();
+            if (Json.text(owner, "uid").equals(uid))
+                return owner.path("blockOwnerDeletion").asBoolean();
         }
         return false;
     }

@@ -121,7 +121,8 @@ final class Json {
     /** A map of texts, as labels and annotations are. */
     static Map<String, String> texts(JsonNode map) {
         Map<String, String> texts = new LinkedHashMap<>();
-        map.properties().forEach(entry -> texts.put(entry.getKey(), entry.getValue().asText("")));
+        map.properties()
+                .forEach(entry -> texts.put(entry.getKey(), entry.getValue().asText("")));
         return texts;
     }
 }

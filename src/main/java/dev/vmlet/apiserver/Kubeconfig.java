@@ -15,8 +15,7 @@ public final class Kubeconfig {
     }
 
     public static String text(ApiServer server) {
-        String ca = Base64.getEncoder()
-                .encodeToString(server.caCertificatePem().getBytes(StandardCharsets.UTF_8));
+        String ca = Base64.getEncoder().encodeToString(server.caCertificatePem().getBytes(StandardCharsets.UTF_8));
         return """
                 apiVersion: v1
                 kind: Config

@@ -127,9 +127,11 @@ final class Protobuf {
             Map<Integer, Field> fields = KINDS.get(envelope.kind);
             if (fields == null) {
                 throw ApiException.unsupportedMediaType(
-                        "application/json, application/yaml (and protobuf for some kinds, but not for " + envelope.kind + ")");
+                        "application/json, application/yaml (and protobuf for some kinds, but not for " + envelope.kind
+                                + ")");
             }
-            ObjectNode object = Json.object().put("apiVersion", envelope.apiVersion).put("kind", envelope.kind);
+            ObjectNode object =
+                    Json.object().put("apiVersion", envelope.apiVersion).put("kind", envelope.kind);
             message(CodedInputStream.newInstance(envelope.raw), fields, object, 0);
             return object;
         } catch (IOException e) {
@@ -146,11 +148,7 @@ final class Protobuf {
         for (int tag = from.readTag(); tag != 0; tag = from.readTag()) {
             switch (WireFormat.getTagFieldNumber(tag)) {
                 case 1 ->
-                    message(
-                            from.readBytes().newCodedInput(),
-                            Map.of(1, text("apiVersion"), 2, text("kind")),
-                            type,
-                            0);
+                    message(from.readBytes().newCodedInput(), Map.of(1, text("apiVersion"), 2, text("kind")), type, 0);
                 case 2 -> raw = from.readByteArray();
                 default -> from.skipField(tag);
             }
@@ -167,7 +165,8 @@ final class Protobuf {
                 case null -> from.skipField(tag);
                 case Field.Plain plain -> plain(from, plain, to);
                 case Field.Texts texts -> to.withArray(texts.name()).add(from.readStringRequireUtf8());
-                case Field.Table table -> entry(from.readBytes().newCodedInput(), table, to.withObject("/" + table.name()));
+                case Field.Table table ->
+                    entry(from.readBytes().newCodedInput(), table, to.withObject("/" + table.name()));
                 case Field.Message inner -> {
                     ObjectNode read = Json.object();
                     message(from.readBytes().newCodedInput(), inner.fields(), read, depth + 1);
@@ -208,9 +207,7 @@ final class Protobuf {
         }
         to.put(
                 key,
-                table.bytes()
-                        ? Base64.getEncoder().encodeToString(value)
-                        : new String(value, StandardCharsets.UTF_8));
+                table.bytes() ? Base64.getEncoder().encodeToString(value) : new String(value, StandardCharsets.UTF_8));
     }
 
     private static void time(CodedInputStream from, String name, ObjectNode to) throws IOException {

@@ -106,7 +106,8 @@ final class Reads {
         ObjectNode metadata = Json.object().put("resourceVersion", Long.toString(snapshot.revision()));
         if (remaining > 0) {
             metadata.put("continue", new Position(snapshot.revision(), last).token());
-            boolean all = query.text("labelSelector").isEmpty() && query.text("fieldSelector").isEmpty();
+            boolean all = query.text("labelSelector").isEmpty()
+                    && query.text("fieldSelector").isEmpty();
             // As a real server: nobody counts what a selector would leave.
             if (all) metadata.put("remainingItemCount", remaining);
         }
@@ -117,8 +118,7 @@ final class Reads {
         if (place.isEmpty()) return true;
         int slash = place.indexOf('/');
         int byNamespace = stored.key().namespace().compareTo(place.substring(0, slash));
-        return byNamespace > 0
-                || (byNamespace == 0 && stored.key().name().compareTo(place.substring(slash + 1)) > 0);
+        return byNamespace > 0 || (byNamespace == 0 && stored.key().name().compareTo(place.substring(slash + 1)) > 0);
     }
 
     private Store.Snapshot snapshot(Call call, String resource, Position position) throws ApiException {
@@ -147,7 +147,8 @@ final class Reads {
             case "", "NotOlderThan" -> 0;
             case "Exact" -> asked.getAsLong();
             default ->
-                throw ApiException.badRequest("resourceVersionMatch must be Exact or NotOlderThan, not \"" + match + "\"");
+                throw ApiException.badRequest(
+                        "resourceVersionMatch must be Exact or NotOlderThan, not \"" + match + "\"");
         };
     }
 
@@ -195,7 +196,8 @@ final class Reads {
         static Position read(String token) throws ApiException {
             try {
                 String text = new String(Base64.getUrlDecoder().decode(token), StandardCharsets.UTF_8);
-                JsonNode read = Json.read(text.getBytes(StandardCharsets.UTF_8), false).tree();
+                JsonNode read =
+                        Json.read(text.getBytes(StandardCharsets.UTF_8), false).tree();
                 String after = Json.text(read, "after");
                 if (after.indexOf('/') >= 0) return new Position(read.path("rv").asLong(-1), after);
             } catch (IllegalArgumentException | ApiException e) {

@@ -46,8 +46,7 @@ record Router(Types types) {
         String subresource = named.size() > 2 ? named.get(2) : "";
         return types.find(group, version, named.getFirst())
                 .filter(type -> inNamespace == type.namespaced() || (!inNamespace && name.isEmpty()))
-                .filter(type ->
-                        subresource.isEmpty() || (subresource.equals("status") && type.statusSubresource()))
+                .filter(type -> subresource.isEmpty() || (subresource.equals("status") && type.statusSubresource()))
                 .map(type -> new Target(type, namespace, name, subresource));
     }
 }

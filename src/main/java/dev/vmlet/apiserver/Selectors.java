@@ -33,8 +33,8 @@ final class Selectors {
     static Predicate<Stored> of(ResourceType type, String labelSelector, String fieldSelector) throws ApiException {
         Predicate<Map<String, String>> labels = labels(labelSelector);
         Predicate<Map<String, String>> fields = fields(type, fieldSelector);
-        return stored ->
-                labels.test(stored.index().labels()) && fields.test(stored.index().fields());
+        return stored -> labels.test(stored.index().labels())
+                && fields.test(stored.index().fields());
     }
 
     static Predicate<Map<String, String>> labels(String selector) throws ApiException {
@@ -76,7 +76,8 @@ final class Selectors {
         }
         Matcher open = NO_BRACKET.matcher(part);
         if (open.matches()) throw malformed("found '" + open.group(1) + "' expected: '('");
-        throw malformed("cannot read '" + part + "': expected a key, with =, ==, !=, in, notin, < or > and what to compare");
+        throw malformed(
+                "cannot read '" + part + "': expected a key, with =, ==, !=, in, notin, < or > and what to compare");
     }
 
     private static Predicate<Map<String, String>> compared(Matcher compared) throws ApiException {

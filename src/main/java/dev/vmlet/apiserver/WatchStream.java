@@ -56,8 +56,9 @@ final class WatchStream {
             throw invalid("resourceVersionMatch", "resourceVersionMatch must be NotOlderThan with sendInitialEvents");
         }
         if (!query.has("sendInitialEvents") && !match.isEmpty()) {
-            throw invalid("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is"
-                    + " provided");
+            throw invalid(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is" + " provided");
         }
         if (initialEvents && !bookmarks) {
             throw invalid("allowWatchBookmarks", "sendInitialEvents requires setting allowWatchBookmarks to true");
@@ -118,7 +119,11 @@ final class WatchStream {
             long next = bookmarks ? Math.min(left, Math.max(bookmarkAt - System.nanoTime(), 0)) : left;
             Change change = watcher.poll(Duration.ofNanos(next));
             if (watcher.cutOff()) {
-                write(to, "ERROR", ApiException.expired("this watch fell too far behind; list again").status());
+                write(
+                        to,
+                        "ERROR",
+                        ApiException.expired("this watch fell too far behind; list again")
+                                .status());
                 to.flush();
                 return;
             }
@@ -171,18 +176,17 @@ final class WatchStream {
     }
 
     private void tell(OutputStream to, String type, ObjectNode object) throws IOException {
-        ObjectNode shown =
-                switch (call.form()) {
-                    case TABLE -> table(object);
-                    case PARTIAL, PARTIAL_LIST -> Reads.partial(object);
-                    case OBJECT, DISCOVERY -> object;
-                };
+        ObjectNode shown = switch (call.form()) {
+            case TABLE -> table(object);
+            case PARTIAL, PARTIAL_LIST -> Reads.partial(object);
+            case OBJECT, DISCOVERY -> object;
+        };
         write(to, type, shown);
     }
 
     private ObjectNode table(ObjectNode object) throws IOException {
-        ObjectNode metadata = Json.object()
-                .put("resourceVersion", Json.text(object.path("metadata"), "resourceVersion"));
+        ObjectNode metadata =
+                Json.object().put("resourceVersion", Json.text(object.path("metadata"), "resourceVersion"));
         boolean withColumns = !columnsTold;
         columnsTold = true;
         try {

@@ -51,8 +51,7 @@ record WriteOptions(boolean dryRun, String manager, UnknownFields unknownFields,
                         "",
                         "fieldValidation",
                         "FieldValueNotSupported",
-                        "Unsupported value: \"" + value
-                                + "\": supported values: \"Ignore\", \"Strict\", \"Warn\"");
+                        "Unsupported value: \"" + value + "\": supported values: \"Ignore\", \"Strict\", \"Warn\"");
         };
     }
 

@@ -70,12 +70,16 @@ final class Writes {
     Outcome create(Call call) throws ApiException, Refused, StoreException {
         WriteOptions options = WriteOptions.of(call);
         Bodies.Body body = Bodies.object(call, options);
-        return create(call, options, body.object(), body.warnings(), object -> FieldManagement.track(
-                call.type(), Optional.empty(), object, new Manager(options.manager(), ""), clock.instant()));
+        return create(
+                call,
+                options,
+                body.object(),
+                body.warnings(),
+                object -> FieldManagement.track(
+                        call.type(), Optional.empty(), object, new Manager(options.manager(), ""), clock.instant()));
     }
 
-    private Outcome create(
-            Call call, WriteOptions options, ObjectNode body, List<String> warnings, Managed managed)
+    private Outcome create(Call call, WriteOptions options, ObjectNode body, List<String> warnings, Managed managed)
             throws ApiException, Refused, StoreException {
         ResourceType type = call.type();
         ObjectNode metadata = Json.metadata(body);
@@ -157,12 +161,11 @@ final class Writes {
         JsonNode patch = Json.read(call.body().bytes(), false).tree();
         return modify(call, options, old -> {
             ObjectNode target = old.deepCopy();
-            ObjectNode patched =
-                    switch (mediaType) {
-                        case JSON_PATCH -> Patches.json(call.type(), target, patch);
-                        case MERGE_PATCH -> Patches.merge(call.type(), target, patch);
-                        default -> Patches.strategic(call.type(), target, patch);
-                    };
+            ObjectNode patched = switch (mediaType) {
+                case JSON_PATCH -> Patches.json(call.type(), target, patch);
+                case MERGE_PATCH -> Patches.merge(call.type(), target, patch);
+                default -> Patches.strategic(call.type(), target, patch);
+            };
             Checks.identity(call, patched);
             Bodies.Body body = Bodies.patched(call, options, patched);
             return new Edited(tracked(call, options, old, body.object()), body.warnings());
@@ -242,8 +245,7 @@ final class Writes {
 
     // What all changes of an object share
 
-    private Outcome modify(Call call, WriteOptions options, Edit edit)
-            throws ApiException, Refused, StoreException {
+    private Outcome modify(Call call, WriteOptions options, Edit edit) throws ApiException, Refused, StoreException {
         ResourceType type = call.type();
         Key key = call.key();
         Instant until = clock.instant().plus(ATTEMPTS_FOR);
@@ -352,8 +354,7 @@ final class Writes {
     // Delete
 
     /** The object while it waits for its finalizers, else a Status that says it is gone. */
-    ObjectNode delete(ResourceType type, Key key, DeleteOptions options)
-            throws ApiException, StoreException {
+    ObjectNode delete(ResourceType type, Key key, DeleteOptions options) throws ApiException, StoreException {
         builtIns.mayDelete(type, key.name());
         Instant until = clock.instant().plus(ATTEMPTS_FOR);
         while (true) {
@@ -411,11 +412,11 @@ final class Writes {
     }
 
     /** Deletes each object that the predicate names; tells those that were there. */
-    List<ObjectNode> deleteAll(
-            ResourceType type, String namespace, Predicate<Stored> selected, DeleteOptions options)
+    List<ObjectNode> deleteAll(ResourceType type, String namespace, Predicate<Stored> selected, DeleteOptions options)
             throws ApiException, StoreException {
         List<ObjectNode> gone = new ArrayList<>();
-        for (Stored stored : store.list(Versions.storedResource(type), namespace).objects()) {
+        for (Stored stored :
+                store.list(Versions.storedResource(type), namespace).objects()) {
             if (!selected.test(stored)) continue;
             try {
                 delete(type, stored.key(), options);

@@ -175,7 +175,8 @@ class ApiServerTest {
         try (ApiServer server = ApiServer.start(settings())) {
             assertThatThrownBy(() -> ApiServer.start(settings()))
                     .isInstanceOf(StoreException.Locked.class)
-                    .hasMessageContaining("is in use by process " + ProcessHandle.current().pid() + ", started at ")
+                    .hasMessageContaining(
+                            "is in use by process " + ProcessHandle.current().pid() + ", started at ")
                     .hasMessageContaining("stop that one, or choose another directory");
             assertThat(send(server, "GET", "/version", "").code).isEqualTo(200);
         }
@@ -186,7 +187,8 @@ class ApiServerTest {
         try (ServerSocket taken = new ServerSocket()) {
             taken.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
             int port = taken.getLocalPort();
-            assertThatThrownBy(() -> ApiServer.start(Settings.of(directory(), new InetSocketAddress(InetAddress.getLoopbackAddress(), port))))
+            assertThatThrownBy(() -> ApiServer.start(
+                            Settings.of(directory(), new InetSocketAddress(InetAddress.getLoopbackAddress(), port))))
                     .isInstanceOf(IOException.class)
                     .hasMessage("cannot listen on 127.0.0.1:" + port + ": Address already in use; stop what uses that"
                             + " port, or choose another");
@@ -240,15 +242,22 @@ class ApiServerTest {
     @Test
     void eventsDoNotStayForEver() throws Exception {
         MovingClock clock = new MovingClock();
-        Settings settings = new Settings(directory(), settings().listen(), settings().crds(), Admission.NONE, clock);
+        Settings settings =
+                new Settings(directory(), settings().listen(), settings().crds(), Admission.NONE, clock);
         String events = "/api/v1/namespaces/default/events";
         String about = "\"involvedObject\": {\"kind\": \"ConfigMap\", \"name\": \"a\", \"namespace\": \"default\"}";
         try (ApiServer server = ApiServer.start(settings)) {
-            send(server, "POST", events, "{\"apiVersion\": \"v1\", \"kind\": \"Event\", \"metadata\": {\"name\": \"old\"}, "
-                    + about + "}");
+            send(
+                    server,
+                    "POST",
+                    events,
+                    "{\"apiVersion\": \"v1\", \"kind\": \"Event\", \"metadata\": {\"name\": \"old\"}, " + about + "}");
             clock.advance(Duration.ofMinutes(50));
-            send(server, "POST", events, "{\"apiVersion\": \"v1\", \"kind\": \"Event\", \"metadata\": {\"name\": \"new\"}, "
-                    + about + "}");
+            send(
+                    server,
+                    "POST",
+                    events,
+                    "{\"apiVersion\": \"v1\", \"kind\": \"Event\", \"metadata\": {\"name\": \"new\"}, " + about + "}");
             clock.advance(Duration.ofMinutes(11));
             // Housekeeping is woken by a deletion.
             send(server, "POST", CONFIGMAPS, configMap("a"));
@@ -292,7 +301,8 @@ class ApiServerTest {
                 .header("Authorization", "Bearer " + server.token())
                 .build();
         try (HttpClient http = http(server)) {
-            InputStream open = http.send(watch, HttpResponse.BodyHandlers.ofInputStream()).body();
+            InputStream open =
+                    http.send(watch, HttpResponse.BodyHandlers.ofInputStream()).body();
             long begin = System.nanoTime();
             server.close();
             assertThat(Duration.ofNanos(System.nanoTime() - begin)).isLessThan(Duration.ofSeconds(20));
@@ -333,8 +343,11 @@ class ApiServerTest {
             assertThat(answer.code).isEqualTo(403);
             assertThat(answer.body.path("message").asText())
                     .contains("serves the kinds that are built into vmlet and no others");
-            Answer changed =
-                    send(server, "PATCH", crds + "/networks.vmlet.dev", "{\"spec\": {\"names\": {\"shortNames\": [\"x\"]}}}");
+            Answer changed = send(
+                    server,
+                    "PATCH",
+                    crds + "/networks.vmlet.dev",
+                    "{\"spec\": {\"names\": {\"shortNames\": [\"x\"]}}}");
             assertThat(changed.code).isEqualTo(403);
             Answer noted = send(
                     server, "PATCH", crds + "/networks.vmlet.dev", "{\"metadata\": {\"annotations\": {\"a\": \"b\"}}}");

@@ -61,11 +61,11 @@ class AgentOnItsOwnServerTest {
     void bringsAMachineUpAndTakesItAwayAgain() throws Exception {
         links.plant("eth0", "", "02:00:00:00:00:01", 1500, true, new Mark(""), -1);
         links.routeEverythingBy(new LinkName("eth0"), 100);
-        try (ApiServer server =
-                        ApiServer.start(Settings.of(directory.resolve("api"), new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)));
+        try (ApiServer server = ApiServer.start(Settings.of(
+                        directory.resolve("api"), new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)));
                 KubernetesClient client = client(server);
-                ClusterController controller = new ClusterController(
-                        client, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
+                ClusterController controller =
+                        new ClusterController(client, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
                 Agent agent = new Agent(parts(client))) {
             controller.start();
             agent.start();
@@ -127,9 +127,10 @@ class AgentOnItsOwnServerTest {
 
     private static void awaitPhase(KubernetesClient client, String phase) {
         await().atMost(PATIENCE)
-                .untilAsserted(() -> assertThat(Objects.requireNonNull(vm(client)).getStatus())
-                        .asString()
-                        .contains("phase=" + phase));
+                .untilAsserted(
+                        () -> assertThat(Objects.requireNonNull(vm(client)).getStatus())
+                                .asString()
+                                .contains("phase=" + phase));
     }
 
     private static VirtualMachine vm(KubernetesClient client) {
@@ -165,8 +166,22 @@ class AgentOnItsOwnServerTest {
                 new Wakes(Given.NAMES, Given.NODE),
                 () -> Given.facts(records.vms()),
                 new NodeStatus.Facts(
-                        "test", Given.BOOT, true, "KVM works.", "cloud-hypervisor", "v53.0", "/vmm", "", false, false, 6,
-                        "", "6.12", "amd64", 8, "16384Mi"),
+                        "test",
+                        Given.BOOT,
+                        true,
+                        "KVM works.",
+                        "cloud-hypervisor",
+                        "v53.0",
+                        "/vmm",
+                        "",
+                        false,
+                        false,
+                        6,
+                        "",
+                        "6.12",
+                        "amd64",
+                        8,
+                        "16384Mi"),
                 Duration.ofMinutes(5),
                 (_, _, _) -> {},
                 Clock.systemUTC());

@@ -36,8 +36,8 @@ public final class DirectoryLock implements AutoCloseable {
                     PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
             if (tryLock(channel) == null) {
                 channel.close();
-                throw new StoreException.Locked(directory + " is in use by " + nameOf(file)
-                        + ": stop that one, or choose another directory");
+                throw new StoreException.Locked(
+                        directory + " is in use by " + nameOf(file) + ": stop that one, or choose another directory");
             }
             channel.truncate(0);
             channel.write(ByteBuffer.wrap(holder.getBytes(StandardCharsets.UTF_8)), 0);

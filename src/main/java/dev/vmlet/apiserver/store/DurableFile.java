@@ -29,10 +29,7 @@ interface DurableFile extends AutoCloseable {
         public DurableFile create(Path file) throws IOException {
             return new OnChannel(FileChannel.open(
                     file,
-                    Set.of(
-                            StandardOpenOption.CREATE,
-                            StandardOpenOption.TRUNCATE_EXISTING,
-                            StandardOpenOption.WRITE),
+                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE),
                     PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))));
         }
 

@@ -239,8 +239,9 @@ final class Journal implements AutoCloseable {
     }
 
     private StoreException.Damaged damaged(long at) {
-        return new StoreException.Damaged(file + " is damaged at byte " + at + ": objects kept there before cannot be read"
-                + " back. Put a backup of the file in its place, or move it away to start with no objects");
+        return new StoreException.Damaged(
+                file + " is damaged at byte " + at + ": objects kept there before cannot be read"
+                        + " back. Put a backup of the file in its place, or move it away to start with no objects");
     }
 
     /** A later record that was appended when the unreadable one was already durable proves damage, not a torn tail. */
@@ -294,8 +295,9 @@ final class Journal implements AutoCloseable {
             return switch (kind) {
                 case 'P' -> new Entry.Put(new Stored(key, at, from.readAllBytes(), Stored.Index.NONE));
                 case 'D' -> new Entry.Delete(key, at);
-                default -> throw new StoreException.Newer(file + " holds records of kind " + kind
-                        + " that this version of vmlet does not know");
+                default ->
+                    throw new StoreException.Newer(
+                            file + " holds records of kind " + kind + " that this version of vmlet does not know");
             };
         } catch (EOFException e) {
             throw new StoreException.Damaged(file + " holds a record that is too short");
@@ -366,17 +368,15 @@ final class Journal implements AutoCloseable {
 
     /** What the operating system said about a file, with the remedy. */
     static StoreException.NotKept refusal(String what, IOException e) {
-        String cause =
-                switch (e) {
-                    case NoSuchFileException ignored -> "no such file or folder";
-                    case AccessDeniedException ignored -> "permission denied";
-                    case FileSystemException f when f.getReason() != null -> f.getReason();
-                    default -> String.valueOf(e.getMessage());
-                };
+        String cause = switch (e) {
+            case NoSuchFileException ignored -> "no such file or folder";
+            case AccessDeniedException ignored -> "permission denied";
+            case FileSystemException f when f.getReason() != null -> f.getReason();
+            default -> String.valueOf(e.getMessage());
+        };
         String lower = cause.toLowerCase(Locale.ROOT);
         if (lower.contains("no space left") || lower.contains("quota exceeded")) {
-            return new StoreException.NotKept(
-                    what + ": " + cause + "; free some space on that file system", true, e);
+            return new StoreException.NotKept(what + ": " + cause + "; free some space on that file system", true, e);
         }
         if (lower.contains("read-only file system")) {
             return new StoreException.NotKept(

@@ -228,7 +228,9 @@ public final class Store implements AutoCloseable {
     public Snapshot listAt(String resource, String namespace, long at) throws TooOld {
         visible.readLock().lock();
         try {
-            if (at == revision) return new Snapshot(revision, List.copyOf(range(resource, namespace).values()));
+            if (at == revision)
+                return new Snapshot(
+                        revision, List.copyOf(range(resource, namespace).values()));
             NavigableMap<Key, Stored> then = new TreeMap<>(range(resource, namespace));
             Iterator<Change> newestFirst = history(resource, at).changes.descendingIterator();
             while (newestFirst.hasNext()) {
@@ -280,8 +282,8 @@ public final class Store implements AutoCloseable {
         try {
             List<Change> past = history(resource, after).changes.stream()
                     .filter(change -> change.revision() > after)
-                    .filter(change -> namespace.isEmpty()
-                            || namespace.equals(change.key().namespace()))
+                    .filter(change ->
+                            namespace.isEmpty() || namespace.equals(change.key().namespace()))
                     .toList();
             Watcher watcher = new Watcher(this, resource, namespace, past, BEHIND_MAX);
             watchers.computeIfAbsent(resource, r -> new CopyOnWriteArrayList<>())
@@ -430,9 +432,7 @@ public final class Store implements AutoCloseable {
             for (Write write : batch) {
                 Change change = write.change();
                 Stored after = change.after();
-                Stored before = after == null
-                        ? objects.remove(change.key())
-                        : objects.put(change.key(), after);
+                Stored before = after == null ? objects.remove(change.key()) : objects.put(change.key(), after);
                 liveBytes += (after == null ? 0 : after.json().length) - (before == null ? 0 : before.json().length);
                 revision = change.revision();
                 histories

@@ -49,9 +49,8 @@ class StoreCrashTest {
             acknowledged += told.counters.size();
             try (Store store = Store.open(directory, "the test", StoreCrashTest::index)) {
                 assertThat(store.revision()).as(where).isGreaterThanOrEqualTo(Math.max(revision, told.revision));
-                told.counters.forEach((key, counter) -> assertThat(counterOf(store, key))
-                        .as(where + ", " + key)
-                        .isGreaterThanOrEqualTo(counter));
+                told.counters.forEach((key, counter) ->
+                        assertThat(counterOf(store, key)).as(where + ", " + key).isGreaterThanOrEqualTo(counter));
                 for (Stored stored : store.all()) {
                     counters.put(stored.key(), counter(stored));
                 }
@@ -82,8 +81,8 @@ class StoreCrashTest {
     /** Says itself what it must be: counter, revision, and a long tail that depends on all of it. */
     private static String text(Key key, int counter, long revision) {
         try {
-            byte[] hash = MessageDigest.getInstance("SHA-256")
-                    .digest((key + " " + counter + " " + revision).getBytes(UTF_8));
+            byte[] hash =
+                    MessageDigest.getInstance("SHA-256").digest((key + " " + counter + " " + revision).getBytes(UTF_8));
             return counter + " " + revision + " "
                     + HexFormat.of().formatHex(hash).repeat(1 + counter % 97);
         } catch (NoSuchAlgorithmException e) {
@@ -92,7 +91,9 @@ class StoreCrashTest {
     }
 
     private Acknowledged writeUntilKilled(Map<Key, Integer> before, int lines) throws Exception {
-        Process child = new ProcessBuilder(command()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        Process child = new ProcessBuilder(command())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
         Map<Key, Integer> told = new HashMap<>(before);
         long revision = 0;
         try (BufferedReader from = child.inputReader()) {

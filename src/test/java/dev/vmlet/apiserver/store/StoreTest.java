@@ -80,7 +80,8 @@ class StoreTest {
         try (Store store = open()) {
             long first = put(store, WEB, "one").revision();
             put(store, WEB, "two");
-            assertThatThrownBy(() -> store.put(WEB, first, revision -> new byte[0])).isInstanceOf(Store.Raced.class);
+            assertThatThrownBy(() -> store.put(WEB, first, revision -> new byte[0]))
+                    .isInstanceOf(Store.Raced.class);
             assertThatThrownBy(() -> store.put(WEB, 0, revision -> new byte[0])).isInstanceOf(Store.Raced.class);
             assertThatThrownBy(() -> store.delete(DB, 7)).isInstanceOf(Store.Raced.class);
             assertThat(contents(store)).isEqualTo(Map.of("web", "two@3"));
@@ -148,8 +149,9 @@ class StoreTest {
         Files.write(file(), bytes);
         assertThatThrownBy(this::open)
                 .isInstanceOf(StoreException.Newer.class)
-                .hasMessage(file() + " has format 2, and this version of vmlet knows format 1: run the version that wrote"
-                        + " it, or choose another directory");
+                .hasMessage(
+                        file() + " has format 2, and this version of vmlet knows format 1: run the version that wrote"
+                                + " it, or choose another directory");
     }
 
     @Test
@@ -157,8 +159,7 @@ class StoreTest {
         try (Store store = open()) {
             assertThatThrownBy(() -> Store.open(directory, "another", BY_NAME))
                     .isInstanceOf(StoreException.Locked.class)
-                    .hasMessage(
-                            directory + " is in use by the test: stop that one, or choose another directory");
+                    .hasMessage(directory + " is in use by the test: stop that one, or choose another directory");
             put(store, WEB, "goes on");
         }
         open().close();
@@ -204,7 +205,8 @@ class StoreTest {
             assertThat(names(store.listAt("vms", "default", then))).containsExactly("db=two", "web=one");
             assertThat(names(store.list("vms", "default"))).containsExactly("new=four", "web=three");
             assertThat(names(store.list("vms", ""))).containsExactly("new=four", "web=three", "far=five");
-            assertThatThrownBy(() -> store.listAt("vms", "", store.revision() + 1)).isInstanceOf(Store.TooOld.class);
+            assertThatThrownBy(() -> store.listAt("vms", "", store.revision() + 1))
+                    .isInstanceOf(Store.TooOld.class);
         }
     }
 
@@ -225,8 +227,10 @@ class StoreTest {
                 store.delete(WEB, requireNonNull(store.latest(WEB)).revision());
                 Change changed = requireNonNull(watcher.poll(Duration.ofSeconds(10)));
                 Change deleted = requireNonNull(watcher.poll(Duration.ofSeconds(10)));
-                assertThat(new String(requireNonNull(changed.before()).json(), UTF_8)).isEqualTo("one");
-                assertThat(new String(requireNonNull(changed.after()).json(), UTF_8)).isEqualTo("two");
+                assertThat(new String(requireNonNull(changed.before()).json(), UTF_8))
+                        .isEqualTo("one");
+                assertThat(new String(requireNonNull(changed.after()).json(), UTF_8))
+                        .isEqualTo("two");
                 assertThat(changed.revision()).isEqualTo(4);
                 assertThat(deleted.after()).isNull();
                 assertThat(deleted.revision()).isEqualTo(5);
@@ -288,12 +292,14 @@ class StoreTest {
                 last.put(key, "vm-" + w + " write " + (writes - 1));
             }
             for (Future<String> each : done) each.get();
-            List<Long> revisions = watcher.drain(10_000).stream().map(Change::revision).toList();
+            List<Long> revisions =
+                    watcher.drain(10_000).stream().map(Change::revision).toList();
             assertThat(revisions).hasSize(writers * writes).isSorted().doesNotHaveDuplicates();
         }
         try (Store store = open()) {
-            last.forEach((key, text) ->
-                    assertThat(new String(requireNonNull(store.get(key)).json(), UTF_8)).isEqualTo(text));
+            last.forEach((key, text) -> assertThat(
+                            new String(requireNonNull(store.get(key)).json(), UTF_8))
+                    .isEqualTo(text));
         }
     }
 
