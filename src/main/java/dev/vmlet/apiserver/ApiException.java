@@ -166,10 +166,10 @@ final class ApiException extends Exception {
                 "Invalid value: 0: must be specified for an update");
     }
 
-    /** A patch that brings in fields that the schema does not know. */
-    static ApiException strictPatch(String patch, String unknown) {
+    /** A patch that brings in fields that the schema does not know; {@code patched} is what it made of the object. */
+    static ApiException strictPatch(String patched, String unknown) {
         String message =
-                "Invalid value: " + JsonNodeFactory.instance.textNode(patch) + ": strict decoding error: " + unknown;
+                "Invalid value: " + JsonNodeFactory.instance.textNode(patched) + ": strict decoding error: " + unknown;
         return invalid("", "", "", "", "patch", "FieldValueInvalid", message);
     }
 

@@ -53,13 +53,12 @@ final class Bodies {
     /** What a patch came to, without the fields that its schema does not know. */
     static Body patched(Call call, WriteOptions options, ObjectNode object) throws ApiException, Refused {
         Validation.decodable(call.type(), object);
-        String patch = new String(call.body().bytes(), java.nio.charset.StandardCharsets.UTF_8);
         return new Body(
                 call.type().schema().prune(object),
                 judged(
                         call.type().schema().unknownFields(object),
                         options,
-                        all -> ApiException.strictPatch(patch, all)));
+                        all -> ApiException.strictPatch(Json.sorted(object), all)));
     }
 
     private interface Refusal {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
@@ -21,6 +22,8 @@ import java.util.Map;
 /** Objects as JSON trees. Jackson's own limits on depth and number length guard against hostile bodies. */
 final class Json {
     private static final ObjectMapper MAPPER = new JsonMapper();
+    private static final ObjectMapper SORTING =
+            JsonMapper.builder().enable(JsonNodeFeature.WRITE_PROPERTIES_SORTED).build();
 
     /** YAML is rare here: its mapper is made when the first of it comes. */
     private static final class Yaml {
@@ -40,6 +43,15 @@ final class Json {
 
     static ObjectNode object() {
         return MAPPER.createObjectNode();
+    }
+
+    /** As Go prints a map: fields in the order of their names, at every depth. */
+    static String sorted(JsonNode node) {
+        try {
+            return SORTING.writeValueAsString(node);
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     static byte[] bytes(JsonNode node) {

@@ -31,7 +31,7 @@ public final class Patches {
         JsonNode patched = target.deepCopy();
         for (JsonNode operation : operations) patched = step(patched, operation);
         if (patched instanceof ObjectNode object) return object;
-        throw Refused.patchDoesNotFit("the patch makes something else than an object of the " + type.kind());
+        throw Refused.patchDoesNotFit();
     }
 
     /** One at a time: the library takes the removal of what is not there for done, and Kubernetes does not. */
@@ -39,12 +39,11 @@ public final class Patches {
         String path = Json.text(operation, "path");
         try {
             if (Json.text(operation, "op").equals("remove") && target.at(path).isMissingNode()) {
-                throw Refused.patchDoesNotFit("remove operation does not apply: doc is missing path: "
-                        + GoText.quote(path) + ": missing value");
+                throw Refused.patchDoesNotFit();
             }
             return JsonPatch.apply(JsonNodeFactory.instance.arrayNode().add(operation), target);
         } catch (JsonPatchException | IllegalArgumentException e) {
-            throw Refused.patchDoesNotFit(String.valueOf(e.getMessage()));
+            throw Refused.patchDoesNotFit();
         }
     }
 

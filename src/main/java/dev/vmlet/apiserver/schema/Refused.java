@@ -40,11 +40,10 @@ public final class Refused extends Exception {
         return new Refused(status(413, "RequestEntityTooLarge", message));
     }
 
-    /** 422 for operations of a JSON patch that cannot be carried out. */
-    static Refused patchDoesNotFit(String why) {
+    /** 422 for operations of a JSON patch that cannot be carried out. kube-apiserver says neither which nor why. */
+    static Refused patchDoesNotFit() {
         ObjectNode status = status(422, "Invalid", "the server rejected our request due to an error in our request");
-        ArrayNode causes = status.putObject("details").putArray("causes");
-        causes.addObject().put("reason", "UnexpectedServerResponse").put("message", why);
+        status.putObject("details");
         return new Refused(sorted(status));
     }
 
