@@ -10,7 +10,9 @@ kubectl delete vm web
 await_lines watched 5
 kill %1
 cat watched
-kubectl get vm other --watch --output-watch-events > watched &
+# kubectl drops the first event of a watch of one: a change before that would be lost.
+kubectl get vm other --watch --output-watch-events -v=6 > watched 2> log &
+await_text log watch=true
 await_lines watched 2
 kubectl label vm other tier=front
 await_lines watched 3
