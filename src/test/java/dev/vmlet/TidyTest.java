@@ -48,6 +48,7 @@ class TidyTest {
                     "host.survey",
                     Set.of("model", "host", "doctor", "host.net", "host.vmm", "host.files", "host.disk")),
             Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host")),
+            Map.entry("manifests", Set.of()),
             Map.entry("apiserver", Set.of("api", "apiserver.schema", "apiserver.store")),
             Map.entry("apiserver.schema", Set.of()),
             Map.entry("apiserver.store", Set.of()));
