@@ -3,19 +3,13 @@ package dev.vmlet.cli;
 import dev.vmlet.Main;
 import dev.vmlet.RealHost;
 import dev.vmlet.controller.Agent;
-import dev.vmlet.host.Applier;
-import dev.vmlet.model.HostException;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 /** {@code vmlet agent}. */
 @Command(
@@ -33,35 +27,20 @@ public final class AgentCommand implements Callable<Integer> {
     @Mixin
     private ApiOptions api;
 
-    @Option(
-            names = "--orphan-grace",
-            paramLabel = "DURATION",
-            defaultValue = "PT5M",
-            description =
-                    "How long a guest whose object vanished without our release is kept. Default: ${DEFAULT-VALUE}.")
-    private Duration orphanGrace;
-
-    /** For tests of crash safety: the process ends without a word before the given step. */
-    @Option(names = "--halt-before-step", paramLabel = "N", hidden = true, defaultValue = "0")
-    private int haltBeforeStep;
+    @Mixin
+    private AgentOptions agentOptions;
 
     @Override
-    public Integer call() throws HostException {
+    public Integer call() throws Exception {
         Root.require("the agent");
-        CountDownLatch end = new CountDownLatch(1);
-        CountDownLatch ended = new CountDownLatch(1);
-        Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
-            end.countDown();
-            try {
-                // SIGTERM ends us within five seconds, guests running.
-                boolean _ = ended.await(4, java.util.concurrent.TimeUnit.SECONDS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }));
+        return Foreground.play(this::run);
+    }
+
+    private void run(Foreground.End end) throws Exception {
         try (RealHost real = RealHost.open(host);
                 KubernetesClient client = api.client();
-                Agent agent = new Agent(real.parts(client, orphanGrace, hook(), Clock.systemUTC()))) {
+                Agent agent = new Agent(
+                        real.parts(client, agentOptions.orphanGrace, agentOptions.hook(), Clock.systemUTC()))) {
             agent.start();
             log.atInfo()
                     .addKeyValue("node", real.nodeName())
@@ -69,25 +48,6 @@ public final class AgentCommand implements Callable<Integer> {
                     .log("agent started");
             end.await();
             log.atInfo().log("agent stops; guests go on");
-            return 0;
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return 1;
-        } finally {
-            ended.countDown();
         }
-    }
-
-    private Applier.StepHook hook() {
-        AtomicInteger left = new AtomicInteger(haltBeforeStep);
-        return (subject, done, next) -> {
-            if (haltBeforeStep > 0 && left.decrementAndGet() <= 0) {
-                log.atWarn()
-                        .addKeyValue("object", subject)
-                        .addKeyValue("step", next)
-                        .log("halting before this step, as --halt-before-step asks");
-                Runtime.getRuntime().halt(137);
-            }
-        };
     }
 }

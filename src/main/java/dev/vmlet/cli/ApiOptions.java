@@ -21,7 +21,11 @@ public final class ApiOptions {
 
     /** @throws HostException.Refused when nothing says where the API server is */
     KubernetesClient client() throws HostException {
-        Config config = kubeconfig == null ? found() : read(kubeconfig);
+        return client(kubeconfig == null ? found() : read(kubeconfig));
+    }
+
+    /** A client as every role of ours needs it. */
+    public static KubernetesClient client(Config config) {
         return new KubernetesClientBuilder()
                 .withConfig(new ConfigBuilder(config)
                         // fabric8 opens watches as WebSockets first; plain streams work with every server.

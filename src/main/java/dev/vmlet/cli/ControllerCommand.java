@@ -2,20 +2,13 @@ package dev.vmlet.cli;
 
 import dev.vmlet.Main;
 import dev.vmlet.controller.ClusterController;
-import dev.vmlet.model.HostException;
-import dev.vmlet.model.Ipv4Prefix;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.time.Clock;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 /** {@code vmlet controller}. */
 @Command(
@@ -31,43 +24,21 @@ public final class ControllerCommand implements Callable<Integer> {
     @Mixin
     private ApiOptions api;
 
-    @Option(
-            names = "--network-pool",
-            paramLabel = "PREFIX",
-            defaultValue = "10.208.0.0/12",
-            description = "Networks without spec.cidr get a free /20 of it. Default: ${DEFAULT-VALUE}.")
-    private Ipv4Prefix pool;
-
-    @Option(
-            names = "--cluster-cidr",
-            paramLabel = "PREFIX",
-            split = ",",
-            description = "Ranges of pods, Services and nodes, which no Network may overlap.")
-    private List<Ipv4Prefix> clusterRanges = new ArrayList<>();
+    @Mixin
+    private ClusterOptions cluster;
 
     @Override
-    public Integer call() throws HostException {
-        CountDownLatch end = new CountDownLatch(1);
-        CountDownLatch ended = new CountDownLatch(1);
-        Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
-            end.countDown();
-            try {
-                boolean _ = ended.await(4, TimeUnit.SECONDS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }));
+    public Integer call() throws Exception {
+        return Foreground.play(this::run);
+    }
+
+    private void run(Foreground.End end) throws Exception {
         try (KubernetesClient client = api.client();
-                ClusterController controller = new ClusterController(client, pool, clusterRanges, Clock.systemUTC())) {
+                ClusterController controller =
+                        new ClusterController(client, cluster.pool, cluster.ranges, Clock.systemUTC())) {
             controller.start();
-            log.atInfo().addKeyValue("pool", pool).log("controller started");
+            log.atInfo().addKeyValue("pool", cluster.pool).log("controller started");
             end.await();
-            return 0;
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return 1;
-        } finally {
-            ended.countDown();
         }
     }
 }
