@@ -238,7 +238,7 @@ public final class RealHost implements AutoCloseable {
                 vmms.version(),
                 vmms.path(),
                 vmms.problem(),
-                options.emulation == HostOptions.Emulation.auto,
+                options.emulation != HostOptions.Emulation.off,
                 vmms.emulated(),
                 vmms.landlockAbi(),
                 String.join("; ", confinementGaps()),

@@ -40,13 +40,13 @@ record VmmChoice(
     static VmmChoice of(HostOptions options, HostPaths paths, boolean mayFetch) {
         String kvm = new KvmProbe().problem();
         Map<VmmKind, Vmm> usable = new TreeMap<>();
-        if (!kvm.isEmpty()) {
+        if (!kvm.isEmpty() || options.emulation == HostOptions.Emulation.on) {
+            String why = kvm.isEmpty() ? "--emulation=on asks for it" : "KVM does not work on this node (" + kvm + ")";
             if (options.emulation == HostOptions.Emulation.off) {
                 return new VmmChoice(
                         usable,
                         Reason.NoVirtualization,
-                        "KVM does not work on this node (" + kvm
-                                + ") and emulation is off; mend KVM, or start the agent" + " with --emulation=auto",
+                        why + " and emulation is off; mend KVM, or start the agent with --emulation=auto",
                         kvm,
                         Optional.empty(),
                         0,
@@ -56,7 +56,7 @@ record VmmChoice(
                 return new VmmChoice(
                         usable,
                         Reason.VmmUnavailable,
-                        "KVM does not work on this node (" + kvm + ") and the emulator " + options.qemu
+                        why + " and the emulator " + options.qemu
                                 + " is missing; install qemu-system-x86 or give --qemu",
                         kvm,
                         Optional.empty(),
@@ -67,7 +67,7 @@ record VmmChoice(
             return new VmmChoice(
                     usable,
                     Reason.AsExpected,
-                    "KVM does not work here: " + kvm,
+                    kvm.isEmpty() ? why : "KVM does not work here: " + kvm,
                     kvm,
                     Optional.empty(),
                     0,

@@ -9,10 +9,11 @@ import picocli.CommandLine.Option;
 /** Options of every command that looks at this host. */
 @SuppressWarnings("NullAway.Init") // picocli fills the fields before anybody reads them
 public final class HostOptions {
-    /** Whether guests may run under software emulation where KVM does not work. */
+    /** Whether guests run under software emulation: where KVM does not work, never, or always. */
     public enum Emulation {
         auto,
-        off
+        off,
+        on
     }
 
     @Option(
@@ -123,10 +124,11 @@ public final class HostOptions {
 
     @Option(
             names = "--emulation",
-            paramLabel = "auto|off",
+            paramLabel = "auto|off|on",
             defaultValue = "off",
-            description = "auto: run guests under qemu-system-x86_64 software emulation where KVM does not work."
-                    + " Default: ${DEFAULT-VALUE}.")
+            description =
+                    "auto: run guests under qemu-system-x86_64 software emulation where KVM does not work; on: run"
+                            + " all of them so. Default: ${DEFAULT-VALUE}.")
     public Emulation emulation;
 
     @Option(
