@@ -8,6 +8,7 @@ import dev.vmlet.cli.DoctorCommand;
 import dev.vmlet.cli.InventoryCommand;
 import dev.vmlet.cli.LogsCommand;
 import dev.vmlet.cli.PlanCommand;
+import dev.vmlet.cli.StandaloneCommand;
 import dev.vmlet.cli.UserIdRange;
 import dev.vmlet.cli.VersionCommand;
 import dev.vmlet.model.Ipv4Prefix;
@@ -27,6 +28,7 @@ import picocli.CommandLine.Command;
         subcommands = {
             AgentCommand.class,
             ControllerCommand.class,
+            StandaloneCommand.class,
             PlanCommand.class,
             InventoryCommand.class,
             DoctorCommand.class,

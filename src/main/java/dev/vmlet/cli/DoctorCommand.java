@@ -74,7 +74,7 @@ public final class DoctorCommand implements Callable<Integer> {
                 host.stateDir.toAbsolutePath().normalize().toString(),
                 host.runDir.toAbsolutePath().normalize().toString());
         // Where nobody has said, both ways to run guests are looked at.
-        boolean emulation = host.emulation == HostOptions.Emulation.auto
+        boolean emulation = host.emulation != HostOptions.Emulation.off
                 || !spec.commandLine().getParseResult().hasMatchedOption("--emulation");
         Facts.Wishes wishes = new Facts.Wishes(
                 emulation,

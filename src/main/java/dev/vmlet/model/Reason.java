@@ -54,6 +54,7 @@ public enum Reason {
     EvidenceDisagrees("What is known about the guest process disagrees; nothing is touched."),
     Changed("The host was changed."),
     Repaired("Something ours was missing or different and was put right."),
+    ManifestProblem("A file of the manifest directory cannot be applied, or is gone."),
     InUse("The object is still in use."),
     Deleting("The object is being deleted."),
     GuestPoweredOff("The guest powered itself off."),

@@ -15,7 +15,7 @@ import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One {@code vmlet agent} (or {@code vmlet controller}) as a process of its own, with its own node name, state and run
+ * One {@code vmlet agent} (or {@code controller}, or {@code standalone}) as a process of its own, with its own node name, state and run
  * directory. It can be killed and started again; the directories stay.
  */
 public final class AgentProcess implements AutoCloseable {
@@ -80,6 +80,23 @@ public final class AgentProcess implements AutoCloseable {
                 "controller started");
     }
 
+    /** {@code vmlet standalone}, with nothing of the cluster's but its images. */
+    static AgentProcess standalone(Cluster cluster, String nodeName, String... options) {
+        Path home = cluster.dir().resolve(nodeName);
+        List<String> arguments = new ArrayList<>(List.of(
+                "standalone",
+                "--node-name",
+                nodeName,
+                "--state-dir",
+                home.resolve("state").toString(),
+                "--run-dir",
+                home.resolve("run").toString(),
+                "--image-dir",
+                cluster.imageDir().toString()));
+        arguments.addAll(List.of(options));
+        return new AgentProcess("standalone-" + nodeName, home, cluster.java(), arguments, "standalone started");
+    }
+
     /** Options of the JVM for its next starts. */
     void jvm(String... options) {
         jvmOptions = List.of(options);
@@ -100,7 +117,7 @@ public final class AgentProcess implements AutoCloseable {
         if (!isAlive()) {
             throw new AssertionError(name + " ended early: " + logTail(20));
         }
-        if (arguments.getFirst().equals("agent")) {
+        if (!arguments.getFirst().equals("controller")) {
             // The first thing it does; what is compared with later must have it.
             Awaitility.await("both firewall tables of " + name)
                     .atMost(PATIENCE)
@@ -210,6 +227,11 @@ public final class AgentProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Of a standalone; with it kubectl works. */
+    Path kubeconfig() {
+        return stateDir().resolve("kubeconfig");
     }
 
     /** The names of its host objects. */

@@ -183,10 +183,15 @@ public final class Cluster implements AutoCloseable {
     }
 
     Command.Ended tryKubectl(String... arguments) {
+        return kubectlAt(kubeconfig, arguments).run();
+    }
+
+    /** kubectl with another kubeconfig. */
+    Command kubectlAt(Path other, String... arguments) {
         List<String> command =
-                new ArrayList<>(List.of(assets.resolve("kubectl").toString(), "--kubeconfig", kubeconfig.toString()));
+                new ArrayList<>(List.of(assets.resolve("kubectl").toString(), "--kubeconfig", other.toString()));
         command.addAll(List.of(arguments));
-        return Command.of(command).within(BOOT.plusSeconds(30)).run();
+        return Command.of(command).within(BOOT.plusSeconds(30));
     }
 
     /** Runs kubectl, which must succeed; returns what it printed. */
@@ -310,6 +315,11 @@ public final class Cluster implements AutoCloseable {
     public String address(String namespace, String name) {
         VirtualMachineStatus status = requireNonNull(vm(namespace, name).getStatus());
         return requireNonNull(requireNonNull(status.addresses()).getFirst().ip());
+    }
+
+    /** A tiny guest at an address. */
+    Guest guestAt(String address) {
+        return new Guest("root", address, key());
     }
 
     public Guest guest(String namespace, String name) {
