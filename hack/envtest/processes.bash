@@ -27,7 +27,7 @@ stop() {
     kill -TERM "$pid"
     while alive "$1" && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
     if alive "$1"; then
-      echo "envtest: ${1##*/} did not end within $2 s, killing it" >&2
+      echo "${0##*/}: ${1##*/} did not end within $2 s, killing it" >&2
       kill -KILL "$pid"
       while alive "$1"; do sleep 0.1; done
     fi
