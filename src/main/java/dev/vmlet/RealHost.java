@@ -29,7 +29,6 @@ import dev.vmlet.model.VmmKind;
 import dev.vmlet.status.NodeStatus;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
-import java.net.InetAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -135,7 +134,10 @@ public final class RealHost implements AutoCloseable {
             return options.nodeName;
         }
         try {
-            return InetAddress.getLocalHost().getHostName().toLowerCase(java.util.Locale.ROOT);
+            // Not by InetAddress, which wants to resolve the name: a machine may have one that nobody resolves.
+            return Files.readString(Path.of("/proc/sys/kernel/hostname"))
+                    .strip()
+                    .toLowerCase(java.util.Locale.ROOT);
         } catch (IOException e) {
             throw new HostException.Refused("find this host's name; give --node-name", e);
         }
