@@ -2,11 +2,14 @@ package dev.vmlet;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -129,6 +132,21 @@ class CommandLineTest {
         assertThat(run("controller", "--kubeconfig", file.toString()).err())
                 .startsWith("vmlet: --kubeconfig " + file + " ")
                 .hasLineCount(1);
+    }
+
+    @Test
+    void doctorsExitCodeIsItsVerdict(@TempDir Path dir) throws IOException {
+        Said said = run("doctor", "-o", "json", "--state-dir", dir.toString(), "--run-dir", dir + "/run");
+        JsonNode answer = new JsonMapper().readTree(said.out());
+        assertThat(said.err()).isEmpty();
+        assertThat(said.code())
+                .as(said.out())
+                .isEqualTo(List.of("ok", "warn", "fail")
+                        .indexOf(answer.path("verdict").asText()));
+        assertThat(answer.path("findings").findValuesAsText("check"))
+                .contains(
+                        "root", "kvm", "kernel", "nftables", "tun", "cgroup", "state-dir", "firewall", "network-pool");
+        assertThat(dir).as("it tried writing, and left nothing").isEmptyDirectory();
     }
 
     @Test

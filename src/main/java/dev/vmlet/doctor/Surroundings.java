@@ -51,8 +51,10 @@ final class Surroundings {
             known = false;
             findings.add(Finding.warn(
                     "firewall",
-                    "iptables-legacy is in use and could not be read: " + cause,
-                    "look whether it drops what guests send: iptables-legacy -S FORWARD"));
+                    "whether iptables-legacy drops what guests send is unknown: " + cause,
+                    facts.identity().user() == 0
+                            ? "look for yourself, with the tool of the package iptables: iptables-legacy -S FORWARD"
+                            : "run this as root"));
         }
         if (network.forwarding() instanceof Seen.Present<List<ForwardChain>>(List<ForwardChain> listed)) {
             chains.addAll(listed);

@@ -292,6 +292,12 @@ class CheckupTest {
                                 + " reach nothing outside their Network — iptables-legacy -I FORWARD -i vmb-+ -j"
                                 + " ACCEPT; iptables-legacy -I FORWARD -o vmb-+ -j ACCEPT (and keep them for the next"
                                 + " boot)"),
+                new Row(
+                        "iptables-legacy without its tool",
+                        h -> h.legacy = Seen.unknown("its tool iptables-legacy is missing"),
+                        "warn  whether iptables-legacy drops what guests send is unknown: its tool iptables-legacy is"
+                                + " missing — look for yourself, with the tool of the package iptables:"
+                                + " iptables-legacy -S FORWARD"),
                 new Row("a chain that drops nothing", h -> drops(h, chain("ip", "f", "fwd", false)), ""),
                 new Row(
                         "firewalls that cannot be read",

@@ -16,6 +16,7 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -170,6 +171,8 @@ public final class Survey {
                     : Seen.unknown(listed.lastLine());
         } catch (NoSuchFileException e) {
             return Seen.missing();
+        } catch (AccessDeniedException e) {
+            return Seen.unknown("permission denied");
         } catch (IOException e) {
             return Seen.unknown(String.valueOf(e.getMessage()));
         } catch (InterruptedException e) {
