@@ -38,6 +38,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -90,8 +91,8 @@ public final class RealHost implements AutoCloseable {
         ImageSettings settings = new ImageSettings(
                 paths,
                 Optional.ofNullable(options.imageDir),
-                options.imageUrlAllow,
-                List.of(),
+                ranges("--image-url-allow", options.imageUrlAllow, ImageSettings::checkAllowed),
+                ranges("--image-url-deny", options.imageUrlDeny, ImageSettings::checkDenied),
                 mirror(options),
                 !options.allowUnverifiedImages,
                 options.qemuImg,
@@ -140,6 +141,16 @@ public final class RealHost implements AutoCloseable {
                     .toLowerCase(java.util.Locale.ROOT);
         } catch (IOException e) {
             throw new HostException.Refused("find this host's name; give --node-name", e);
+        }
+    }
+
+    private static List<String> ranges(String option, List<String> given, Consumer<List<String>> check)
+            throws HostException {
+        try {
+            check.accept(given);
+            return given;
+        } catch (IllegalArgumentException e) {
+            throw new HostException.Refused(option + ": " + e.getMessage(), e);
         }
     }
 

@@ -52,6 +52,14 @@ public final class HostOptions {
                     + " private or this node's own.")
     public List<String> imageUrlAllow = new ArrayList<>();
 
+    @Option(
+            names = "--image-url-deny",
+            paramLabel = "PREFIX",
+            split = ",",
+            description = "Prefixes that no image is fetched from although they are public: nodes' addresses and the"
+                    + " Service range, where they are.")
+    public List<String> imageUrlDeny = new ArrayList<>();
+
     @Option(names = "--allow-unverified-images", description = "Accept image URLs without sha256.")
     public boolean allowUnverifiedImages;
 

@@ -368,7 +368,8 @@ class BadInputE2E {
         isRefused(
                 Reason.ImageNotFound,
                 "DisksReady",
-                "disk root: image bad/none.raw: no such file in " + cluster.imageDir());
+                "disk root: image bad/none.raw: no such file in " + cluster.imageDir()
+                        + "; put it there, or correct the path");
         onlyARecord();
     }
 
@@ -380,7 +381,8 @@ class BadInputE2E {
         isRefused(
                 Reason.ImageChecksumMismatch,
                 "DisksReady",
-                "disk root: image bad/other.raw: its sha256 is " + actual + ", declared is " + declared);
+                "disk root: image bad/other.raw: its sha256 is " + actual + ", declared is " + declared
+                        + "; correct the one that is declared, or find out who changed the file");
         onlyARecord();
     }
 

@@ -38,6 +38,16 @@ public record ImageSettings(
         urlDeny = List.copyOf(urlDeny);
     }
 
+    /** @throws IllegalArgumentException where one looks like an address or prefix and is none */
+    public static void checkAllowed(List<String> urlAllow) {
+        UrlPolicy _ = new UrlPolicy(urlAllow, List.of());
+    }
+
+    /** @throws IllegalArgumentException where one is neither address nor prefix */
+    public static void checkDenied(List<String> urlDeny) {
+        UrlPolicy _ = new UrlPolicy(List.of(), urlDeny);
+    }
+
     /** A server that has the catalog's images under the paths of their publishers, perhaps beneath one of its own. */
     public record Mirror(URI prefix) {
         /** @throws IllegalArgumentException unless it is an http or https URL of scheme, host and path */

@@ -72,7 +72,9 @@ final class OpenImage implements AutoCloseable {
     private static DiskFailure refusal(ImageSource source, Path folder, LibC.Failed e) {
         return switch (e.errno()) {
             case ENOENT, ENOTDIR ->
-                DiskFailure.again(Reason.ImageNotFound, "image " + source + ": no such file in " + folder);
+                DiskFailure.again(
+                        Reason.ImageNotFound,
+                        "image " + source + ": no such file in " + folder + "; put it there, or correct the path");
             case EXDEV, ELOOP ->
                 DiskFailure.last(
                         Reason.ImageRefused,

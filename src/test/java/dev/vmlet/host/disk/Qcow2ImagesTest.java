@@ -181,6 +181,37 @@ class Qcow2ImagesTest {
     }
 
     @Test
+    void leavesNothingBehindWhenTheFileSystemFillsUpWhileItConverts() throws Exception {
+        assumeThat(Tool.isRoot()).as("root, who may mount a small file system").isTrue();
+        Path small = Files.createDirectory(folder.resolve("small"));
+        Tool.Result mounted = Tool.run(
+                folder,
+                Duration.ofSeconds(10),
+                Map.of(),
+                List.of("mount", "-t", "tmpfs", "-o", "size=3m,mode=711", "tmpfs", small.toString()));
+        assumeThat(mounted.code())
+                .as("mount of a small tmpfs: " + mounted.output())
+                .isZero();
+        byte[] even = new byte[4 * MIB];
+        java.util.Arrays.fill(even, (byte) 7);
+        Files.write(fixture.imageDir.resolve("plain"), even);
+        Path image = qemuImg("i.qcow2", "convert", "-c", "-f", "raw", "-O", "qcow2", "plain", "i.qcow2");
+        try (DiskFixture full = new DiskFixture(small)) {
+            full.space = any -> Long.MAX_VALUE;
+            ImageSource.Host source = new ImageSource.Host(image.toString(), ImageFormat.QCOW2, "");
+            DiskState.Failed failed = full.failed(VM, disk(source, 0));
+            assertThat(failed.reason()).isEqualTo(Reason.NoSpace);
+            assertThat(failed.message()).contains("No space left on device", "free some space");
+            assertThat(failed.retry()).isTrue();
+            try (var entries = Files.list(Path.of(full.paths.imagesDir()))) {
+                assertThat(entries.filter(p -> p.toString().endsWith(".raw"))).isEmpty();
+            }
+        } finally {
+            Tool.run(folder, Duration.ofSeconds(10), Map.of(), List.of("umount", small.toString()));
+        }
+    }
+
+    @Test
     void refusesWhatIsDeclaredQcow2AndIsNot() throws Exception {
         fixture.image("plain", MIB);
         assertThat(fixture.failed(VM, disk(qcow2("plain"), 0)).reason()).isEqualTo(Reason.ImageFormatMismatch);

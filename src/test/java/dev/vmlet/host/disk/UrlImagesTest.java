@@ -300,4 +300,14 @@ class UrlImagesTest {
             assertThatCode(() -> policy.resolve(outside)).as(outside).doesNotThrowAnyException();
         }
     }
+
+    @Test
+    void takesOnlyAddressesAndPrefixesForThem() {
+        ImageSettings.checkAllowed(List.of("images.example", "10.0.0.0/8", "::1"));
+        ImageSettings.checkDenied(List.of("34.118.224.0/20", "2600::/16"));
+        assertThatThrownBy(() -> ImageSettings.checkAllowed(List.of("10.0.0.0/33")))
+                .hasMessage("address or prefix expected, not: 10.0.0.0/33");
+        assertThatThrownBy(() -> ImageSettings.checkDenied(List.of("images.example")))
+                .hasMessage("address or prefix expected, not: images.example");
+    }
 }
