@@ -14,6 +14,7 @@ import dev.vmlet.model.InstallationId;
 import dev.vmlet.plan.NetworkPlanner;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.status.NodeStatus;
+import dev.vmlet.status.VmStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -33,6 +34,7 @@ public final class Agent implements AutoCloseable {
     private final String nodeName;
     private final EventRecorder events;
     private final Reaper reaper;
+    private final NodeLease lease;
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -53,6 +55,7 @@ public final class Agent implements AutoCloseable {
         this.client = parts.client;
         this.nodeName = parts.nodeName;
         this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
+        this.lease = new NodeLease(parts.client, parts.nodeName, parts.clock);
         this.operator = Operators.create(parts.client);
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
@@ -130,9 +133,13 @@ public final class Agent implements AutoCloseable {
         return Operators.configure(operator, reconciler, name);
     }
 
-    /** Spec, annotations (a restart may be asked for), deletion and finalizers; not our own status. */
+    /**
+     * Spec, annotations (a restart may be asked for), deletion and finalizers; of status only that the controller took us
+     * for lost.
+     */
     private static boolean concernsUs(VirtualMachine now, VirtualMachine before) {
-        return !Objects.equals(
+        return VmStatus.isLost(now) && !VmStatus.isLost(before)
+                || !Objects.equals(
                         now.getMetadata().getGeneration(), before.getMetadata().getGeneration())
                 || !Objects.equals(
                         now.getMetadata().getAnnotations(), before.getMetadata().getAnnotations())
@@ -162,11 +169,14 @@ public final class Agent implements AutoCloseable {
             }
         }
         operator.start();
+        // Only an agent that reconciles says that it lives.
+        lease.start();
     }
 
     /** Stops reconciling; guests go on. */
     @Override
     public void close() {
+        lease.close();
         operator.stop();
         reaper.close();
         events.close();

@@ -22,6 +22,15 @@ public final class ClusterController implements AutoCloseable {
                         .withFieldManager("vmlet-controller")
                         .withFinalizer(CidrReconciler.FINALIZER)
                         .build());
+        var losses = new NodeLossReconciler(events, clock);
+        operator.register(
+                losses,
+                Operators.configure(operator, losses, "vmlet-controller-node-lease")
+                        .withFieldManager("vmlet-controller")
+                        .settingNamespace(NodeLease.NAMESPACE)
+                        .withLabelSelector("vmlet.dev/lease=agent")
+                        .withGenerationAware(false)
+                        .build());
         var unassigned = new UnassignedReconciler(clock);
         operator.register(
                 unassigned,

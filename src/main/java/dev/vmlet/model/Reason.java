@@ -18,6 +18,7 @@ public enum Reason {
     AddressReserved("The asked address is the gateway's, the network's or the broadcast address."),
     MacAddressTaken("The asked MAC address belongs to another VM of the Network."),
     RecordUnreadable("A record on this node cannot be read, so nobody can tell which addresses and user ids are free."),
+    NodeLost("The node's agent has not renewed its Lease in time; its guests may still run."),
     ForeignObject("An object that is not ours bears the derived name."),
     PreparingDisks("Images are being fetched, converted or cloned."),
     ImageNotFound("The image does not exist."),

@@ -115,6 +115,35 @@ public final class VmStatus {
                 conditions.list());
     }
 
+    /** What is said of a VM whose node is lost, and since when. */
+    public static String lost(String node, Instant since) {
+        return "node " + node + " has not been heard of since " + since.truncatedTo(ChronoUnit.SECONDS)
+                + "; the guest may still run there, and its addresses stay its own. Start the agent of that node again";
+    }
+
+    /**
+     * The controller's word on a VM whose node's agent is not heard of: whatever was seen last stands, but nobody knows
+     * whether it is still so. Fields that are not named here stay the agent's.
+     */
+    public static VirtualMachineStatus ofLostNode(VirtualMachine vm, String node, Instant since, Instant now) {
+        VirtualMachineStatus before = vm.getStatus();
+        Conditions conditions = new Conditions(
+                before == null ? null : before.conditions(), vm.getMetadata().getGeneration(), now);
+        for (String type : List.of("NetworkReady", "DisksReady", "Running", "GuestReachable", "Ready")) {
+            conditions.add(type, Status.Unknown, Reason.NodeLost, lost(node, since));
+        }
+        return new VirtualMachineStatus(
+                Phase.Unknown, null, null, null, null, null, null, null, null, null, conditions.list());
+    }
+
+    /** Whether the controller took the VM's node for lost. */
+    public static boolean isLost(VirtualMachine vm) {
+        return vm.getStatus() != null
+                && vm.getStatus().conditions() != null
+                && vm.getStatus().conditions().stream()
+                        .anyMatch(c -> Reason.NodeLost.name().equals(c.reason()));
+    }
+
     private VirtualMachineStatus status() {
         VirtualMachineStatus before = vm.getStatus();
         Conditions conditions = new Conditions(

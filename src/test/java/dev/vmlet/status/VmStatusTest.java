@@ -304,6 +304,29 @@ class VmStatusTest {
     }
 
     @Test
+    void aVmOfALostNodeIsUnknownAndSaysSinceWhen() {
+        VirtualMachine vm = Given.vm();
+        assertThat(VmStatus.isLost(vm)).isFalse();
+        vm.setStatus(VmStatus.ofLostNode(vm, "a", NOW.minusSeconds(41), NOW));
+        assertThat(VmStatus.isLost(vm)).isTrue();
+        assertThat(Objects.requireNonNull(vm.getStatus()).phase()).isEqualTo(VirtualMachineStatus.Phase.Unknown);
+        assertThat(Objects.requireNonNull(vm.getStatus().conditions()))
+                .extracting(c -> c.type() + "=" + c.status() + "/" + c.reason())
+                .containsExactly(
+                        "NetworkReady=Unknown/NodeLost",
+                        "DisksReady=Unknown/NodeLost",
+                        "Running=Unknown/NodeLost",
+                        "GuestReachable=Unknown/NodeLost",
+                        "Ready=Unknown/NodeLost");
+        assertThat(Objects.requireNonNull(vm.getStatus().conditions())
+                        .getFirst()
+                        .message())
+                .isEqualTo("node a has not been heard of since " + NOW.minusSeconds(41)
+                        + "; the guest may still run there, and its addresses stay its own. Start the agent of that"
+                        + " node again");
+    }
+
+    @Test
     void showsTheProgressOfADisk() {
         nothingRuns(Given.record());
         disks = Map.of("root", new DiskState.Preparing("Downloading debian-13: 41 %"));
