@@ -58,6 +58,9 @@ final class Oracle {
     /** Taps that somebody deleted under a guest. */
     private final Set<LinkName> torn = new HashSet<>();
 
+    /** Starts that were about to happen, by VM uid. */
+    private final Map<String, LaunchSpec> spawning = new HashMap<>();
+
     /** How often a rung was about to be taken, since the VM was started last. */
     private final Map<String, Integer> cutsTried = new HashMap<>();
 
@@ -132,6 +135,7 @@ final class Oracle {
     // ---- at every moment ----
 
     void hold() {
+        noteStarts();
         Map<LinkName, Link> links = world.links.everyLink();
         foreign.forEach((name, link) -> {
             if (!link.equals(links.get(name))) {
@@ -424,11 +428,24 @@ final class Oracle {
         assertThat(world.record(uid).flatMap(VmRecord::launch).map(VmRecord.Launch::spec))
                 .as("the launch is recorded first")
                 .contains(launch);
-        ends.remove(uid);
-        cutsTried.remove(uid);
-        terminationsTried.remove(uid);
-        torn.removeAll(launch.nics().stream().map(LaunchSpec.Nic::tap).toList());
-        launchedToken.put(uid, launch.restartToken());
+        spawning.put(uid, launch);
+    }
+
+    /** A start counts when it has happened: the agent may die, or the host refuse, on the way to it. */
+    private void noteStarts() {
+        spawning.values().removeIf(launch -> {
+            String uid = launch.id().uid();
+            FakeVmms.Guest guest = world.vmms.guest(uid);
+            if (guest == null || !guest.launch().equals(launch)) {
+                return false;
+            }
+            ends.remove(uid);
+            cutsTried.remove(uid);
+            terminationsTried.remove(uid);
+            torn.removeAll(launch.nics().stream().map(LaunchSpec.Nic::tap).toList());
+            launchedToken.put(uid, launch.restartToken());
+            return true;
+        });
     }
 
     /** Whether the VM is to run by its strategy and its past; null where two things ended it at once. */
