@@ -153,12 +153,18 @@ final class NicResolver {
             String name,
             HostFacts host)
             throws Refusal {
+        if (asked == null && kept.isPresent() && slice.contains(kept.get().ip())) {
+            return kept.get().ip();
+        }
+        // Plain loops here and below: each VM asks this of each other, at every pass.
         Set<Ipv4Address> taken = new HashSet<>();
         for (VmRecord other : host.records()) {
             if (!other.id().uid().equals(id.uid())) {
-                other.nics().stream()
-                        .filter(n -> n.network().uid().equals(network.uid()))
-                        .forEach(n -> taken.add(n.ip()));
+                for (DesiredNic nic : other.nics()) {
+                    if (nic.network().uid().equals(network.uid())) {
+                        taken.add(nic.ip());
+                    }
+                }
             }
         }
         for (Reservation other : host.reservations()) {
@@ -192,9 +198,6 @@ final class NicResolver {
                         field + " " + ip + " belongs to " + holder(ip, network, host) + "; choose another");
             }
             return ip;
-        }
-        if (kept.isPresent() && slice.contains(kept.get().ip())) {
-            return kept.get().ip();
         }
         for (Ipv4Address ip = slice.network().plus(2); slice.contains(ip) && !isReserved(ip, slice); ip = ip.plus(1)) {
             if (!taken.contains(ip)) {
@@ -242,14 +245,15 @@ final class NicResolver {
             throws Refusal {
         MacAddress mac = asked == null ? HostNames.nicMac(id.uid(), name) : new MacAddress(asked);
         for (VmRecord other : host.records()) {
-            if (!other.id().uid().equals(id.uid())
-                    && other.nics().stream()
-                            .anyMatch(n -> n.network().uid().equals(network.uid())
-                                    && n.mac().equals(mac))) {
-                throw new Refusal(
-                        Reason.MacAddressTaken,
-                        "spec.networks[" + name + "].macAddress " + mac + " belongs to VM " + other.id()
-                                + "; choose another");
+            for (DesiredNic nic : other.nics()) {
+                if (nic.mac().equals(mac)
+                        && nic.network().uid().equals(network.uid())
+                        && !other.id().uid().equals(id.uid())) {
+                    throw new Refusal(
+                            Reason.MacAddressTaken,
+                            "spec.networks[" + name + "].macAddress " + mac + " belongs to VM " + other.id()
+                                    + "; choose another");
+                }
             }
         }
         for (Reservation other : host.reservations()) {
