@@ -41,6 +41,7 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] args) {
+        IdleHeap.keepSmall();
         System.exit(commandLine().execute(args));
     }
 
