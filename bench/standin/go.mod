@@ -1,0 +1,3 @@
+module dev.vmlet/bench/standin
+
+go 1.22

@@ -1,0 +1,260 @@
+// The stand-in VMM of the benchmarks: what vmlet asks of qemu-system-x86_64, without a guest. It says by UDP that it
+// runs, speaks QMP, has a serial socket, and answers ARP and TCP on its tap as a guest's open port would, so that
+// everything around the guest is real and the guest itself costs nothing.
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// report is where the driver listens for "started <uuid>"; set when it is built.
+var report = "127.0.0.1:9"
+
+func main() {
+	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "-version") {
+		fmt.Println("QEMU emulator version 9.9.9 (stand-in)")
+		return
+	}
+	uuid := after("-uuid")
+	if socket, err := net.Dial("udp", report); err == nil {
+		fmt.Fprintf(socket, "started %s", uuid)
+		socket.Close()
+	}
+	go serial(chardev("serial"))
+	for i, arg := range os.Args {
+		if arg == "-netdev" {
+			mac := option(os.Args[i+3], "mac")
+			tap, err := openTap(option(os.Args[i+1], "ifname"))
+			if err != nil {
+				fail("tap", err)
+			}
+			go guest(tap, mac)
+		}
+	}
+	qmp(chardev("qmp"), uuid)
+}
+
+func fail(what string, err error) {
+	fmt.Fprintf(os.Stderr, "stand-in: %s: %v\n", what, err)
+	os.Exit(1)
+}
+
+func after(flag string) string {
+	for i, arg := range os.Args[:len(os.Args)-1] {
+		if arg == flag {
+			return os.Args[i+1]
+		}
+	}
+	return ""
+}
+
+// option finds key=value in a comma-separated list; no path of a benchmark holds a comma.
+func option(list, key string) string {
+	for _, part := range strings.Split(list, ",") {
+		if value, found := strings.CutPrefix(part, key+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// chardev is the socket path of the -chardev of that id; its log file is made on the way.
+func chardev(id string) string {
+	for i, arg := range os.Args {
+		if arg == "-chardev" && option(os.Args[i+1], "id") == id {
+			if log := option(os.Args[i+1], "logfile"); log != "" {
+				if file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
+					fmt.Fprintln(file, "stand-in guest booted")
+					file.Close()
+				}
+			}
+			return option(os.Args[i+1], "path")
+		}
+	}
+	return ""
+}
+
+func listen(path string) net.Listener {
+	os.Remove(path)
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		fail("listen on "+filepath.Base(path), err)
+	}
+	return listener
+}
+
+func serial(path string) {
+	listener := listen(path)
+	for {
+		if _, err := listener.Accept(); err != nil {
+			return
+		}
+	}
+}
+
+func qmp(path, uuid string) {
+	var off atomic.Bool
+	listener := listen(path)
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			fail("accept", err)
+		}
+		// One client at a time, as QEMU serves them.
+		talk(connection, uuid, &off)
+	}
+}
+
+func talk(connection net.Conn, uuid string, off *atomic.Bool) {
+	defer connection.Close()
+	fmt.Fprintln(connection, `{"QMP": {"version": {"qemu": {"micro": 9, "minor": 9, "major": 9}}, "capabilities": []}}`)
+	lines := bufio.NewScanner(connection)
+	for lines.Scan() {
+		var command struct {
+			Execute string `json:"execute"`
+		}
+		json.Unmarshal(lines.Bytes(), &command)
+		switch command.Execute {
+		case "query-status":
+			status := "running"
+			if off.Load() {
+				status = "shutdown"
+			}
+			fmt.Fprintf(connection, "{\"return\": {\"status\": %q, \"running\": %t}}\n", status, !off.Load())
+		case "query-uuid":
+			fmt.Fprintf(connection, "{\"return\": {\"UUID\": %q}}\n", uuid)
+		case "system_powerdown":
+			off.Store(true)
+			fmt.Fprintln(connection, `{"return": {}}`)
+		case "quit":
+			fmt.Fprintln(connection, `{"return": {}}`)
+			os.Exit(0)
+		default:
+			fmt.Fprintln(connection, `{"return": {}}`)
+		}
+	}
+}
+
+func openTap(name string) (int, error) {
+	// Blocking, in a thread of its own: a read that waits costs nothing.
+	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var request [40]byte
+	copy(request[:15], name)
+	// IFF_TAP | IFF_NO_PI (linux/if_tun.h); TUNSETIFF.
+	binary.NativeEndian.PutUint16(request[16:], 0x1002)
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), 0x400454ca, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return -1, errno
+	}
+	return fd, nil
+}
+
+// guest answers ARP for every address and accepts every TCP connection, without a byte of data: the anti-spoofing rules
+// of vmlet let only answers for its own address through, as they would with a real guest.
+func guest(tap int, macText string) {
+	mac, err := net.ParseMAC(macText)
+	if err != nil {
+		fail("mac", err)
+	}
+	frame := make([]byte, 2048)
+	for {
+		n, err := syscall.Read(tap, frame)
+		if err != nil {
+			fail("read of the tap", err)
+		}
+		if answer := reply(frame[:n], mac); answer != nil {
+			syscall.Write(tap, answer)
+		}
+	}
+}
+
+func reply(in []byte, mac net.HardwareAddr) []byte {
+	if len(in) < 42 {
+		return nil
+	}
+	out := make([]byte, 0, 64)
+	out = append(out, in[6:12]...)
+	out = append(out, mac...)
+	out = append(out, in[12:14]...)
+	switch binary.BigEndian.Uint16(in[12:]) {
+	case 0x0806:
+		arp := in[14:]
+		if binary.BigEndian.Uint16(arp[6:]) != 1 {
+			return nil
+		}
+		out = append(out, 0, 1, 8, 0, 6, 4, 0, 2)
+		out = append(out, mac...)
+		out = append(out, arp[24:28]...)
+		out = append(out, arp[8:14]...)
+		return append(out, arp[14:18]...)
+	case 0x0800:
+		if !strings.HasPrefix(string(in), string(mac)) {
+			return nil
+		}
+		return tcp(in[14:], out)
+	}
+	return nil
+}
+
+// tcp answers a SYN with SYN+ACK and a FIN with FIN+ACK (RFC 9293); everything else needs no answer.
+func tcp(ip, out []byte) []byte {
+	header := int(ip[0]&15) * 4
+	if ip[9] != 6 || len(ip) < header+20 {
+		return nil
+	}
+	segment := ip[header:]
+	flags := segment[13]
+	sequence := binary.BigEndian.Uint32(segment[4:]) + 1
+	mine, answer := uint32(1000), byte(0x12)
+	switch {
+	case flags&0x04 != 0:
+		return nil
+	case flags&0x02 != 0:
+	case flags&0x01 != 0:
+		mine, answer = 1001, 0x11
+	default:
+		return nil
+	}
+	packet := make([]byte, 40)
+	packet[0], packet[8], packet[9] = 0x45, 64, 6
+	binary.BigEndian.PutUint16(packet[2:], 40)
+	copy(packet[12:], ip[16:20])
+	copy(packet[16:], ip[12:16])
+	binary.BigEndian.PutUint16(packet[10:], checksum(0, packet[:20]))
+	reply := packet[20:]
+	copy(reply[0:], segment[2:4])
+	copy(reply[2:], segment[0:2])
+	binary.BigEndian.PutUint32(reply[4:], mine)
+	binary.BigEndian.PutUint32(reply[8:], sequence)
+	reply[12], reply[13] = 0x50, answer
+	binary.BigEndian.PutUint16(reply[14:], 64240)
+	// The pseudo header: both addresses, the protocol, the length.
+	sum := uint32(6 + 20)
+	for i := 12; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(packet[i:]))
+	}
+	binary.BigEndian.PutUint16(reply[16:], checksum(sum, reply))
+	return append(out, packet...)
+}
+
+func checksum(sum uint32, bytes []byte) uint16 {
+	for i := 0; i < len(bytes); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(bytes[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return ^uint16(sum)
+}
