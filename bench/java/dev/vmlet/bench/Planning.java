@@ -119,7 +119,8 @@ public class Planning {
                 200_000,
                 65_536,
                 true,
-                records);
+                records,
+                List.of());
     }
 
     @Setup
@@ -141,6 +142,7 @@ public class Planning {
                 Optional.of(new LinkName("eth0")),
                 Seen.present(true),
                 Map.of(),
+                Seen.present(List.of()),
                 List.of(new NetworkRecord(realised.id(), realised)),
                 records,
                 List.of());
@@ -182,7 +184,7 @@ public class Planning {
                 Given.NODE,
                 true,
                 Optional.empty(),
-                new NetworkResolver.HostAddressing(Map.of(), List.of()),
+                new NetworkResolver.HostAddressing(Map.of(), List.of(), List.of()),
                 Given.INSTALLATION);
         if (resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork desired)) {
             return desired;
