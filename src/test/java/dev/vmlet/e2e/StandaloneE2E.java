@@ -10,6 +10,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -151,8 +152,25 @@ class StandaloneE2E {
         assertThat(lifeNow(cluster)).isEqualTo(life);
     }
 
+    /** {@code -Dstandalone.kills=100} asks for a longer run; {@code -Dstandalone.seed} repeats one. */
     @Test
     @Order(6)
+    void killedInTheMiddleOfWritesItLosesAndTearsNothing(Cluster cluster) throws InterruptedException {
+        long seed = Long.getLong("standalone.seed", System.nanoTime());
+        SplittableRandom random = new SplittableRandom(seed);
+        Writers writers = new Writers("-Dstandalone.seed=" + seed);
+        int kills = Integer.getInteger("standalone.kills", 5);
+        for (int i = 0; i < kills; i++) {
+            writers.writeUntilKilled(standalone().kubeconfig(), 1 + random.nextInt(100), standalone()::kill);
+            standalone().start();
+            writers.assertKept(standalone().kubeconfig());
+        }
+        writers.clear(standalone().kubeconfig());
+        assertThat(lifeNow(cluster)).isEqualTo(life);
+    }
+
+    @Test
+    @Order(7)
     void aSecondOneOnTheSameStateDirectoryIsRefused() {
         assertThat(standalone().startAgain())
                 .contains("vmlet: lock " + standalone().stateDir()
@@ -160,7 +178,7 @@ class StandaloneE2E {
     }
 
     @Test
-    @Order(7)
+    @Order(8)
     void aTakenPortIsNamedWithItsHolder(Cluster cluster) throws IOException {
         String server = Files.readString(standalone().kubeconfig())
                 .replaceFirst("(?s).*server: https://127.0.0.1:(\\d+).*", "$1");
@@ -171,7 +189,7 @@ class StandaloneE2E {
     }
 
     @Test
-    @Order(8)
+    @Order(9)
     void aStateDirectoryThatCannotBeUsedEndsItWithASentence(Cluster cluster) throws IOException {
         Path home = Files.createDirectories(cluster.dir().resolve("small/state"));
         Command.of("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", home.toString())
