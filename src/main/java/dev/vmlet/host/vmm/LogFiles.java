@@ -12,6 +12,9 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Set;
 
@@ -19,6 +22,10 @@ import java.util.Set;
 final class LogFiles {
     /** Above this a log is rotated: twice that much may lie on disk for each. */
     static final long LIMIT = 1 << 20;
+
+    /** Whoever may pass through to a guest's files must not read what it wrote: a console shows passwords too. */
+    static final FileAttribute<Set<PosixFilePermission>> PRIVATE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     private static final int TAIL_BYTES = 8 << 10;
     private static final int TAIL_LINES = 20;
@@ -46,7 +53,15 @@ final class LogFiles {
             return;
         }
         byte[] tail = lastBytes(log, (int) LIMIT);
-        Files.write(former(log), tail);
+        // Anew, so that one of an earlier version does not keep its wider mode.
+        Files.deleteIfExists(former(log));
+        try (SeekableByteChannel channel = Files.newByteChannel(
+                former(log), Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), PRIVATE)) {
+            ByteBuffer bytes = ByteBuffer.wrap(tail);
+            while (bytes.hasRemaining()) {
+                int _ = channel.write(bytes);
+            }
+        }
         try (SeekableByteChannel channel =
                 Files.newByteChannel(log, Set.of(StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
             channel.truncate(0);

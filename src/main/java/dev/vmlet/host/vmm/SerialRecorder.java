@@ -272,7 +272,9 @@ final class SerialRecorder implements AutoCloseable {
                 LogFiles.rotate(log);
             }
             try (WritableByteChannel file = Files.newByteChannel(
-                    log, Set.of(StandardOpenOption.CREATE, StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS))) {
+                    log,
+                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS),
+                    LogFiles.PRIVATE)) {
                 while (bytes.hasRemaining()) {
                     int _ = file.write(bytes);
                 }

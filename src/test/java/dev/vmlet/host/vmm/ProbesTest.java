@@ -81,4 +81,13 @@ class ProbesTest {
         assertThat(log).isEmptyFile();
         assertThat(LogFiles.tail(LogFiles.former(log))).endsWith("last words");
     }
+
+    @Test
+    void theCutOffPartOfALogIsForItsOwnerAloneAsTheLogIs() throws IOException {
+        Path log = file("long", "x".repeat((int) LogFiles.LIMIT) + "password: secret");
+        Files.writeString(LogFiles.former(log), "of an earlier version, readable by all");
+        LogFiles.trim(log);
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(LogFiles.former(log))))
+                .isEqualTo("rw-------");
+    }
 }

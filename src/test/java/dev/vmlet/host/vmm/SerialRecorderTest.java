@@ -139,6 +139,18 @@ class SerialRecorderTest {
     }
 
     @Test
+    void aLogThatIsBegunAnewIsForItsOwnerAlone() throws Exception {
+        recorder.serve(files, SerialRecorder.Log.OURS);
+        SocketChannel guest = guest();
+        say(guest, "password: secret\n");
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(10))
+                .untilAsserted(() -> assertThat(files.serialLog()).content().isEqualTo("password: secret\n"));
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(files.serialLog())))
+                .isEqualTo("rw-------");
+    }
+
+    @Test
     void aSecondWriterIsToldWhoWritesAndMayTake() throws Exception {
         recorder.serve(files, SerialRecorder.Log.OURS);
         SocketChannel guest = guest();
