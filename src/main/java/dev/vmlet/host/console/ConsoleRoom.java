@@ -151,7 +151,7 @@ public final class ConsoleRoom implements AutoCloseable {
     private void join(Seat seat, String text) throws IOException {
         int blank = text.indexOf(' ');
         Wish wish = Wish.valueOf(text.substring(0, Math.max(0, blank)).toUpperCase(Locale.ROOT));
-        String who = text.substring(blank + 1).replaceAll("\\p{Cntrl}", "?");
+        String who = text.substring(blank + 1).replaceAll("\\p{Cc}", "?");
         seat.joined(who);
         seat.output(ByteBuffer.wrap(guest.lastWords()));
         if (wish == Wish.READ) {

@@ -214,7 +214,7 @@ final class QemuImg {
 
     /** Names out of an image reach status and log: one line, no control characters, not too long. */
     private static String printable(String text) {
-        String plain = text.replaceAll("\\p{Cntrl}", "?");
+        String plain = text.replaceAll("\\p{Cc}", "?");
         return plain.length() > 200 ? plain.substring(0, 200) + "…" : plain;
     }
 }

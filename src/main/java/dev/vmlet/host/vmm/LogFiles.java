@@ -102,7 +102,8 @@ final class LogFiles {
                         "\u001b(\\[[0-9;?]*[ -/]*[@-~]|\\][^\u0007\u001b]*(\u0007|\u001b\\\\)?|[@-Z\\\\^_=>])", "")
                 .replace("\r\n", "\n")
                 .replace('\r', '\n')
-                .replaceAll("[\\p{Cntrl}&&[^\n\t]]", "")
+                // Cc and not Cntrl, which is ASCII alone: U+009B begins a sequence as ESC [ does.
+                .replaceAll("[\\p{Cc}&&[^\n\t]]", "")
                 .replace("\ufffd", "?");
     }
 

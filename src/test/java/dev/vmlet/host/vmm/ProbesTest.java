@@ -71,6 +71,8 @@ class ProbesTest {
     void logsShowNoEscapeSequences() throws IOException {
         Path log = file("log", "\u001b[2J\u001b[1;31mred\u001b[0m\r\nbell\u0007 \u001b]0;title\u0007end\n\n");
         assertThat(LogFiles.tail(log)).isEqualTo("red\nbell end");
+        Path eightBit = file("8bit", "\u009b2Jgone \u009d0;title\u009c \u0085end\n");
+        assertThat(LogFiles.tail(eightBit)).isEqualTo("2Jgone 0;title end");
         assertThat(LogFiles.tail(dir.resolve("none"))).isEmpty();
     }
 

@@ -147,13 +147,18 @@ final class ApiClient {
         return body;
     }
 
-    /** A chain of strings from the outside in, shown whole; anything else as it came. */
+    /** A VMM may be in the hands of its guest, and this reaches Events and terminals. */
     private static String errors(byte[] body) {
+        return chain(body).replaceAll("[\\p{Cc}&&[^\n\t]]", "?");
+    }
+
+    /** A chain of strings from the outside in, shown whole; anything else as it came. */
+    private static String chain(byte[] body) {
         try {
-            JsonNode chain = JSON.readTree(body);
-            if (chain.isArray()) {
+            JsonNode all = JSON.readTree(body);
+            if (all.isArray()) {
                 List<String> texts = new ArrayList<>();
-                chain.forEach(text -> texts.add(text.asText()));
+                all.forEach(text -> texts.add(text.asText()));
                 return String.join(": ", texts);
             }
         } catch (IOException e) {

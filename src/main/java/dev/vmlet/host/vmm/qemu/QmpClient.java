@@ -67,8 +67,9 @@ final class QmpClient implements AutoCloseable {
                 return answer.path("return");
             }
             if (answer.has("error")) {
-                throw new Refused(
-                        command + ": " + answer.path("error").path("desc").asText());
+                // A VMM may be in the hands of its guest, and this reaches Events and terminals.
+                String desc = answer.path("error").path("desc").asText().replaceAll("\\p{Cc}", "?");
+                throw new Refused(command + ": " + desc);
             }
             // Events come whenever they like.
         }
