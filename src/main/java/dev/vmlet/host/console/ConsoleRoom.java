@@ -168,6 +168,8 @@ public final class ConsoleRoom implements AutoCloseable {
         writer.ifPresent(former -> former.note(who + " has taken the keyboard; you go on reading along."));
         writer.ifPresent(former -> former.mayType(true));
         writer = Optional.of(seat);
+        // Keys of the former writer may wait still: the new one's wait behind them, in its own socket.
+        seat.mayType(!keys.hasRemaining());
     }
 
     private void input(Seat seat, Frame frame) {
