@@ -54,8 +54,9 @@ final class NodeLease implements AutoCloseable {
         try {
             apply();
             failing = false;
-        } catch (KubernetesClientException e) {
-            if (e.getCode() == 404) {
+        } catch (RuntimeException e) {
+            // Whatever it is: a task that throws is never run again, and the node would count as lost from then on.
+            if (e instanceof KubernetesClientException refusal && refusal.getCode() == 404) {
                 createNamespace();
             }
             if (!failing) {
@@ -98,7 +99,7 @@ final class NodeLease implements AutoCloseable {
                             .endMetadata()
                             .build())
                     .create();
-        } catch (KubernetesClientException e) {
+        } catch (RuntimeException e) {
             log.atDebug().addKeyValue("namespace", NAMESPACE).setCause(e).log("not created");
         }
     }

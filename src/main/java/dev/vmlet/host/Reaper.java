@@ -70,7 +70,8 @@ public final class Reaper implements AutoCloseable {
                 wake();
             }
             return true;
-        } catch (HostException e) {
+        } catch (HostException | RuntimeException e) {
+            // A defect of ours too: without this thread no VM could be started again after a stop.
             log.atWarn().setCause(e).log("retired taps not deleted; it is tried again");
             wake();
             return false;
