@@ -17,6 +17,8 @@ final class LeaseWatch {
     private record Renewal(Optional<Instant> written, Instant seen, Set<String> told) {}
 
     private final Map<String, Renewal> nodes = new HashMap<>();
+    /** Since when the API server, asked for a node's Lease, has answered each time, and that it was not renewed. */
+    private final Map<String, Instant> answering = new HashMap<>();
 
     /**
      * Takes a Lease as it is now.
@@ -29,8 +31,19 @@ final class LeaseWatch {
         if (last == null || !last.written.equals(written)) {
             last = new Renewal(written, now, new HashSet<>());
             nodes.put(node, last);
+            answering.remove(node);
         }
         return Duration.between(now, last.seen.plus(duration));
+    }
+
+    /** Takes it that the API server has answered, and told of no renewal; for how long it has done so. */
+    synchronized Duration answering(String node, Instant now) {
+        return Duration.between(answering.computeIfAbsent(node, _ -> now), now);
+    }
+
+    /** The API server did not answer: what it said before proves nothing any more. */
+    synchronized void silent(String node) {
+        answering.remove(node);
     }
 
     /** When the last renewal was seen. */

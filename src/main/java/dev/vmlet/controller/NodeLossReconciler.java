@@ -27,6 +27,12 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
     /** VMs that are put on a node which is lost already. */
     private static final Duration AGAIN = Duration.ofSeconds(30);
 
+    /**
+     * For so long the API server must have answered, before a node is told to be lost: while it does not, no agent can
+     * renew its Lease, and the picture of the Leases here stands still besides. Two renewals.
+     */
+    private static final Duration ANSWERING = NodeLease.DURATION.dividedBy(2);
+
     private final LeaseWatch watch = new LeaseWatch();
     private final EventRecorder events;
     private final Clock clock;
@@ -38,14 +44,41 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
 
     @Override
     public UpdateControl<Lease> reconcile(Lease lease, Context<Lease> context) {
+        return UpdateControl.<Lease>noUpdate().rescheduleAfter(judge(lease, context.getClient()));
+    }
+
+    /** @return when to judge again */
+    Duration judge(Lease lease, KubernetesClient client) {
         String node = lease.getMetadata().getName();
         Instant now = clock.instant();
         Duration left = watch.left(node, renewed(lease), duration(lease), now);
-        if (left.compareTo(Duration.ZERO) > 0) {
-            return UpdateControl.<Lease>noUpdate().rescheduleAfter(left.plusMillis(100));
+        if (left.compareTo(ANSWERING) <= 0) {
+            Optional<Lease> asked = ask(lease, client);
+            if (asked.isEmpty()) {
+                return AGAIN;
+            }
+            left = watch.left(node, renewed(asked.get()), duration(asked.get()), now);
         }
-        tell(node, watch.since(node).orElse(now), now, context.getClient());
-        return UpdateControl.<Lease>noUpdate().rescheduleAfter(AGAIN);
+        if (left.compareTo(ANSWERING) > 0) {
+            return left.minus(ANSWERING).plusMillis(100);
+        }
+        Duration unproved = ANSWERING.minus(watch.answering(node, now));
+        Duration wait = left.compareTo(unproved) > 0 ? left : unproved;
+        if (wait.compareTo(Duration.ZERO) > 0) {
+            return wait.plusMillis(100);
+        }
+        tell(node, watch.since(node).orElse(now), now, client);
+        return AGAIN;
+    }
+
+    /** The Lease as the API server has it now, past the cache; empty when it is gone. */
+    private Optional<Lease> ask(Lease lease, KubernetesClient client) {
+        try {
+            return Optional.ofNullable(client.resource(lease).get());
+        } catch (KubernetesClientException e) {
+            watch.silent(lease.getMetadata().getName());
+            throw e;
+        }
     }
 
     private static Optional<Instant> renewed(Lease lease) {

@@ -39,4 +39,15 @@ class LeaseWatchTest {
                 .isEqualTo(Duration.ofSeconds(40));
         assertThat(watch.isTold("a", "vm-1")).isFalse();
     }
+
+    @Test
+    void answersOfTheApiServerAddUpUntilItIsSilentOrTellsOfARenewal() {
+        assertThat(left(FIRST, 0)).isEqualTo(40);
+        assertThat(watch.answering("a", T0.plusSeconds(20))).isZero();
+        assertThat(watch.answering("a", T0.plusSeconds(30))).isEqualTo(Duration.ofSeconds(10));
+        watch.silent("a");
+        assertThat(watch.answering("a", T0.plusSeconds(40))).isZero();
+        assertThat(left(FIRST.map(t -> t.plusSeconds(1)), 50)).isEqualTo(40);
+        assertThat(watch.answering("a", T0.plusSeconds(60))).isZero();
+    }
 }
