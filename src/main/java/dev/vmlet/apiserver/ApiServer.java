@@ -26,6 +26,10 @@ public final class ApiServer implements AutoCloseable {
         setUnlessSet("sun.net.httpserver.nodelay", "true");
         // Seconds for a request to arrive; one that dribbles is cut off.
         setUnlessSet("sun.net.httpserver.maxReqTime", "60");
+        // Each costs some 80 KiB of heap before anybody has shown a token, and any user of this machine can connect:
+        // more
+        // than there is memory for would end the process.
+        setUnlessSet("jdk.httpserver.maxConnections", "500");
     }
 
     private final HttpsServer http;

@@ -34,7 +34,9 @@ final class Front implements HttpHandler {
 
     private static final long DRAINED_MAX = 64L << 20;
     private static final int REQUESTS_MAX = 400;
-    private static final int WATCHES_MAX = 1_000;
+    /** Below the connections that ApiServer allows, so that requests come through beside them. */
+    private static final int WATCHES_MAX = 300;
+
     private static final int WARNING_MAX = 4_096;
 
     private final byte[] authorization;
