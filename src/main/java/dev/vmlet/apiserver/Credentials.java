@@ -25,6 +25,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Collection;
 import java.util.Date;
 import java.util.HexFormat;
 import java.util.List;
@@ -61,7 +62,9 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
     static Credentials of(Path directory, InetAddress address, Clock clock) throws IOException {
         try {
             Path key = directory.resolve(KEY);
-            if (!Files.exists(key) || ends(directory, clock.instant())) make(directory, address, clock.instant());
+            if (Files.notExists(key) || !isFit(directory, address, clock.instant())) {
+                make(directory, address, clock.instant());
+            }
             return read(directory);
         } catch (GeneralSecurityException | OperatorCreationException e) {
             throw new IOException(
@@ -71,9 +74,14 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
         }
     }
 
-    private static boolean ends(Path directory, Instant now) throws IOException, GeneralSecurityException {
+    /** Whether it lasts, and has the address that is listened on this time among its names. */
+    private static boolean isFit(Path directory, InetAddress address, Instant now)
+            throws IOException, GeneralSecurityException {
         X509Certificate certificate = certificate(Files.readString(directory.resolve(CERTIFICATE)));
-        return certificate.getNotAfter().toInstant().isBefore(now.plus(LEFT_MIN));
+        Collection<List<?>> names = certificate.getSubjectAlternativeNames();
+        return !certificate.getNotAfter().toInstant().isBefore(now.plus(LEFT_MIN))
+                && names != null
+                && names.contains(List.of(GeneralName.iPAddress, address.getHostAddress()));
     }
 
     private static Credentials read(Path directory) throws IOException, GeneralSecurityException {
@@ -96,7 +104,7 @@ record Credentials(String caCertificatePem, String token, SSLContext tls) {
     /** The token that is kept, or a new one. */
     private static String token(Path directory) throws IOException {
         Path file = directory.resolve(TOKEN);
-        if (Files.exists(file)) {
+        if (!Files.notExists(file)) {
             String token = Files.readString(file).strip();
             if (token.length() >= TOKEN_BYTES) return token;
         }

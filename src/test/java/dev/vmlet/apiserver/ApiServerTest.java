@@ -18,6 +18,7 @@ import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -31,6 +32,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -167,6 +169,41 @@ class ApiServerTest {
                 new Settings(directory(), settings().listen(), settings().crds(), Admission.NONE, later);
         try (ApiServer server = ApiServer.start(then)) {
             assertThat(server.caCertificatePem()).isNotEqualTo(first);
+        }
+    }
+
+    @Test
+    void certificatesAreMadeAnewForAnotherAddress() throws Exception {
+        ApiServer.start(settings()).close();
+        Settings other = Settings.of(directory(), new InetSocketAddress("127.0.0.9", 0));
+        String made;
+        try (ApiServer server = ApiServer.start(other)) {
+            made = server.caCertificatePem();
+            assertThat(send(server, "GET", "/version", "").code).isEqualTo(200);
+        }
+        try (ApiServer server = ApiServer.start(other)) {
+            assertThat(server.caCertificatePem()).isEqualTo(made);
+        }
+    }
+
+    /** Any user of the machine can connect: what that costs must not end the process. */
+    @Test
+    void takesNoMoreConnectionsThanItHasMemoryFor() throws Exception {
+        try (ApiServer server = ApiServer.start(settings())) {
+            List<Socket> open = new ArrayList<>();
+            try {
+                for (int i = 0; i < 510; i++) {
+                    open.add(new Socket(server.uri().getHost(), server.uri().getPort()));
+                }
+                Socket last = open.getLast();
+                last.setSoTimeout((int) PATIENCE.toMillis());
+                assertThat(last.getInputStream().read())
+                        .as("closed by the server")
+                        .isEqualTo(-1);
+            } finally {
+                for (Socket socket : open) socket.close();
+            }
+            await().atMost(PATIENCE).ignoreExceptions().until(() -> send(server, "GET", "/version", "").code == 200);
         }
     }
 
