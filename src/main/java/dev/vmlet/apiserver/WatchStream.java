@@ -20,6 +20,7 @@ final class WatchStream {
     private static final String INITIAL_EVENTS_END = "k8s.io/initial-events-end";
     private static final Duration BOOKMARK_EVERY = Duration.ofSeconds(45);
     private static final int SECONDS_MIN = 1_800;
+    private static final long SECONDS_MAX = 86_400;
 
     private final Store store;
     private final Reads reads;
@@ -46,8 +47,10 @@ final class WatchStream {
         checkInitialEvents(query);
         OptionalLong seconds = query.number("timeoutSeconds");
         // Watches that nobody limits end at different times, so that not all begin anew at once.
-        this.lasts = Duration.ofSeconds(
-                seconds.orElse(SECONDS_MIN + ThreadLocalRandom.current().nextLong(SECONDS_MIN)));
+        long unlimited = SECONDS_MIN + ThreadLocalRandom.current().nextLong(SECONDS_MIN);
+        // As a real server: 0 is no limit.
+        long asked = seconds.orElse(0);
+        this.lasts = Duration.ofSeconds(asked == 0 ? unlimited : Math.min(asked, SECONDS_MAX));
     }
 
     private void checkInitialEvents(Query query) throws ApiException {
@@ -109,15 +112,14 @@ final class WatchStream {
         while (!stopping.getAsBoolean()) {
             long left = ends - System.nanoTime();
             if (left <= 0) {
-                if (bookmarks) {
-                    catchUp(to, watcher);
-                    bookmark(to, false);
-                }
+                if (bookmarks && catchUp(to, watcher)) bookmark(to, false);
                 to.flush();
                 return;
             }
-            long next = bookmarks ? Math.min(left, Math.max(bookmarkAt - System.nanoTime(), 0)) : left;
+            long next = Math.min(left, Math.max(bookmarkAt - System.nanoTime(), 0));
             Change change = watcher.poll(Duration.ofNanos(next));
+            List<Change> more = watcher.drain(100);
+            // Asked after the taking, so that nothing is told that came after a gap.
             if (watcher.cutOff()) {
                 write(
                         to,
@@ -127,25 +129,34 @@ final class WatchStream {
                 to.flush();
                 return;
             }
-            if (change != null) {
-                tell(to, change);
-                for (Change more : watcher.drain(100)) tell(to, more);
-                to.flush();
-            }
-            if (bookmarks && System.nanoTime() - bookmarkAt >= 0) {
-                catchUp(to, watcher);
-                bookmark(to, false);
+            if (change != null) tell(to, change);
+            for (Change another : more) tell(to, another);
+            if (change != null || !more.isEmpty()) to.flush();
+            if (System.nanoTime() - bookmarkAt >= 0) {
+                if (!bookmarks) {
+                    // Space between JSON values: only a write tells that the client has gone, and its connection with
+                    // it.
+                    to.write('\n');
+                } else if (catchUp(to, watcher)) {
+                    bookmark(to, false);
+                }
                 to.flush();
                 bookmarkAt = System.nanoTime() + BOOKMARK_EVERY.toNanos();
             }
         }
     }
 
-    /** So that a bookmark is about now: what was written to other resources needs no telling. */
-    private void catchUp(OutputStream to, Watcher watcher) throws IOException {
+    /**
+     * So that a bookmark is about now: what was written to other resources needs no telling. False where changes were lost:
+     * a bookmark would say that they had been told.
+     */
+    private boolean catchUp(OutputStream to, Watcher watcher) throws IOException {
         long now = store.revision();
-        for (Change change : watcher.drain(Integer.MAX_VALUE)) tell(to, change);
+        List<Change> missing = watcher.drain(Integer.MAX_VALUE);
+        if (watcher.cutOff()) return false;
+        for (Change change : missing) tell(to, change);
         seen = Math.max(seen, now);
+        return true;
     }
 
     private void tell(OutputStream to, Change change) throws IOException {

@@ -139,6 +139,14 @@ interface WatchContract extends Contract {
     }
 
     @Test
+    default void lastsAsLongAsAnyWhenItsTimeIsZero() throws IOException {
+        try (Wire.Watching watch = watch("&timeoutSeconds=0&resourceVersion=" + now())) {
+            create("a");
+            assertThat(watch.next(1)).containsExactly("ADDED a");
+        }
+    }
+
+    @Test
     default void tellsOfEnteringAndLeavingALabelSelector() throws IOException {
         create("a");
         try (Wire.Watching watch = watch("&labelSelector=app%3Dweb&resourceVersion=" + now())) {

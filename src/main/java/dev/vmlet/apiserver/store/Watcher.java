@@ -38,6 +38,9 @@ public final class Watcher implements AutoCloseable {
             cutOff = true;
             // A reader that does not read may stay for long: it shall not hold what it will never be told.
             changes.clear();
+            // Else it would wait for a next change, which nobody offers any more, before it asks whether it was cut
+            // off.
+            changes.add(change);
         }
     }
 

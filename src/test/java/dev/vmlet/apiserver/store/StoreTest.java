@@ -266,6 +266,8 @@ class StoreTest {
             }
             assertThat(slow.cutOff()).isTrue();
             assertThat(quick.cutOff()).isFalse();
+            // One is left, which ends the reader's waiting at once.
+            assertThat(slow.poll(Duration.ZERO)).isNotNull();
             assertThat(slow.drain(10)).isEmpty();
         }
     }
