@@ -138,8 +138,10 @@ final class Housekeeping implements AutoCloseable {
     /** Deletes an object all of whose owners are gone; one that has others forgets those that are. */
     private void collect(Stored stored, Set<String> uids) throws StoreException {
         if (uids.containsAll(stored.index().owners())) return;
+        JsonNode metadata = Json.own(stored.json()).path("metadata");
+        if (metadata.has("deletionTimestamp")) return;
         List<String> gone = new ArrayList<>();
-        for (JsonNode owner : Json.own(stored.json()).path("metadata").path("ownerReferences")) {
+        for (JsonNode owner : metadata.path("ownerReferences")) {
             if (isGone(owner, stored.key().namespace())) gone.add(Json.text(owner, "uid"));
         }
         if (gone.size() < stored.index().owners().size()) {
@@ -148,7 +150,9 @@ final class Housekeeping implements AutoCloseable {
             return;
         }
         log.atInfo().addKeyValue("object", stored.key()).log("deleted, for its owners are gone");
-        delete(stored, new DeleteOptions(false, stored.index().uid(), "", "Background"));
+        // As we saw it: meanwhile somebody may have given it another owner.
+        String revision = Long.toString(stored.revision());
+        delete(stored, new DeleteOptions(false, stored.index().uid(), revision, "Background"));
     }
 
     /** An owner of a kind that is not served here is left alone. */
@@ -156,7 +160,8 @@ final class Housekeeping implements AutoCloseable {
         Optional<ResourceType> type = types.ofKind(Json.text(owner, "apiVersion"), Json.text(owner, "kind"));
         if (type.isEmpty()) return false;
         String in = type.get().namespaced() ? namespace : "";
-        Stored now = store.latest(new Key(Versions.storedResource(type.get()), in, Json.text(owner, "name")));
+        // What is durable: a deletion that waits for the disk may yet be refused.
+        Stored now = store.get(new Key(Versions.storedResource(type.get()), in, Json.text(owner, "name")));
         return now == null || !now.index().uid().equals(Json.text(owner, "uid"));
     }
 
