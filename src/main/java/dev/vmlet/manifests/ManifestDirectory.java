@@ -58,7 +58,9 @@ public final class ManifestDirectory implements AutoCloseable {
     }
 
     /** What tells that a file was written: of these at least one changes. */
-    private record Stamp(FileTime modified, FileTime changed, long size, Object file) {}
+    private record Stamp(FileTime modified, FileTime changed, long size, Object file) {
+        static final Stamp UNKNOWN = new Stamp(FileTime.fromMillis(0), FileTime.fromMillis(0), -1, "");
+    }
 
     /** What we know of one file. {@code manifests} are those of its last text that could be parsed. */
     private static final class Known {
@@ -148,6 +150,9 @@ public final class ManifestDirectory implements AutoCloseable {
                     }
                 } catch (NoSuchFileException e) {
                     // Removed while we looked, or a link to nowhere.
+                } catch (IOException e) {
+                    // A link to itself, say. Reading it will tell why; the others are none the worse for it.
+                    found.put(entry.getFileName().toString(), Stamp.UNKNOWN);
                 }
             }
         } catch (java.nio.file.DirectoryIteratorException e) {

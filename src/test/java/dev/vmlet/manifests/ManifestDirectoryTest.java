@@ -176,6 +176,19 @@ class ManifestDirectoryTest {
     }
 
     @Test
+    void aLinkToItselfDoesNotHoldUpTheOthers() throws IOException {
+        Files.createSymbolicLink(directory.resolve("a.yaml"), Path.of("a.yaml"));
+        write("b.yaml", secret("two"));
+        assertThat(look())
+                .satisfiesExactly(
+                        link -> assertThat(link)
+                                .startsWith("problem: a.yaml:1: it cannot be read: ")
+                                .contains("symbolic link"),
+                        two -> assertThat(two).isEqualTo("apply Secret two"));
+        assertThat(look()).isEmpty();
+    }
+
+    @Test
     void givesAnObjectToTheFirstOfTwoFiles() throws IOException {
         write("a.yaml", secret("one"));
         write("b.yaml", secret("two") + secret("one"));
