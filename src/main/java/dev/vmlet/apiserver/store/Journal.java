@@ -81,7 +81,8 @@ final class Journal implements AutoCloseable {
         Journal journal = new Journal(disk, directory.resolve(NAME));
         try {
             Files.deleteIfExists(journal.temporary());
-            if (!Files.exists(journal.file)) {
+            // Where even that cannot be told, reading fails and says why: an unreadable file is not a missing one.
+            if (Files.notExists(journal.file)) {
                 journal.rewrite(1, List.of());
             } else {
                 journal.replay(entries);
