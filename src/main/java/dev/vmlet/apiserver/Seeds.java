@@ -11,6 +11,8 @@ import java.util.UUID;
 
 /** What is there from the first start: two namespaces, and the definitions of the kinds that are served. */
 record Seeds(Store store, Clock clock) {
+    private static final String LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+
     void plant(List<ObjectNode> crds) throws StoreException {
         for (String name : List.of("default", "kube-system")) {
             Key key = new Key(BuiltIns.NAMESPACES, "", name);
@@ -38,8 +40,12 @@ record Seeds(Store store, Clock clock) {
         return metadata;
     }
 
-    /** As it comes with this version; labels, annotations and uid of the one that was there stay. */
+    /**
+     * As it comes with this version, and as if kubectl had applied it: {@code kubectl apply -f crd/} finds nothing to do.
+     * Labels, other annotations and uid of the one that was there stay.
+     */
     private void plantCrd(ObjectNode given) throws StoreException {
+        String applied = lastApplied(given);
         ObjectNode crd = Json.normal(given);
         CrdObjects.complete(crd);
         String name = Json.text(crd.path("metadata"), "name");
@@ -48,6 +54,7 @@ record Seeds(Store store, Clock clock) {
         if (before == null) {
             ObjectNode own = Json.metadata(crd);
             metadata(crd, name).put("generation", 1).setAll(own);
+            own(crd, applied);
             crd.set("status", CrdObjects.status(crd, clock.instant()));
             put(key, 0, crd);
             return;
@@ -58,7 +65,23 @@ record Seeds(Store store, Clock clock) {
         old.set("status", CrdObjects.status(old, clock.instant()));
         ObjectNode metadata = Json.metadata(old);
         metadata.put("generation", metadata.path("generation").asLong(0) + 1);
+        own(old, applied);
         put(key, before.revision(), old);
+    }
+
+    private static void own(ObjectNode crd, String applied) {
+        Json.metadata(crd).withObject("/annotations").put(LAST_APPLIED, applied);
+    }
+
+    /** Letter for letter what kubectl would write: sorted, and with the signs escaped that Go escapes. */
+    private static String lastApplied(ObjectNode given) {
+        ObjectNode configuration = given.deepCopy();
+        Json.metadata(configuration).withObject("/annotations");
+        return Json.sorted(configuration)
+                        .replace("&", "\\u0026")
+                        .replace("<", "\\u003c")
+                        .replace(">", "\\u003e")
+                + "\n";
     }
 
     private void put(Key key, long expected, ObjectNode object) throws StoreException {
