@@ -50,15 +50,12 @@ final class NodeLease implements AutoCloseable {
         var _ = renewer.scheduleWithFixedDelay(this::renew, 0, RENEWED.toMillis(), TimeUnit.MILLISECONDS);
     }
 
-    private void renew() {
+    void renew() {
         try {
-            apply();
+            applyInItsNamespace();
             failing = false;
         } catch (RuntimeException e) {
             // Whatever it is: a task that throws is never run again, and the node would count as lost from then on.
-            if (e instanceof KubernetesClientException refusal && refusal.getCode() == 404) {
-                createNamespace();
-            }
             if (!failing) {
                 log.atWarn()
                         .addKeyValue("lease", NAMESPACE + "/" + nodeName)
@@ -66,6 +63,17 @@ final class NodeLease implements AutoCloseable {
                         .log("not renewed; it is tried again every ten seconds");
             }
             failing = true;
+        }
+    }
+
+    private void applyInItsNamespace() {
+        try {
+            apply();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 404 || !createNamespace()) {
+                throw e;
+            }
+            apply();
         }
     }
 
@@ -90,8 +98,8 @@ final class NodeLease implements AutoCloseable {
                         .build());
     }
 
-    /** The chart makes it, and may be the only one who is allowed to; without a chart nobody else does. */
-    private void createNamespace() {
+    /** The chart makes it, and may be the only one who is allowed to; without a chart nobody else does. Tells whether it did. */
+    private boolean createNamespace() {
         try {
             client.resource(new NamespaceBuilder()
                             .withNewMetadata()
@@ -99,8 +107,10 @@ final class NodeLease implements AutoCloseable {
                             .endMetadata()
                             .build())
                     .create();
+            return true;
         } catch (RuntimeException e) {
             log.atDebug().addKeyValue("namespace", NAMESPACE).setCause(e).log("not created");
+            return false;
         }
     }
 
