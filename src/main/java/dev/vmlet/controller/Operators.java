@@ -7,6 +7,8 @@ import io.javaoperatorsdk.operator.api.config.ControllerConfigurationOverrider;
 import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
 import io.javaoperatorsdk.operator.processing.retry.GenericRetry;
 import java.time.Duration;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -20,7 +22,7 @@ final class Operators {
     private Operators() {}
 
     static Operator create(KubernetesClient client) {
-        return new Operator(o -> o.withKubernetesClient(client)
+        Operator operator = new Operator(o -> o.withKubernetesClient(client)
                 .withCloseClientOnStop(false)
                 .withConcurrentReconciliationThreads(8)
                 .withReconciliationTerminationTimeout(Duration.ofSeconds(3))
@@ -33,6 +35,20 @@ final class Operators {
                         Runtime.getRuntime().halt(WATCH_LOST);
                     }
                 }));
+        restBetweenTasks(
+                operator.getConfigurationService().getExecutorServiceManager().scheduledExecutorService());
+        return operator;
+    }
+
+    /**
+     * The framework makes the pool of its periodic tasks with no core thread (5.3.2). The one thread that waits for the
+     * next of them is then surplus: it wakes when its 10 ms of keep-alive are over, sees that there are tasks to come, and
+     * waits again, a hundred times a second for ever. A core thread waits until a task is due.
+     */
+    static void restBetweenTasks(ScheduledExecutorService periodic) {
+        if (periodic instanceof ScheduledThreadPoolExecutor pool && pool.getCorePoolSize() == 0) {
+            pool.setCorePoolSize(1);
+        }
     }
 
     /** Retries for ever, from half a second to half a minute apart: the framework's own five attempts end in silence. */
