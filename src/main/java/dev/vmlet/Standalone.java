@@ -22,18 +22,21 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Reason;
 import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -76,7 +79,7 @@ public final class Standalone implements AutoCloseable {
             this.kubeconfig = Path.of(host.paths().stateDir()).resolve("kubeconfig");
             this.server = keep(serve(settings.listen));
             writeKubeconfig();
-            KubernetesClient client = keep(ApiOptions.client(Config.fromKubeconfig(Kubeconfig.text(server))));
+            KubernetesClient client = keep(ApiOptions.client(toItself()));
             new NodeObject(client, host.nodeName(), Main.version(), clock).put();
             keep(new ClusterController(client, settings.pool, settings.clusterRanges, clock))
                     .start();
@@ -126,6 +129,17 @@ public final class Standalone implements AutoCloseable {
             }
         }
         throw new IllegalStateException("no candidate");
+    }
+
+    /** What the kubeconfig says. To have it read would load all of the client's kinds. */
+    private Config toItself() {
+        return new ConfigBuilder(Config.empty())
+                .withMasterUrl(server.uri().toString())
+                .withCaCertData(Base64.getEncoder()
+                        .encodeToString(server.caCertificatePem().getBytes(StandardCharsets.UTF_8)))
+                .withOauthToken(server.token())
+                .withNamespace("default")
+                .build();
     }
 
     private static HostException taken(InetSocketAddress address, IOException cause) {

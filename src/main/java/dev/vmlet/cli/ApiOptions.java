@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import java.io.File;
+import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -27,14 +28,18 @@ public final class ApiOptions {
     /** A client as every role of ours needs it. */
     public static KubernetesClient client(Config config) {
         return new KubernetesClientBuilder()
-                .withConfig(new ConfigBuilder(config)
-                        // fabric8 opens watches as WebSockets first; plain streams work with every server.
-                        .withOnlyHttpWatches(true)
-                        .withConnectionTimeout(5_000)
-                        .withRequestTimeout(10_000)
-                        .build())
+                .withConfig(configured(config))
                 .withKubernetesSerialization(Serialization.lenient())
                 .build();
+    }
+
+    static Config configured(Config config) {
+        return KubeconfigFile.followed(new ConfigBuilder(config)
+                // fabric8 opens watches as WebSockets first; plain streams work with every server.
+                .withOnlyHttpWatches(true)
+                .withConnectionTimeout(5_000)
+                .withRequestTimeout(10_000)
+                .build());
     }
 
     private static Config found() throws HostException {
@@ -62,11 +67,11 @@ public final class ApiOptions {
                     "--kubeconfig " + file + (file.exists() ? " cannot be read" : " does not exist"), null);
         }
         try {
-            Config config = Config.fromKubeconfig(file);
+            Config config = KubeconfigFile.read(file);
             if (config.getCurrentContext() != null) {
                 return config;
             }
-        } catch (RuntimeException e) {
+        } catch (IOException | RuntimeException e) {
             // Whatever its parser throws: the file is at fault.
             throw new HostException.Refused("--kubeconfig " + file + " is no kubeconfig: " + firstLine(e), e);
         }
@@ -74,7 +79,7 @@ public final class ApiOptions {
                 "--kubeconfig " + file + " has no current context; kubectl config use-context sets one", null);
     }
 
-    private static String firstLine(RuntimeException e) {
+    static String firstLine(Exception e) {
         return String.valueOf(e.getMessage()).lines().findFirst().orElse("it cannot be parsed");
     }
 }
