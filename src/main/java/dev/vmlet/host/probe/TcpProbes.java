@@ -20,13 +20,15 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Knocks at one TCP port of each watched guest, beside the loop. A closed port is tried after 100 ms, 200 ms … 1 s, an
- * open one every 10 s. Each attempt waits at most a second, on a virtual thread. Safe for use by several threads.
+ * open one every 20 s: a node spends its life looking at guests that do nothing, and a port that closes is still noticed
+ * before the next full pass. Each attempt waits at most a second, on a virtual thread. Safe for use by several threads.
  */
 public final class TcpProbes implements Probes, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TcpProbes.class);
     private static final Duration CONNECT = Duration.ofSeconds(1);
     private static final Duration FIRST = Duration.ofMillis(100);
     private static final Duration LONGEST = Duration.ofSeconds(1);
+    private static final Duration WHILE_OPEN = Duration.ofSeconds(20);
     /** Attempts at once; a node's guests that all start together wait for one another. */
     private static final int AT_ONCE = 128;
 
@@ -55,7 +57,7 @@ public final class TcpProbes implements Probes, AutoCloseable {
 
     /** @param wake told a VM's uid when its port was first seen, has opened or closed; called on a thread of ours */
     public TcpProbes(Consumer<String> wake) {
-        this(wake, Duration.ofSeconds(10));
+        this(wake, WHILE_OPEN);
     }
 
     TcpProbes(Consumer<String> wake, Duration whileOpen) {
