@@ -10,7 +10,7 @@ kubectl get vm web other --show-labels
 kubectl get vm/web network/lab
 kubectl get vm,vmnet -o name
 kubectl get all -o name
-kubectl get vmlet
+kubectl get vmlet -o name | sort
 kubectl get vm -A --field-selector metadata.namespace=$NAMESPACE
 kubectl get vm -l app=web
 kubectl get vm -l 'app in (web, other)' -L app --no-headers

@@ -1,6 +1,5 @@
 package dev.vmlet.api;
 
-import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -213,7 +212,9 @@ class CrdValidationE2E {
     private static boolean isEstablished(CustomResourceDefinition crd) {
         return crd != null
                 && crd.getStatus() != null
-                && requireNonNull(crd.getStatus().getConditions()).stream()
+                // A definition that was applied a moment ago has a status before it has conditions.
+                && crd.getStatus().getConditions() != null
+                && crd.getStatus().getConditions().stream()
                         .anyMatch(condition ->
                                 "Established".equals(condition.getType()) && "True".equals(condition.getStatus()));
     }
