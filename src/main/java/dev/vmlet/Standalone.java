@@ -5,6 +5,7 @@ import dev.vmlet.apiserver.Admission;
 import dev.vmlet.apiserver.ApiServer;
 import dev.vmlet.apiserver.Crds;
 import dev.vmlet.apiserver.Kubeconfig;
+import dev.vmlet.apiserver.schema.Refused;
 import dev.vmlet.apiserver.schema.ResourceType;
 import dev.vmlet.apiserver.store.StoreException;
 import dev.vmlet.cli.ApiOptions;
@@ -232,15 +233,24 @@ public final class Standalone implements AutoCloseable {
         }
     }
 
-    /** There is one node: VMs without a node get it. */
-    private record NodeChoice(String nodeName) implements Admission {
+    /** There is one node: VMs without a node get it, and one for another node would wait for ever. */
+    record NodeChoice(String nodeName) implements Admission {
         @Override
-        public ObjectNode admit(ResourceType type, ObjectNode object) {
-            boolean free = type.groupResource().equals("virtualmachines.vmlet.dev")
-                    && object.get("spec") instanceof ObjectNode spec
-                    && spec.path("nodeName").asText().isEmpty();
-            if (free) {
-                object.withObject("/spec").put("nodeName", nodeName);
+        public ObjectNode admit(ResourceType type, ObjectNode object, Occasion occasion) throws Refused {
+            if (!type.groupResource().equals("virtualmachines.vmlet.dev")
+                    || !(object.get("spec") instanceof ObjectNode spec)) {
+                return object;
+            }
+            String asked = spec.path("nodeName").asText();
+            if (asked.isEmpty()) {
+                spec.put("nodeName", nodeName);
+            } else if (occasion == Occasion.CREATE && !asked.equals(nodeName)) {
+                throw Refused.invalidField(
+                        type,
+                        object.at("/metadata/name").asText(),
+                        "spec.nodeName",
+                        asked,
+                        "this standalone vmlet has one node, " + nodeName + "; name it or leave spec.nodeName out");
             }
             return object;
         }

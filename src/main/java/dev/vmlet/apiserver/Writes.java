@@ -114,7 +114,7 @@ final class Writes {
     }
 
     /** The object with what the server gives to a new one. */
-    private ObjectNode fresh(ResourceType type, ObjectNode body) {
+    private ObjectNode fresh(ResourceType type, ObjectNode body) throws Refused {
         ObjectNode object = body.deepCopy();
         ObjectNode metadata = Json.metadata(object);
         for (String ours : List.of(
@@ -128,7 +128,7 @@ final class Writes {
         if (type.statusSubresource()) object.remove("status");
         builtIns.prepare(type, object);
         // What admission adds may bring defaults with it.
-        return Bodies.shaped(type, admission.admit(type, Bodies.shaped(type, object)));
+        return Bodies.shaped(type, admission.admit(type, Bodies.shaped(type, object), Admission.Occasion.CREATE));
     }
 
     // Update
@@ -285,7 +285,7 @@ final class Writes {
         if (call.status()) return Bodies.shaped(type, next);
         if (type.statusSubresource()) keep(old, next, "status");
         builtIns.prepare(type, next);
-        next = Bodies.shaped(type, admission.admit(type, Bodies.shaped(type, next)));
+        next = Bodies.shaped(type, admission.admit(type, Bodies.shaped(type, next), Admission.Occasion.UPDATE));
         if (hasGeneration(type) && specChanged(old, Json.normal(next))) raiseGeneration(next);
         return next;
     }

@@ -248,7 +248,7 @@ class ApiServerTest {
 
     @Test
     void admissionHasTheLastHandOnWhatIsStored() throws Exception {
-        Settings settings = settings().withAdmission((type, object) -> {
+        Settings settings = settings().withAdmission((type, object, _) -> {
             if (type.kind().equals("VirtualMachine")
                     && object.path("spec").path("nodeName").asText().isEmpty()) {
                 ((ObjectNode) object.path("spec")).put("nodeName", "here");

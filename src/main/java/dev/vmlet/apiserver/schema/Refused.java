@@ -47,6 +47,11 @@ public final class Refused extends Exception {
         return new Refused(sorted(status));
     }
 
+    /** 422 for one field of an object, for rules that no schema holds. */
+    public static Refused invalidField(ResourceType type, String name, String field, String value, String detail) {
+        return invalid(type.group(), type.kind(), name, List.of(FieldError.invalid(field, value, detail)));
+    }
+
     /** 422 with a cause for each field; equal sentences are said once. */
     static Refused invalid(String group, String kind, String name, List<FieldError> errors) {
         String qualified = group.isEmpty() ? kind : kind + "." + group;
