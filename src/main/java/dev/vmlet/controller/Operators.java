@@ -24,6 +24,7 @@ final class Operators {
     static Operator create(KubernetesClient client) {
         Operator operator = new Operator(o -> o.withKubernetesClient(client)
                 .withCloseClientOnStop(false)
+                .withResourceCloner(new SharingCloner(client.getKubernetesSerialization()))
                 .withConcurrentReconciliationThreads(8)
                 .withReconciliationTerminationTimeout(Duration.ofSeconds(3))
                 .withUseSSAToPatchPrimaryResource(true)
