@@ -67,6 +67,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Reports reports;
     private final Clock clock;
     private final StatusPace pace = new StatusPace();
+    private final Resolutions resolutions = new Resolutions();
     private @Nullable InformerEventSource<Network, VirtualMachine> networks;
     private @Nullable InformerEventSource<NetworkSlice, VirtualMachine> slices;
 
@@ -209,6 +210,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         if (isGone(round.after)) {
             wakes.forgetVm(vm);
+            resolutions.forget(vm.getMetadata().getUid());
             pace.written(vm.getMetadata().getUid());
             wakes.wakeNetworks();
             wakes.wakeNode();
@@ -251,7 +253,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                 : networks.list(namespace, n -> true).toList();
         List<NetworkSlice> ours =
                 slices == null ? List.of() : slices.list(namespace, s -> true).toList();
-        return VmResolver.resolve(vm, known, ours, userData.of(vm), facts.get());
+        return resolutions.of(vm, known, ours, userData.of(vm), facts.get());
     }
 
     private Round round(VirtualMachine vm, Resolution<DesiredVm> resolution) {

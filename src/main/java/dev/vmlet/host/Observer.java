@@ -132,9 +132,9 @@ public final class Observer {
         Seen<GuestProcess> process = recordSeen instanceof Seen.Unknown<VmRecord>(String cause)
                 ? Seen.unknown(cause)
                 : host.vmms().process(evidence);
-        GuestState guest = process instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
+        GuestState guest = process instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)
                         && evidence.launch().isPresent()
-                ? host.vmms().guest(evidence)
+                ? host.vmms().guest(evidence, alive)
                 : GuestState.of(GuestState.Kind.NONE);
         return new VmObservation(
                 recordSeen,

@@ -17,8 +17,19 @@ public interface Vmms {
      */
     Seen<GuestProcess> process(VmRecord record);
 
-    /** Asks the VMM, with a deadline; {@link GuestState.Kind#BUSY} when it does not answer. */
-    GuestState guest(VmRecord record);
+    /**
+     * Asks the VMM, with a deadline; {@link GuestState.Kind#BUSY} when it does not answer.
+     *
+     * @param alive what {@link #process} said of it just now
+     */
+    GuestState guest(VmRecord record, GuestProcess.Alive alive);
+
+    /** Looks for the process and asks it; {@link GuestState.Kind#NONE} where none lives. */
+    default GuestState guest(VmRecord record) {
+        return process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)
+                ? guest(record, alive)
+                : GuestState.of(GuestState.Kind.NONE);
+    }
 
     /**
      * Starts the VMM detached: own session, own cgroup, own user, no capabilities. Returns once the process exists and

@@ -181,7 +181,7 @@ public final class FakeVmms implements Vmms {
     }
 
     @Override
-    public GuestState guest(VmRecord record) {
+    public GuestState guest(VmRecord record, GuestProcess.Alive alive) {
         Guest guest = guests.get(record.id().uid());
         return guest == null || !guest.alive
                 ? GuestState.of(GuestState.Kind.NONE)

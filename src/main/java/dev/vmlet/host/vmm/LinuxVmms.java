@@ -186,9 +186,8 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     }
 
     @Override
-    public GuestState guest(VmRecord record) {
-        if (record.launch().isEmpty()
-                || !(process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive))) {
+    public GuestState guest(VmRecord record, GuestProcess.Alive alive) {
+        if (record.launch().isEmpty()) {
             return GuestState.of(GuestState.Kind.NONE);
         }
         VmRecord.Launch launch = record.launch().get();
