@@ -30,6 +30,7 @@ import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.UserData;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -237,6 +238,7 @@ public class Planning {
                 disks,
                 Seen.present(desired.seed().fingerprint()),
                 runs ? Seen.present(new GuestProcess.Alive(4711, 1)) : Seen.missing(),
+                runs ? Seen.present(Tampering.NONE) : Seen.missing(),
                 runs ? new GuestState(GuestState.Kind.RUNNING, false, "53.0") : GuestState.of(GuestState.Kind.NONE),
                 runs ? Reach.OPEN : Reach.NOT_PROBED,
                 Seen.present(true));

@@ -72,6 +72,7 @@ public final class Applier {
             case Step.DeleteNetworkRecord(var uid) -> host.records().deleteNetwork(uid);
             case Step.CreateBridge(var name, var mac, var mtu, var mark) -> links.createBridge(name, mac, mtu, mark);
             case Step.SetMtu(var name, var mtu) -> links.setMtu(name, mtu);
+            case Step.SetMac(var name, var mac) -> links.setMac(name, mac);
             case Step.AddAddress(var name, var address) -> links.addAddress(name, address);
             case Step.DeleteAddress(var name, var address) -> links.deleteAddress(name, address);
             case Step.SetLinkUp(var name) -> links.setUp(name);
@@ -95,6 +96,9 @@ public final class Applier {
             case Step.PrepareDisk(var vm, var disk, var userId) -> host.disks().prepare(vm, disk, userId);
             case Step.WriteSeed(var vm, var seed, var userId) -> host.disks().writeSeed(vm, seed, userId);
             case Step.SpawnVmm(var launch) -> host.vmms().spawn(launch);
+            case Step.RestoreLimits(var launch) -> host.vmms().restoreLimits(launch);
+            case Step.ContinueVmm(var vm) -> host.vmms().continueProcess(record(vm));
+            case Step.ResumeGuest(var vm) -> host.vmms().resume(record(vm));
             case Step.PressPowerButton(var vm) -> host.vmms().pressPowerButton(record(vm));
             case Step.PowerOff(var vm) -> host.vmms().powerOff(record(vm));
             case Step.Terminate(var vm) -> host.vmms().terminate(record(vm));

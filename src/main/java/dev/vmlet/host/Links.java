@@ -61,6 +61,8 @@ public interface Links {
 
     void setMtu(LinkName name, int mtu) throws HostException;
 
+    void setMac(LinkName name, MacAddress mac) throws HostException;
+
     /** Makes the port a member of the bridge; succeeds when it already is. */
     void attach(LinkName port, LinkName bridge) throws HostException;
 

@@ -21,6 +21,7 @@ import dev.vmlet.model.Owner;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -136,6 +137,10 @@ public final class Observer {
                         && evidence.launch().isPresent()
                 ? host.vmms().guest(evidence, alive)
                 : GuestState.of(GuestState.Kind.NONE);
+        Seen<Tampering> tampering = process instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)
+                        && evidence.launch().isPresent()
+                ? host.vmms().tampering(evidence, alive)
+                : Seen.missing();
         return new VmObservation(
                 recordSeen,
                 nicsSeen,
@@ -143,6 +148,7 @@ public final class Observer {
                 disks,
                 host.disks().seed(vm),
                 process,
+                tampering,
                 guest,
                 reach(vm, desired, record, guest),
                 host.disks().leftovers(vm));

@@ -5,6 +5,7 @@ import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.Set;
@@ -31,6 +32,9 @@ public interface Vmms {
                 : GuestState.of(GuestState.Kind.NONE);
     }
 
+    /** What others changed about the process, as {@link #process} saw it, since its launch. Missing when it has ended. */
+    Seen<Tampering> tampering(VmRecord record, GuestProcess.Alive process);
+
     /**
      * Starts the VMM detached: own session, own cgroup, own user, no capabilities. Returns once the process exists and
      * its pid is on disk, not when the guest runs.
@@ -38,6 +42,19 @@ public interface Vmms {
      * @throws HostException.Busy while a process of this VM lives
      */
     void spawn(LaunchSpec launch) throws HostException;
+
+    /**
+     * Sets the limits of the launch again, where they differ.
+     *
+     * @throws HostException.Refused when the kernel does not take one, as a memory limit below what is in use
+     */
+    void restoreLimits(LaunchSpec launch) throws HostException;
+
+    /** SIGCONT to the process, after its start time was checked. */
+    void continueProcess(VmRecord record) throws HostException;
+
+    /** Lets a paused guest go on. */
+    void resume(VmRecord record) throws HostException;
 
     /** Asks the guest to shut down; it may ignore that. */
     void pressPowerButton(VmRecord record) throws HostException;

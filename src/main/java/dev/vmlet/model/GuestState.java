@@ -9,11 +9,21 @@ public record GuestState(Kind kind, boolean panicked, String version) {
         /** The process lives but does not answer yet, or says it is not booted. */
         STARTING,
         RUNNING,
+        /** Somebody paused it through its VMM; it goes on when it is told to. */
         PAUSED,
+        /** The VMM paused it because the host refused a write, mostly for a full disk; told to go on, it tries again. */
+        WRITE_FAILED,
+        /** It does not run, and to order it on is not ours: asleep by its own wish, in a debugger, being saved. */
+        HELD,
         /** The guest powered itself off; the VMM stays until it is told to go. */
         POWERED_OFF,
         /** The VMM did not answer in time: busy, not dead. */
-        BUSY
+        BUSY;
+
+        /** Whether the guest is there and does not run. */
+        public boolean isPaused() {
+            return this == PAUSED || this == WRITE_FAILED || this == HELD;
+        }
     }
 
     public static GuestState of(Kind kind) {

@@ -44,6 +44,14 @@ public record MacAddress(String value) {
                 bytes[5] & 0xff));
     }
 
+    /**
+     * What the host's end of the guest's cable may be called: another address, as a link that bears the guest's own takes
+     * the guest's frames for itself.
+     */
+    public MacAddress hostSide() {
+        return new MacAddress((value.startsWith("fe") ? "fa" : "fe") + value.substring(2));
+    }
+
     @Override
     public String toString() {
         return value;

@@ -9,6 +9,7 @@ import java.util.TreeMap;
  *
  * @param nics by Network uid; those asked for and those recorded
  * @param strayTaps links that bear this VM's mark and belong to no NIC above; looked for only when nothing is desired
+ * @param tampering what others changed about the living process; Missing where none lives
  * @param disks by disk name; those asked for
  * @param seed fingerprint of the seed image
  * @param leftovers whether files of the VM other than its record and retained disks exist
@@ -20,6 +21,7 @@ public record VmObservation(
         Map<String, DiskState> disks,
         Seen<String> seed,
         Seen<GuestProcess> process,
+        Seen<Tampering> tampering,
         GuestState guest,
         Reach reach,
         Seen<Boolean> leftovers) {

@@ -55,7 +55,9 @@ public final class NetworkPlanner {
                             + (bridge.mark().owner(names.installation()) instanceof Owner.Foreign(String evidence)
                                     ? evidence
                                     : "marked " + bridge.mark() + ", kind " + bridge.kind())
-                            + "); it is left alone. Rename or delete it to let Network " + desired.id() + " go on",
+                            + "); it is left alone. Rename or delete it to let Network " + desired.id()
+                            + " go on, or give it its mark back if it is the Network's: ip link set dev "
+                            + desired.bridge() + " alias " + desired.mark(),
                     LATER);
         }
         if (!(seen.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> inForce))) {
@@ -122,6 +124,13 @@ public final class NetworkPlanner {
                     new Step.SetMtu(name, desired.mtu()),
                     "its MTU is " + bridge.mtu() + ", asked is " + desired.mtu()));
         }
+        if (!bridge.mac().equals(desired.bridgeMac().value())) {
+            steps.add(new PlannedStep(
+                    new Step.SetMac(name, desired.bridgeMac()),
+                    "its MAC address is " + bridge.mac() + ", and guests know their gateway by another"));
+        }
+        // An address that somebody added to the bridge is not ours to take: what guests reach of the node, the firewall
+        // says, whatever the address.
         if (!(seen.addresses() instanceof Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> addresses))
                 || !addresses.contains(desired.gatewayAddress())) {
             steps.add(new PlannedStep(

@@ -48,7 +48,9 @@ final class NicPlanner {
             return Plan.waiting(
                     Reason.ForeignObject,
                     "link " + nic.tap() + " exists and is not ours (" + evidence
-                            + "); it is left alone. Rename or delete it to let VM " + vm + " go on",
+                            + "); it is left alone. Rename or delete it to let VM " + vm
+                            + " go on, or give it its mark back if it is the VM's: ip link set dev " + nic.tap()
+                            + " alias " + nic.mark(),
                     LATER);
         }
         if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))
@@ -89,6 +91,11 @@ final class NicPlanner {
         if (tap.mtu() != nic.mtu()) {
             steps.add(new PlannedStep(
                     new Step.SetMtu(nic.tap(), nic.mtu()), "its MTU is " + tap.mtu() + ", asked is " + nic.mtu()));
+        }
+        if (tap.mac().equals(nic.mac().value())) {
+            steps.add(new PlannedStep(
+                    new Step.SetMac(nic.tap(), nic.mac().hostSide()),
+                    "the tap bears its guest's MAC address, so that the host takes what is the guest's"));
         }
         if (tap.masterIndex() != bridge.index()) {
             steps.add(new PlannedStep(

@@ -59,6 +59,13 @@ public sealed interface Step {
         }
     }
 
+    record SetMac(LinkName name, MacAddress mac) implements Step {
+        @Override
+        public String toString() {
+            return "set the MAC address of " + name + " to " + mac;
+        }
+    }
+
     record AddAddress(LinkName name, InterfaceAddress address) implements Step {
         @Override
         public String toString() {
@@ -205,6 +212,28 @@ public sealed interface Step {
         public String toString() {
             return "start " + launch.vmm().text() + " for " + launch.id() + " (" + launch.cores() + " cores, "
                     + launch.memory() + ")";
+        }
+    }
+
+    /** The limits that its launch gave the process: memory, processors, processes, freezer, OOM score. */
+    record RestoreLimits(LaunchSpec launch) implements Step {
+        @Override
+        public String toString() {
+            return "restore the limits of the VMM of " + launch.id();
+        }
+    }
+
+    record ContinueVmm(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "continue the VMM of " + vm + " with SIGCONT";
+        }
+    }
+
+    record ResumeGuest(VmId vm) implements Step {
+        @Override
+        public String toString() {
+            return "resume the guest of " + vm;
         }
     }
 

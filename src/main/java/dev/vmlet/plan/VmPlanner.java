@@ -16,6 +16,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -108,7 +109,7 @@ public final class VmPlanner {
     }
 
     /**
-     * The object cannot be followed. What runs is left alone but for a stop, which needs nothing of it; what has ended
+     * The object cannot be followed. What runs is stopped or kept running, which needs nothing of it; what has ended
      * is written down, and started again as it was started last where it is to run.
      *
      * @param wait for what the object lacks
@@ -121,14 +122,18 @@ public final class VmPlanner {
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)) {
             return record.launch()
                     .flatMap(launch -> stopUnresolved(record, launch, passing, wish, seen))
-                    .map(reason -> StopLadder.climb(
+                    .map(reason -> stop(
                             wish.map(w -> record.withAsked(
                                             record.userId(), record.nics(), record.retained(), w.grace()))
                                     .orElse(record),
-                            seen.guest(),
+                            seen,
                             reason,
                             now))
-                    .orElse(wait);
+                    .orElseGet(() -> new Plan(
+                            record.launch()
+                                    .map(launch -> Mending.all(record, launch, seen))
+                                    .orElse(List.of()),
+                            wait.waitingFor()));
         }
         if (record.launch().isPresent()) {
             return endings.plan(
@@ -253,13 +258,13 @@ public final class VmPlanner {
         Optional<Reason> stopReason = stopReason(desired, record, launch, seen);
         if (stopReason.isPresent()) {
             // With the grace that is asked for now: one edit may halt the VM and change its grace.
-            return StopLadder.climb(
+            return stop(
                     record.withAsked(record.userId(), record.nics(), retained(desired), desired.grace()),
-                    seen.guest(),
+                    seen,
                     stopReason.get(),
                     now);
         }
-        List<PlannedStep> steps = new ArrayList<>();
+        List<PlannedStep> steps = new ArrayList<>(Mending.waken(record, seen));
         VmRecord next = record;
         if (seen.guest().kind() == GuestState.Kind.RUNNING && launch.ranAt().isEmpty()) {
             next = next.withLaunch(launch.withRan(now, seen.guest().version()), record.restarts());
@@ -289,16 +294,30 @@ public final class VmPlanner {
                 waiting = waiting.or(part::waitingFor);
             }
         }
-        if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.PAUSED) {
-            waiting = Optional.of(new Plan.Wait(Reason.Paused, Reason.Paused.sentence(), LATER));
+        // Last: the kernel may refuse a limit, and all else is to be done by then.
+        steps.addAll(Mending.limits(launch, seen));
+        if (waiting.isEmpty() && seen.tampering() instanceof Seen.Unknown<Tampering>(String cause)) {
+            waiting = wait(Reason.CannotLook, cause, SOON);
         }
-        if (waiting.isEmpty() && seen.guest().kind() != GuestState.Kind.RUNNING) {
+        if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.HELD) {
+            waiting = wait(Reason.Paused, Reason.Paused.sentence(), LATER);
+        }
+        if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.WRITE_FAILED) {
+            waiting = wait(Reason.WriteFailed, Reason.WriteFailed.sentence(), SOON);
+        }
+        if (waiting.isEmpty()
+                && seen.guest().kind() != GuestState.Kind.RUNNING
+                && !seen.guest().kind().isPaused()) {
             waiting = Optional.of(new Plan.Wait(
                     Reason.Starting,
                     "waiting for " + launch.spec().vmm().text() + " to answer",
                     Duration.ofMillis(250)));
         }
         return new Plan(steps, waiting);
+    }
+
+    private static Plan stop(VmRecord record, VmObservation seen, Reason reason, Instant now) {
+        return Mending.heard(StopLadder.climb(record, seen.guest(), reason, now), record, seen);
     }
 
     private Optional<Reason> stopReason(DesiredVm desired, VmRecord record, Launch launch, VmObservation seen) {
@@ -495,7 +514,7 @@ public final class VmPlanner {
             if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
                     && record.launch().isPresent()) {
                 Reason reason = record.stop().map(VmRecord.Stop::reason).orElse(Reason.Deleting);
-                return StopLadder.climb(record, seen.guest(), reason, now);
+                return stop(record, seen, reason, now);
             }
             return Plan.waiting(
                     Reason.EvidenceDisagrees,

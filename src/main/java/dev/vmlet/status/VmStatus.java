@@ -238,10 +238,15 @@ public final class VmStatus {
                 }
             }
             if (look.bridge() instanceof Seen.Missing || alive && !isConnected(nic, look)) {
-                return Verdict.of(Status.False, Reason.NetworkNotReady);
+                return contested().orElseGet(() -> Verdict.of(Status.False, Reason.NetworkNotReady));
             }
         }
         return Verdict.of(Status.True, Reason.AsExpected);
+    }
+
+    /** Somebody undoes the repairs, and the next one waits. */
+    private Optional<Verdict> contested() {
+        return obstacle(EnumSet.of(Reason.Contested));
     }
 
     private boolean isConnected(DesiredNic nic, NicObservation look) {
@@ -291,7 +296,9 @@ public final class VmStatus {
             }
             return switch (seen.guest().kind()) {
                 case RUNNING -> Verdict.of(Status.True, Reason.Running);
-                case PAUSED -> Verdict.of(Status.False, Reason.Paused);
+                case PAUSED -> contested().orElseGet(() -> Verdict.of(Status.False, Reason.Paused));
+                case HELD -> Verdict.of(Status.False, Reason.Paused);
+                case WRITE_FAILED -> Verdict.of(Status.False, Reason.WriteFailed);
                 case POWERED_OFF -> Verdict.of(Status.False, Reason.GuestPoweredOff);
                 case STARTING -> Verdict.of(Status.False, Reason.Starting);
                 case BUSY, NONE ->
@@ -404,7 +411,7 @@ public final class VmStatus {
                 return Phase.Stopping;
             }
             GuestState.Kind kind = seen.guest().kind();
-            boolean up = kind == GuestState.Kind.RUNNING || kind == GuestState.Kind.PAUSED || ran();
+            boolean up = kind == GuestState.Kind.RUNNING || kind.isPaused() || ran();
             return up ? Phase.Running : Phase.Starting;
         }
         if (process() instanceof GuestProcess.Ended

@@ -151,6 +151,23 @@ public final class FakeHost implements Links, Firewall {
                         group));
     }
 
+    /** Somebody gives a link another MAC address. */
+    public synchronized void changeMac(LinkName name, String mac) {
+        links.computeIfPresent(
+                name,
+                (_, l) -> new Link(
+                        l.index(),
+                        name,
+                        l.kind(),
+                        mac,
+                        l.mtu(),
+                        l.up(),
+                        l.mark(),
+                        l.masterIndex(),
+                        l.tapUid(),
+                        l.group()));
+    }
+
     /** Somebody sets a default route. */
     public synchronized void routeEverythingBy(LinkName device, long metric) {
         defaultRoutes.add(new Route(EVERYWHERE, device, metric));
@@ -301,6 +318,13 @@ public final class FakeHost implements Links, Firewall {
                         l.masterIndex(),
                         l.tapUid(),
                         l.group()));
+    }
+
+    @Override
+    public synchronized void setMac(LinkName name, MacAddress mac) throws HostException {
+        fail("setMac");
+        Link l = existing("set MAC address of link " + name, name);
+        changeMac(l.name(), mac.value());
     }
 
     @Override

@@ -5,8 +5,10 @@ import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -31,6 +33,8 @@ public final class FakeVmms implements Vmms {
         private int signal;
         private int cuts;
         private int terminations;
+        private boolean stopped;
+        private List<String> limits = List.of();
 
         private Guest(LaunchSpec launch, int pid, String bootId) {
             this.launch = launch;
@@ -81,6 +85,24 @@ public final class FakeVmms implements Vmms {
 
         public void pauses() {
             kind = GuestState.Kind.PAUSED;
+        }
+
+        /** Somebody sends SIGSTOP. */
+        public void stops() {
+            stopped = true;
+        }
+
+        public boolean stopped() {
+            return stopped;
+        }
+
+        /** Somebody changes a limit; the sentence says which. */
+        public void isLimited(String difference) {
+            limits = List.of(difference);
+        }
+
+        public List<String> limits() {
+            return limits;
         }
 
         public void dies(int withCode, int bySignal) {
@@ -185,7 +207,41 @@ public final class FakeVmms implements Vmms {
         Guest guest = guests.get(record.id().uid());
         return guest == null || !guest.alive
                 ? GuestState.of(GuestState.Kind.NONE)
-                : new GuestState(guest.kind, guest.panicked, "1.0");
+                : guest.stopped
+                        ? GuestState.of(GuestState.Kind.BUSY)
+                        : new GuestState(guest.kind, guest.panicked, "1.0");
+    }
+
+    @Override
+    public Seen<Tampering> tampering(VmRecord record, GuestProcess.Alive process) {
+        Guest guest = guests.get(record.id().uid());
+        return guest == null || !guest.alive
+                ? Seen.missing()
+                : Seen.present(new Tampering(guest.stopped, guest.limits));
+    }
+
+    @Override
+    public void restoreLimits(LaunchSpec launch) {
+        Guest guest = guests.get(launch.id().uid());
+        if (guest != null) {
+            guest.limits = List.of();
+        }
+    }
+
+    @Override
+    public void continueProcess(VmRecord record) {
+        Guest guest = guests.get(record.id().uid());
+        if (guest != null) {
+            guest.stopped = false;
+        }
+    }
+
+    @Override
+    public void resume(VmRecord record) {
+        Guest guest = guests.get(record.id().uid());
+        if (guest != null && guest.kind == GuestState.Kind.PAUSED) {
+            guest.kind = GuestState.Kind.RUNNING;
+        }
     }
 
     @Override
@@ -204,7 +260,7 @@ public final class FakeVmms implements Vmms {
     @Override
     public void pressPowerButton(VmRecord record) {
         Guest guest = guests.get(record.id().uid());
-        if (guest != null && !deaf && guest.kind == GuestState.Kind.RUNNING && !guest.panicked) {
+        if (guest != null && !deaf && !guest.stopped && guest.kind == GuestState.Kind.RUNNING && !guest.panicked) {
             guest.powersOff();
         }
     }

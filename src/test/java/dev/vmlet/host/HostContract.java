@@ -164,6 +164,17 @@ abstract class HostContract {
         assertThat(look(BRIDGE)).isEqualTo(bridge(1500, false));
     }
 
+    @Test
+    void givesALinkAnotherMacAddress() throws Exception {
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        links().setUp(BRIDGE);
+        links().setMac(BRIDGE, new MacAddress("02:00:00:00:00:09"));
+        assertThat(look(BRIDGE).mac()).isEqualTo("02:00:00:00:00:09");
+        links().setMac(BRIDGE, MAC);
+        assertThat(look(BRIDGE)).isEqualTo(bridge(1500, true));
+        refused(HostException.Refused.class, NOBODY, () -> links().setMac(NOBODY, MAC));
+    }
+
     // ---- taps ----
 
     @Test

@@ -78,7 +78,7 @@ final class History {
     }
 
     private void event() {
-        switch (random.nextInt(32)) {
+        switch (random.nextInt(34)) {
             case 0, 1 -> createNetwork();
             case 2, 3, 4, 5 -> createVm();
             case 6, 7 -> deleteVm();
@@ -106,6 +106,7 @@ final class History {
             case 27 -> damageRecord();
             case 28 -> toggleRetain();
             case 29, 30 -> toggleSecret();
+            case 31, 32 -> meddle();
             default -> rare();
         }
     }
@@ -343,6 +344,35 @@ final class History {
                 world.say("somebody deletes tap " + nic.tap());
                 world.oracle().torn(nic.tap());
                 world.links.unplug(nic.tap());
+            }
+        });
+    }
+
+    /** What others do to a living guest's process and its tap; a repair follows, and nothing else. */
+    private void meddle() {
+        any(world.vmms.guests()).ifPresentOrNot(guest -> {
+            if (!guest.alive() || guest.kind() != GuestState.Kind.RUNNING) return;
+            String uid = guest.launch().id().uid();
+            switch (random.nextInt(4)) {
+                case 0 -> {
+                    world.say("somebody pauses guest " + uid);
+                    guest.pauses();
+                }
+                case 1 -> {
+                    world.say("somebody stops the VMM of " + uid);
+                    guest.stops();
+                }
+                case 2 -> {
+                    world.say("somebody changes a limit of " + uid);
+                    guest.isLimited("pids.max is 1, at its launch it was 288");
+                }
+                default -> {
+                    if (guest.launch().nics().isEmpty()) return;
+                    LaunchSpec.Nic nic = guest.launch().nics().get(0);
+                    if (world.oracle().foreign().containsKey(nic.tap())) return;
+                    world.say("somebody gives tap " + nic.tap() + " its guest's MAC address");
+                    world.links.changeMac(nic.tap(), nic.mac().value());
+                }
             }
         });
     }

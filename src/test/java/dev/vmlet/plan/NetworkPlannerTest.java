@@ -7,6 +7,7 @@ import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -121,7 +122,7 @@ class NetworkPlannerTest {
     @Test
     void repairsEachPartOfTheBridge() {
         Link bridge = Given.bridge();
-        Link bent = new Link(7, bridge.name(), "bridge", bridge.mac(), 1400, false, bridge.mark(), 0, -1, 0);
+        Link bent = new Link(7, bridge.name(), "bridge", "02:00:00:00:00:09", 1400, false, bridge.mark(), 0, -1, 0);
         NetworkObservation seen = new NetworkObservation(
                 Seen.present(RECORD),
                 Seen.present(bent),
@@ -131,10 +132,23 @@ class NetworkPlannerTest {
                 Seen.present(Set.of()));
         assertThat(realise(NET, seen)).isEqualTo("""
                 set the MTU of %1$s to 1500, because its MTU is 1400, asked is 1500 [drift]
+                set the MAC address of %1$s to %2$s, because its MAC address is 02:00:00:00:00:09, and guests know their gateway by another [drift]
                 add address 10.77.4.1/24 to %1$s, because the gateway address is not on the bridge [drift]
                 enable IPv4 forwarding on %1$s, because guests' packets enter by this bridge [drift]
                 set %1$s up, because the bridge is down [drift]
-                """.formatted(B));
+                """.formatted(B, NET.bridgeMac()));
+    }
+
+    @Test
+    void leavesAnAddressAloneThatSomebodyAddedToTheBridge() {
+        NetworkObservation seen = new NetworkObservation(
+                Seen.present(RECORD),
+                Seen.present(Given.bridge()),
+                Seen.present(Set.of(NET.gatewayAddress(), new InterfaceAddress(Ipv4Address.parse("192.0.2.7"), 24))),
+                Seen.present(true),
+                Seen.present(Set.copyOf(NET.elements())),
+                Seen.present(Set.of()));
+        assertThat(realise(NET, seen)).isEmpty();
     }
 
     @Test
@@ -144,7 +158,8 @@ class NetworkPlannerTest {
         assertThat(realise(NET, seen))
                 .isEqualTo("wait PT30S for ForeignObject: link " + B
                         + " exists and is not ours (mark \"mine\"); it is left alone. Rename or delete it to let Network"
-                        + " lab/net go on\n");
+                        + " lab/net go on, or give it its mark back if it is the Network's: ip link set dev " + B
+                        + " alias vmlet:inst2345:net:net-1\n");
         assertThat(remove(seen)).isEmpty();
     }
 

@@ -66,7 +66,8 @@ class NicPlannerTest {
                         Seen.present(Set.of())))
                 .isEqualTo("wait PT30S for ForeignObject: link " + T
                         + " exists and is not ours (mark \"mine\"); it is left alone. Rename or delete it to let VM"
-                        + " lab/web go on\n");
+                        + " lab/web go on, or give it its mark back if it is the VM's: ip link set dev " + T
+                        + " alias vmlet:inst2345:vm:vm-1:net-1\n");
         Mark another = Mark.ofNic(Given.INSTALLATION, "vm-2", "net-1");
         assertThat(ensure(Seen.present(Given.bridge()), Seen.present(Given.tap(another, true, 7)), Seen.present(ALL)))
                 .contains("is not ours (marked vmlet:inst2345:vm:vm-2:net-1)");
@@ -94,6 +95,37 @@ class NicPlannerTest {
                         attach %1$s to bridge %2$s, because the tap is in no bridge
                         set %1$s up, because the tap is down
                         """.formatted(T, B));
+    }
+
+    @Test
+    void aTapInAStrangersBridgeIsTakenOutOfIt() {
+        assertThat(ensure(
+                        Seen.present(Given.bridge()), Seen.present(Given.tap(NIC.mark(), true, 99)), Seen.present(ALL)))
+                .isEqualTo("attach " + T + " to bridge " + B + ", because the tap is in another bridge\n");
+    }
+
+    @Test
+    void aTapThatBearsItsGuestsMacAddressGetsAnother() {
+        Link tap = Given.tap();
+        Link wrong = new Link(
+                tap.index(),
+                tap.name(),
+                "tun",
+                NIC.mac().value(),
+                9000,
+                true,
+                tap.mark(),
+                tap.masterIndex(),
+                tap.tapUid(),
+                0);
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(wrong), Seen.present(ALL)))
+                .isEqualTo("""
+                        set the MTU of %1$s to 1500, because its MTU is 9000, asked is 1500
+                        set the MAC address of %1$s to %2$s, because the tap bears its guest's MAC address, so that the host takes what is the guest's
+                        """.formatted(T, NIC.mac().hostSide()));
+        assertThat(NIC.mac().hostSide().value())
+                .startsWith("fe:")
+                .isNotEqualTo(NIC.mac().value());
     }
 
     private static List<Integer> groupsOfTheRetired() {

@@ -689,6 +689,8 @@ final class Oracle {
             }
             assertThat(record.stop()).as("stop of running %s", uid).isEmpty();
             assertThat(guest.kind()).as("guest of %s", uid).isEqualTo(GuestState.Kind.RUNNING);
+            assertThat(guest.stopped()).as("guest of %s is stopped", uid).isFalse();
+            assertThat(guest.limits()).as("changed limits of %s", uid).isEmpty();
             for (DesiredNic nic : record.nics()) {
                 if (foreign.containsKey(nic.tap())) {
                     allowedOwners.add(uid);
@@ -708,6 +710,9 @@ final class Oracle {
                                         Given.INSTALLATION, nic.network().uid()));
                 if (bridgeIsOurs && bridge != null && tap != null) {
                     assertThat(tap.up()).as("tap of %s is up", uid).isTrue();
+                    assertThat(tap.mac())
+                            .as("MAC of the tap of %s", uid)
+                            .isNotEqualTo(nic.mac().value());
                     assertThat(tap.masterIndex()).as("bridge of tap of %s", uid).isEqualTo(bridge.index());
                 }
                 if (!world.networks.containsKey(nic.network().uid()) || !bridgeIsOurs) {

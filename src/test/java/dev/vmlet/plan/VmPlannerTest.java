@@ -20,6 +20,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmRecord.Exit;
@@ -53,6 +54,7 @@ class VmPlannerTest {
     private Map<String, DiskState> disks = Map.of("root", new DiskState.Ready(1000));
     private Seen<String> seed = Seen.present(Given.desiredVm().seed().fingerprint());
     private Seen<GuestProcess> process = Seen.present(ALIVE);
+    private Seen<Tampering> tampering = Seen.present(Tampering.NONE);
     private GuestState guest = GuestState.of(GuestState.Kind.RUNNING);
     private Seen<Boolean> leftovers = Seen.present(true);
 
@@ -61,7 +63,7 @@ class VmPlannerTest {
     }
 
     private VmObservation seen() {
-        return new VmObservation(record, nics, stray, disks, seed, process, guest, Reach.OPEN, leftovers);
+        return new VmObservation(record, nics, stray, disks, seed, process, tampering, guest, Reach.OPEN, leftovers);
     }
 
     private Plan plan(DesiredVm vm) {
@@ -235,11 +237,11 @@ class VmPlannerTest {
     }
 
     @Test
-    void looksOftenWhileItStartsAndRarelyWhileItIsPaused() {
+    void looksOftenWhileItStartsAndRarelyWhileSomebodyHoldsIt() {
         guest = GuestState.of(GuestState.Kind.STARTING);
         assertThat(text(asked(RunStrategy.ALWAYS)))
                 .isEqualTo("wait PT0.25S for Starting: waiting for qemu to answer\n");
-        guest = GuestState.of(GuestState.Kind.PAUSED);
+        guest = GuestState.of(GuestState.Kind.HELD);
         assertThat(text(asked(RunStrategy.ALWAYS)))
                 .isEqualTo("wait PT30S for Paused: The guest is paused by somebody else.\n");
     }

@@ -20,6 +20,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
@@ -65,6 +66,7 @@ class VmStatusTest {
                 disks,
                 Seen.present("seed"),
                 process,
+                Seen.present(Tampering.NONE),
                 guest,
                 reach,
                 Seen.present(true));

@@ -265,6 +265,13 @@ public final class LinuxLinks implements Links, AutoCloseable {
     }
 
     @Override
+    public void setMac(LinkName name, MacAddress mac) throws HostException {
+        String operation = "set MAC address of link " + name + " to " + mac;
+        Link link = existing(operation, name);
+        netlink.exchange(operation, socket -> socket.ask(RtNetlink.setMac(link.index(), mac)));
+    }
+
+    @Override
     public void attach(LinkName port, LinkName bridge) throws HostException {
         String operation = "attach link " + port + " to bridge " + bridge;
         Link master = existing(operation, bridge);

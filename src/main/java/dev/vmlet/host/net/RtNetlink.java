@@ -28,10 +28,14 @@ final class RtNetlink {
     static final int NEWADDR = 20;
     static final int DELADDR = 21;
 
-    /** Groups to subscribe to: RTNLGRP_LINK and RTNLGRP_IPV4_IFADDR. */
+    static final int NEWNETCONF = 80;
+
+    /** Groups to subscribe to: RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR and RTNLGRP_IPV4_NETCONF. */
     static final int GROUP_LINK = 1;
 
     static final int GROUP_IPV4_IFADDR = 5;
+
+    static final int GROUP_IPV4_NETCONF = 24;
 
     private static final int GETLINK = 18;
     private static final int GETADDR = 22;
@@ -41,6 +45,8 @@ final class RtNetlink {
     private static final int IFINFOMSG = 16;
     private static final int IFADDRMSG = 8;
     private static final int RTMSG = 12;
+    /** struct netconfmsg is one byte; attributes begin at the next multiple of four. */
+    private static final int NETCONFMSG = 4;
 
     private static final int IFF_UP = 1;
     private static final int IFLA_ADDRESS = 1;
@@ -59,6 +65,9 @@ final class RtNetlink {
     private static final int IFA_ADDRESS = 1;
     private static final int IFA_LOCAL = 2;
     private static final int IFA_LABEL = 3;
+
+    private static final int NETCONFA_IFINDEX = 1;
+    private static final int NETCONFA_FORWARDING = 2;
 
     private static final int RT_TABLE_MAIN = 254;
     private static final int RTN_UNICAST = 1;
@@ -111,6 +120,10 @@ final class RtNetlink {
 
     static NetlinkRequest setMtu(int index, int mtu) {
         return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0).attribute(IFLA_MTU, mtu);
+    }
+
+    static NetlinkRequest setMac(int index, MacAddress mac) {
+        return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0).attribute(IFLA_ADDRESS, mac.bytes());
     }
 
     static NetlinkRequest setMaster(int index, int masterIndex) {
@@ -233,6 +246,20 @@ final class RtNetlink {
                 body.getInt(4),
                 attributes.text(IFA_LABEL).orElse(""),
                 new InterfaceAddress(ipv4(local.get()), prefixLength(body))));
+    }
+
+    /**
+     * Index of the link whose IPv4 forwarding flag was written, or which was just made (a new link tells all its flags).
+     * Empty for any other message, and for the switches of all links and of links to come, which have no index: the
+     * kernel tells of each link that follows them.
+     */
+    static Optional<Integer> forwardingWritten(NetlinkMessage message) throws KernelRefusal {
+        if (message.type() != NEWNETCONF || message.body().get(0) != Kernel.AF_INET) {
+            return Optional.empty();
+        }
+        NetlinkAttributes attributes = message.attributes(NETCONFMSG);
+        int index = attributes.number(NETCONFA_IFINDEX, 0);
+        return attributes.has(NETCONFA_FORWARDING) && index > 0 ? Optional.of(index) : Optional.empty();
     }
 
     static NetlinkRequest getMainRoutes() {

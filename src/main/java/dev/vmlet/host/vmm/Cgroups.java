@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 import org.slf4j.Logger;
@@ -29,7 +28,6 @@ final class Cgroups {
     private static final Logger LOG = LoggerFactory.getLogger(Cgroups.class);
     private static final String LAUNCHERS = "launchers";
     private static final List<String> LIMITING = List.of("memory", "cpu", "pids");
-    private static final int CPU_PERIOD_MICROS = 100_000;
 
     private final List<Hierarchy> hierarchies;
     private final String parent;
@@ -76,7 +74,7 @@ final class Cgroups {
         for (Hierarchy hierarchy : hierarchies) {
             Path leaf = hierarchy.mount().resolve(parent).resolve(vmUid);
             make(hierarchy, leaf);
-            limit(leaf, limits);
+            new CgroupLimits(limits).set(leaf);
         }
         return leaves(vmUid);
     }
@@ -287,27 +285,5 @@ final class Cgroups {
 
     private static List<String> words(Path file) throws IOException {
         return List.of(Files.readString(file).strip().split(" "));
-    }
-
-    private static void limit(Path leaf, Limits limits) throws HostException {
-        set(leaf, "memory.max", Long.toString(limits.memoryBytes()));
-        set(leaf, "memory.oom.group", "1");
-        set(leaf, "memory.limit_in_bytes", Long.toString(limits.memoryBytes()));
-        set(leaf, "pids.max", Integer.toString(limits.processes()));
-        long quota = (long) limits.cpus() * CPU_PERIOD_MICROS;
-        set(leaf, "cpu.max", String.format(Locale.ROOT, "%d %d", quota, CPU_PERIOD_MICROS));
-        set(leaf, "cpu.cfs_quota_us", Long.toString(quota));
-    }
-
-    private static void set(Path leaf, String file, String value) throws HostException {
-        Path path = leaf.resolve(file);
-        if (!Files.exists(path)) {
-            return;
-        }
-        try {
-            Files.writeString(path, value);
-        } catch (IOException e) {
-            throw new HostException.Refused("set " + path + " to " + value, e);
-        }
     }
 }

@@ -8,6 +8,7 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
@@ -50,6 +51,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     private final ExitWatch exits;
     private final GuestLogs logs;
     private final EventSockets events;
+    private final LimitWatch limitWatch;
     private final Purpose purpose;
 
     /** Whether guests are looked after, by the one agent, or only looked at, beside it. */
@@ -101,6 +103,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             this.exits = new ExitWatch(config.wake);
             this.logs = new GuestLogs(config.wake);
             this.events = new EventSockets(config.wake);
+            this.limitWatch = new LimitWatch(config.wake);
         } catch (IOException e) {
             throw new HostException.Refused("prepare for guest processes", e);
         }
@@ -132,6 +135,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                 if (purpose == Purpose.ACT) {
                     exits.watch(uid, alive.pid(), alive.startTicks());
                     record.launch().ifPresent(launch -> follow(files, launch.spec()));
+                    limitWatch.watch(uid, cgroups.leaves(uid));
                 }
                 Stranger stranger = strangers.get(uid);
                 yield stranger == null || !stranger.process.equals(alive) ? judged : Seen.unknown(stranger.sentence);
@@ -192,7 +196,8 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         }
         VmRecord.Launch launch = record.launch().get();
         Vmm vmm = vmms.get(launch.spec().vmm());
-        if (vmm == null) {
+        if (vmm == null || isStopped(alive.pid())) {
+            // A stopped process answers nobody: do not wait for it.
             return GuestState.of(GuestState.Kind.BUSY);
         }
         String uid = record.id().uid();
@@ -209,6 +214,59 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         return answer.state();
     }
 
+    private static boolean isStopped(int pid) {
+        return ProcStat.read(pid) instanceof Seen.Present<ProcStat>(var stat) && stat.state() == 'T';
+    }
+
+    @Override
+    public Seen<Tampering> tampering(VmRecord record, GuestProcess.Alive process) {
+        return record.launch()
+                .flatMap(launch -> restraints(process.pid(), launch.spec()))
+                .map(Restraints::look)
+                .orElseGet(Seen::missing);
+    }
+
+    /** Empty where its VMM is not set up on this host any more, so that nobody knows its overhead. */
+    private Optional<Restraints> restraints(int pid, LaunchSpec launch) {
+        return Optional.ofNullable(vmms.get(launch.vmm()))
+                .map(vmm -> new Restraints(
+                        Path.of("/proc"), pid, cgroups.leaves(launch.id().uid()), limits(launch, vmm)));
+    }
+
+    private static Cgroups.Limits limits(LaunchSpec launch, Vmm vmm) {
+        return new Cgroups.Limits(
+                launch.memory().bytes() + vmm.overheadBytes(launch),
+                // One more than the guest has: the VMM's own threads carry its disks and NICs.
+                launch.cores() + 1,
+                256 + 16 * launch.cores());
+    }
+
+    @Override
+    public void restoreLimits(LaunchSpec launch) throws HostException {
+        if (PidFile.read(files(launch.id().uid()).pid()) instanceof Seen.Present<PidFile>(var file)
+                && file.bootId().equals(config.bootId)
+                && ProcStat.read(file.pid()) instanceof Seen.Present<ProcStat>(var stat)
+                && stat.startTicks() == file.startTicks()) {
+            Optional<Restraints> restraints = restraints(file.pid(), launch);
+            if (restraints.isPresent()) {
+                restraints.get().restore();
+            }
+        }
+    }
+
+    @Override
+    public void continueProcess(VmRecord record) throws HostException {
+        if (PidFile.read(files(record.id().uid()).pid()) instanceof Seen.Present<PidFile>(var file)
+                && file.bootId().equals(config.bootId)) {
+            signal(file.pid(), file.startTicks(), Signals.CONT);
+        }
+    }
+
+    @Override
+    public void resume(VmRecord record) throws HostException {
+        vmm(kind(record)).resume(files(record.id().uid()));
+    }
+
     @Override
     public void spawn(LaunchSpec launch) throws HostException {
         Vmm vmm = vmm(launch.vmm());
@@ -220,13 +278,8 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             logs.finish(files.vmUid(), Duration.ZERO);
             events.forget(files.vmUid());
             runFiles.prepare(files, launch.userId());
-            List<Path> leaves = cgroups.create(
-                    files.vmUid(),
-                    new Cgroups.Limits(
-                            launch.memory().bytes() + vmm.overheadBytes(launch),
-                            // One more than the guest has: the VMM's own threads carry its disks and NICs.
-                            launch.cores() + 1,
-                            256 + 16 * launch.cores()));
+            limitWatch.forget(files.vmUid());
+            List<Path> leaves = cgroups.create(files.vmUid(), limits(launch, vmm));
             launcher.launch(files, cgroups.homes(), leaves, new Launcher.Credentials(launch.userId(), group), command);
             if (PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)) {
                 exits.watch(files.vmUid(), file.pid(), file.startTicks());
@@ -305,6 +358,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             logs.finish(uid, Duration.ZERO);
             events.forget(uid);
             strangers.remove(uid);
+            limitWatch.forget(uid);
             cgroups.remove(uid);
             runFiles.remove(files(uid));
         }
@@ -330,6 +384,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         exits.close();
         logs.close();
         events.close();
+        limitWatch.close();
     }
 
     private Object lock(String uid) {

@@ -4,6 +4,7 @@ package dev.vmlet.host.vmm;
 final class Signals {
     static final int KILL = 9;
     static final int TERM = 15;
+    static final int CONT = 18;
 
     private Signals() {}
 

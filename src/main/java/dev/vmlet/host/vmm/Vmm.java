@@ -50,6 +50,9 @@ public interface Vmm {
 
     void pressPowerButton(VmFiles files) throws HostException;
 
+    /** Lets a paused guest go on. */
+    void resume(VmFiles files) throws HostException;
+
     /** Cuts the power and ends the process. Returns when the VMM has said yes or hung up. */
     void powerOff(VmFiles files) throws HostException;
 

@@ -13,11 +13,17 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,11 +34,13 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -308,6 +316,144 @@ class LinuxVmmsIT {
                     assertThat(leaf.resolve(file)).hasContent(memory);
                 }
             }
+        }
+    }
+
+    private Tampering tampering() {
+        assertThat(vmms.tampering(record, alive())).isInstanceOf(Seen.Present.class);
+        return vmms.tampering(record, alive()) instanceof Seen.Present<Tampering>(Tampering seen)
+                ? seen
+                : Tampering.NONE;
+    }
+
+    /** The VM's leaf in the hierarchy whose leaves have this file; empty where there is none. */
+    private Optional<Path> leafWith(String file) throws IOException {
+        return new Cgroups(CgroupMounts.find(), "vmlet-testtest")
+                .leaves(id.uid()).stream()
+                        .filter(leaf -> Files.exists(leaf.resolve(file)))
+                        .findFirst();
+    }
+
+    /** Somebody writes to a limit: it is told, seen, put back, and then nothing is left to do. */
+    private void isPutBack(String file, String vandal) throws Exception {
+        Optional<Path> leaf = leafWith(file);
+        if (leaf.isEmpty()) {
+            return;
+        }
+        Path path = leaf.get().resolve(file);
+        String before = Files.readString(path);
+        woken.clear();
+        Files.writeString(path, vandal);
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> woken.contains(id.uid()));
+        assertThat(tampering().limits())
+                .singleElement()
+                .asString()
+                .matches(Pattern.quote(file) + " is .+, at its launch it was " + Pattern.quote(before.strip()));
+        vmms.restoreLimits(launch);
+        assertThat(path).hasContent(before);
+        assertThat(tampering()).isEqualTo(Tampering.NONE);
+    }
+
+    @Test
+    void limitsThatSomebodyChangedAreToldAndPutBack() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        assertThat(tampering()).isEqualTo(Tampering.NONE);
+        assertThat(leafWith("memory.limit_in_bytes").or(() -> leafOrNone("memory.max")))
+                .as("a limit that this host enforces, so that the test means something")
+                .isPresent();
+        isPutBack("memory.max", "4294967296");
+        isPutBack("memory.limit_in_bytes", "4294967296");
+        isPutBack("memory.oom.group", "0");
+        isPutBack("pids.max", "max");
+        isPutBack("cpu.max", "max 100000");
+        isPutBack("cpu.cfs_quota_us", "-1");
+        isPutBack("cgroup.freeze", "1");
+        isPutBack("freezer.state", "FROZEN");
+    }
+
+    private Optional<Path> leafOrNone(String file) {
+        try {
+            return leafWith(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void aProcessThatWasMovedOutOfALimitIsMovedBack() throws Exception {
+        vmms.spawn(launch);
+        Path leaf = leafWith("memory.limit_in_bytes").orElse(null);
+        assumeTrue(
+                leaf != null, "needs hierarchies of cgroup v1: with v2 alone such a process is in no cgroup of its VM");
+        int pid = alive().pid();
+        Path elsewhere = leaf.resolveSibling("launchers");
+        Files.writeString(elsewhere.resolve("cgroup.procs"), String.valueOf(pid));
+        assertThat(tampering().limits()).containsExactly("process " + pid + " is not in " + leaf);
+        vmms.restoreLimits(launch);
+        assertThat(tampering()).isEqualTo(Tampering.NONE);
+        assertThat(leaf.resolve("cgroup.procs")).content().contains(String.valueOf(pid));
+    }
+
+    @Test
+    void anOomScoreThatSomebodyChangedIsPutBack() throws Exception {
+        vmms.spawn(launch);
+        Path score = Path.of("/proc/" + alive().pid() + "/oom_score_adj");
+        Files.writeString(score, "777");
+        assertThat(tampering().limits()).containsExactly("oom_score_adj is 777, at its launch it was 0");
+        vmms.restoreLimits(launch);
+        assertThat(score).hasContent("0");
+    }
+
+    @Test
+    void aVmmThatSomebodyStoppedIsContinuedAndNobodyWaitsForItMeanwhile() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        GuestProcess.Alive before = alive();
+        assertThat(new ProcessBuilder("kill", "-STOP", String.valueOf(before.pid()))
+                        .start()
+                        .waitFor())
+                .isZero();
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> tampering().stopped());
+        long asked = System.nanoTime();
+        assertThat(vmms.guest(record)).isEqualTo(GuestState.of(GuestState.Kind.BUSY));
+        assertThat(Duration.ofNanos(System.nanoTime() - asked))
+                .as("a VMM that is asked and cannot answer would take two seconds")
+                .isLessThan(Duration.ofSeconds(2));
+        vmms.continueProcess(record);
+        awaitState(GuestState.Kind.RUNNING);
+        assertThat(alive()).isEqualTo(before);
+        assertThat(tampering()).isEqualTo(Tampering.NONE);
+    }
+
+    @Test
+    void aGuestThatSomebodyPausedIsToldAndResumed() throws Exception {
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> !woken.isEmpty());
+        woken.clear();
+        qmp("stop");
+        Awaitility.await().atMost(Duration.ofSeconds(5)).until(() -> woken.contains(id.uid()));
+        assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.PAUSED);
+        vmms.resume(record);
+        assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.RUNNING);
+        // Somebody may have been quicker.
+        vmms.resume(record);
+    }
+
+    private void qmp(String command) throws IOException {
+        Path control = new VmFiles(Hosts.paths(dir), id.uid()).control();
+        try (SocketChannel socket = SocketChannel.open(UnixDomainSocketAddress.of(control))) {
+            socket.write(ByteBuffer.wrap(("{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"" + command + "\"}\n")
+                    .getBytes(StandardCharsets.US_ASCII)));
+            ByteBuffer answers = ByteBuffer.allocate(4096);
+            Awaitility.await()
+                    .atMost(Duration.ofSeconds(5))
+                    .until(() -> socket.read(answers) > 0
+                            && new String(answers.array(), 0, answers.position(), StandardCharsets.US_ASCII)
+                                            .split("\"return\"", -1)
+                                            .length
+                                    > 2);
         }
     }
 

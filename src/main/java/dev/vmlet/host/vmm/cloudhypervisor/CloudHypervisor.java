@@ -97,7 +97,8 @@ public final class CloudHypervisor implements Vmm {
             GuestState.Kind down = ran || log.booted() ? GuestState.Kind.POWERED_OFF : GuestState.Kind.STARTING;
             GuestState.Kind kind = switch (info.path("state").asText()) {
                 case "Running" -> GuestState.Kind.RUNNING;
-                case "Paused", "BreakPoint" -> GuestState.Kind.PAUSED;
+                case "Paused" -> GuestState.Kind.PAUSED;
+                case "BreakPoint" -> GuestState.Kind.HELD;
                 case "Created", "Shutdown", "" -> down;
                 default -> GuestState.Kind.BUSY;
             };
@@ -140,6 +141,12 @@ public final class CloudHypervisor implements Vmm {
     @Override
     public void pressPowerButton(VmFiles files) throws HostException {
         call(files, "vm.power-button");
+    }
+
+    /** Asked again it answers 500: somebody else was quicker, and the next look sees it run. */
+    @Override
+    public void resume(VmFiles files) throws HostException {
+        call(files, "vm.resume");
     }
 
     @Override

@@ -64,8 +64,10 @@ public final class Qemu implements Vmm {
                 case "running" -> GuestState.Kind.RUNNING;
                 case "shutdown" -> GuestState.Kind.POWERED_OFF;
                 case "prelaunch", "inmigrate", "preconfig" -> GuestState.Kind.STARTING;
-                // Stopped by somebody, by a panic, by an I/O error: all wait for a decision.
-                default -> GuestState.Kind.PAUSED;
+                case "paused" -> GuestState.Kind.PAUSED;
+                case "io-error" -> GuestState.Kind.WRITE_FAILED;
+                // Asleep by its own wish, panicked, in a debugger, being saved: going on is not ours to order.
+                default -> GuestState.Kind.HELD;
             };
             // All zero when none was given: says nothing.
             return new Answer(
@@ -82,6 +84,11 @@ public final class Qemu implements Vmm {
     @Override
     public void pressPowerButton(VmFiles files) throws HostException {
         call(files, "system_powerdown");
+    }
+
+    @Override
+    public void resume(VmFiles files) throws HostException {
+        call(files, "cont");
     }
 
     @Override

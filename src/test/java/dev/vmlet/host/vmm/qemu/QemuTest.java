@@ -183,10 +183,11 @@ class QemuTest {
         Map<String, GuestState> expected = Map.of(
                 "running", new GuestState(GuestState.Kind.RUNNING, false, "7.2.22"),
                 "paused", new GuestState(GuestState.Kind.PAUSED, false, "7.2.22"),
-                "io-error", new GuestState(GuestState.Kind.PAUSED, false, "7.2.22"),
+                "io-error", new GuestState(GuestState.Kind.WRITE_FAILED, false, "7.2.22"),
                 "prelaunch", new GuestState(GuestState.Kind.STARTING, false, "7.2.22"),
                 "shutdown", new GuestState(GuestState.Kind.POWERED_OFF, false, "7.2.22"),
-                "guest-panicked", new GuestState(GuestState.Kind.PAUSED, true, "7.2.22"));
+                "suspended", new GuestState(GuestState.Kind.HELD, false, "7.2.22"),
+                "guest-panicked", new GuestState(GuestState.Kind.HELD, true, "7.2.22"));
         for (Map.Entry<String, GuestState> row : expected.entrySet()) {
             try (ServerSocketChannel _ = serve(status(row.getKey()))) {
                 assertThat(qemu.ask(files, Hosts.launched(Hosts.launch(VmmKind.QEMU), "b", true))
