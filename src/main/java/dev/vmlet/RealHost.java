@@ -110,8 +110,9 @@ public final class RealHost implements AutoCloseable {
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
         this.host = new Host(links, firewall, guests, disks, records, probes);
         if (purpose == Purpose.ACT) {
-            keep(new LinkMonitor(link -> wakes.wakeLink(link), wakes::wakeAll));
-            keep(new FirewallMonitor(installation, wakes::wakeNode));
+            KernelEvents events = new KernelEvents(wakes);
+            keep(new LinkMonitor(events));
+            keep(new FirewallMonitor(installation, events));
         }
     }
 

@@ -74,6 +74,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
     private final Reports reports;
     private final EventRecorder events;
     private final Clock clock;
+    private final RepairPace repairs = new RepairPace();
     private @Nullable InformerEventSource<VirtualMachine, Network> vms;
     private @Nullable InformerEventSource<NetworkSlice, Network> slices;
 
@@ -175,8 +176,9 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 ? Optional.of(d)
                 : Optional.empty();
         NetworkObservation before = observer.observeNetwork(uid, desired);
-        Plan plan = planner.plan(uid, resolution, before);
+        Plan plan = repairs.paced(uid, planner.plan(uid, resolution, before), clock.instant());
         Outcome outcome = applier.apply(NetworkResolver.idOf(network).toString(), plan);
+        repairs.made(uid, outcome.done(), clock.instant());
         NetworkObservation after = plan.isEmpty() ? before : observer.observeNetwork(uid, desired);
         reports.tell(network, resolution, plan, outcome);
         if (!plan.isEmpty()) {

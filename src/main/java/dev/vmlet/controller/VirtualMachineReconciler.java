@@ -68,6 +68,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Clock clock;
     private final StatusPace pace = new StatusPace();
     private final Resolutions resolutions = new Resolutions();
+    private final RepairPace repairs = new RepairPace();
     private @Nullable InformerEventSource<Network, VirtualMachine> networks;
     private @Nullable InformerEventSource<NetworkSlice, VirtualMachine> slices;
 
@@ -261,10 +262,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Optional<DesiredVm> desired =
                 resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
         VmObservation before = observer.observeVm(id, desired);
-        Plan plan = resolution instanceof Resolution.Absent
+        Plan wanted = resolution instanceof Resolution.Absent
                 ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
                 : planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant());
+        Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
+        repairs.made(id.uid(), outcome.done(), clock.instant());
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         return new Round(resolution, before, plan, outcome, after);
     }

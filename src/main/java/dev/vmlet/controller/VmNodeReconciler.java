@@ -62,6 +62,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final Reports reports;
     private final EventRecorder events;
     private final Clock clock;
+    private final RepairPace repairs = new RepairPace();
     private @Nullable InformerEventSource<VirtualMachine, VmNode> vms;
     private @Nullable InformerEventSource<Network, VmNode> networks;
 
@@ -119,8 +120,10 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     public UpdateControl<VmNode> reconcile(VmNode node, Context<VmNode> context) throws ReconcileFailed {
         keepCluster(context.getClient());
         HostObservation before = observer.observeHost();
-        Plan plan = HostPlanner.plan(installation, before);
+        wakes.knowUplink(before.uplink());
+        Plan plan = repairs.paced(nodeName, HostPlanner.plan(installation, before), clock.instant());
         Outcome outcome = applier.apply("node " + nodeName, plan);
+        repairs.made(nodeName, outcome.done(), clock.instant());
         reports.tell(node, new Resolution.Absent<>(), plan, outcome);
         HostObservation after = plan.isEmpty() ? before : observer.observeHost();
         if (!plan.isEmpty()) {
@@ -144,6 +147,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                 swept.holds(),
                 swept.failures(),
                 kept.pressure(),
+                wakes.deafness(),
                 clock.instant());
         if (outcome.failed().isPresent()) {
             Outcome.Failure failure = outcome.failed().get();

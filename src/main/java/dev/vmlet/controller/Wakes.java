@@ -8,9 +8,12 @@ import dev.vmlet.model.LinkName;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.inbound.SimpleInboundEventSource;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 
 /**
  * Turns what happens on the host into reconciles of exactly the objects concerned. Events only wake; the loop looks for
@@ -24,6 +27,12 @@ public final class Wakes {
     private final Map<String, ResourceID> networksByUid = new ConcurrentHashMap<>();
     /** Owner uid by the name of a link; a deleted link can only be told by its name. */
     private final Map<LinkName, String> owners = new ConcurrentHashMap<>();
+
+    /** Where the node's traffic leaves; empty before the first look. Written by the node's reconciler. */
+    private volatile Optional<LinkName> uplink = Optional.empty();
+
+    /** Why a monitor of the kernel's events does not hear, by its name. */
+    private final Map<String, String> deaf = new ConcurrentSkipListMap<>();
 
     private final HostNames names;
     private final ResourceID nodeId;
@@ -108,6 +117,34 @@ public final class Wakes {
         if (uid != null) {
             wakeOwner(uid);
         }
+    }
+
+    void knowUplink(Optional<LinkName> link) {
+        uplink = link;
+    }
+
+    /** The forwarding flag of a link was written: the bridge's is its Network's business, the uplink's the node's. */
+    public void wakeForwarding(LinkName link) {
+        if (uplink.equals(Optional.of(link))) {
+            wakeNode();
+        }
+        wakeLink(link);
+    }
+
+    /** From now on, what changes is seen by the periodic passes only. */
+    public void deaf(String monitor, String why) {
+        deaf.put(monitor, why);
+        wakeNode();
+    }
+
+    public void hears(String monitor) {
+        deaf.remove(monitor);
+        wakeNode();
+    }
+
+    /** Sentences about what of the kernel is not heard; empty where all is. */
+    List<String> deafness() {
+        return List.copyOf(deaf.values());
     }
 
     public void wakeNode() {

@@ -50,7 +50,10 @@ public final class NodeStatus {
             int cores,
             String memory) {}
 
-    /** @param imagePressure why the file system of the images stays too full, with the remedy */
+    /**
+     * @param imagePressure why the file system of the images stays too full, with the remedy
+     * @param deafness what of the kernel's events is not heard, sentences
+     */
     public static VmNodeStatus of(
             VmNode node,
             Facts facts,
@@ -62,6 +65,7 @@ public final class NodeStatus {
             List<Hold> holds,
             List<String> failures,
             Optional<String> imagePressure,
+            List<String> deafness,
             Instant now) {
         VmNodeStatus before = node.getStatus();
         Conditions conditions = new Conditions(
@@ -115,6 +119,13 @@ public final class NodeStatus {
                 imagePressure.isEmpty() ? Status.True : Status.False,
                 imagePressure.isEmpty() ? Reason.AsExpected : Reason.NoSpace,
                 imagePressure.orElse("There is room for images."));
+        conditions.add(
+                "Watching",
+                deafness.isEmpty() ? Status.True : Status.False,
+                deafness.isEmpty() ? Reason.AsExpected : Reason.CannotLook,
+                deafness.isEmpty()
+                        ? "Changes to this node's links, addresses, flags and tables are heard as they happen."
+                        : String.join("; ", deafness) + "; what others change is seen within 30 s.");
         boolean ready = firewall && !facts.vmmName().isEmpty();
         conditions.add(
                 "Ready",

@@ -25,6 +25,8 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -189,7 +191,7 @@ class LinuxHostIT extends HostContract {
     void hearsOfLinksAndAddresses() throws Exception {
         BlockingQueue<LinkName> heard = new LinkedBlockingQueue<>();
         LinkName name = new LinkName("heard");
-        try (LinkMonitor monitor = new LinkMonitor(heard::add, () -> {})) {
+        try (LinkMonitor monitor = new LinkMonitor(new Hears(heard::add, _ -> {}, () -> {}))) {
             assertThat(monitor).isNotNull();
             plantBridge(name, new MacAddress("52:00:00:00:00:01"), false);
             assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo(name);
@@ -206,7 +208,7 @@ class LinuxHostIT extends HostContract {
     void saysThatEventsWereLost() throws Exception {
         CountDownLatch overrun = new CountDownLatch(1);
         CountDownLatch told = new CountDownLatch(1);
-        try (LinkMonitor monitor = new LinkMonitor(_ -> await(overrun), told::countDown)) {
+        try (LinkMonitor monitor = new LinkMonitor(new Hears(_ -> await(overrun), _ -> {}, told::countDown))) {
             assertThat(monitor).isNotNull();
             plantBridge(new LinkName("noisy"), new MacAddress("52:00:00:00:00:01"), false);
             // The monitor's thread stands in its first callback while its queue runs over.
@@ -227,9 +229,28 @@ class LinuxHostIT extends HostContract {
     }
 
     @Test
+    void hearsWhoseForwardingFlagWasWritten() throws Exception {
+        BlockingQueue<LinkName> heard = new LinkedBlockingQueue<>();
+        LinkName name = new LinkName("flagged");
+        plantBridge(name, new MacAddress("52:00:00:00:00:02"), false);
+        try (LinkMonitor monitor = new LinkMonitor(new Hears(_ -> {}, heard::add, () -> {}))) {
+            assertThat(monitor).isNotNull();
+            OwnNamespace.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/flagged/forwarding");
+            assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo(name);
+            heard.clear();
+            // The global switch writes every link's flag.
+            OwnNamespace.run(
+                    "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/ip_forward");
+            Awaitility.await().atMost(5, TimeUnit.SECONDS).until(() -> heard.contains(name));
+            assertThat(links.forwarding(name)).isEqualTo(Seen.present(false));
+        }
+    }
+
+    @Test
     void hearsOfOthersCommitsToOurTablesOnly() throws Exception {
         BlockingQueue<String> heard = new LinkedBlockingQueue<>();
-        try (FirewallMonitor monitor = new FirewallMonitor(INSTALLATION, () -> heard.add("changed"))) {
+        try (FirewallMonitor monitor =
+                new FirewallMonitor(INSTALLATION, new Hears(_ -> {}, _ -> {}, () -> heard.add("changed")))) {
             assertThat(monitor).isNotNull();
             firewall.install(new Ruleset(INSTALLATION, Set.of()));
             OwnNamespace.run("nft", "add table inet somebody_else");
@@ -238,5 +259,35 @@ class LinuxHostIT extends HostContract {
             deleteRule();
             assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo("changed");
         }
+    }
+
+    /** One listener for both monitors. */
+    private record Hears(Consumer<LinkName> onLink, Consumer<LinkName> onForwarding, Runnable onAnything)
+            implements LinkMonitor.Listener, FirewallMonitor.Listener {
+        @Override
+        public void changed(LinkName link) {
+            onLink.accept(link);
+        }
+
+        @Override
+        public void forwardingWritten(LinkName link) {
+            onForwarding.accept(link);
+        }
+
+        @Override
+        public void everything() {
+            onAnything.run();
+        }
+
+        @Override
+        public void changed() {
+            onAnything.run();
+        }
+
+        @Override
+        public void deaf(String monitor, String why) {}
+
+        @Override
+        public void hears(String monitor) {}
     }
 }

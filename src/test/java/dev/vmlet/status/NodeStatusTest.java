@@ -28,6 +28,7 @@ class NodeStatusTest {
 
     private final VmNode node = new VmNode();
     private Optional<String> pressure = Optional.empty();
+    private List<String> deafness = List.of();
 
     NodeStatusTest() {
         node.setMetadata(
@@ -71,7 +72,18 @@ class NodeStatusTest {
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
                 List.of());
         return NodeStatus.of(
-                node, facts, Plan.nothing(), Outcome.nothing(), seen, 3, findings, holds, failures, pressure, now);
+                node,
+                facts,
+                Plan.nothing(),
+                Outcome.nothing(),
+                seen,
+                3,
+                findings,
+                holds,
+                failures,
+                pressure,
+                deafness,
+                now);
     }
 
     private static String brief(VmNodeStatus status) {
@@ -86,10 +98,24 @@ class NodeStatusTest {
     void aGoodNodeIsReadyAndCountsItsVms() {
         VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
         assertThat(brief(status))
-                .isEqualTo("FirewallReady=True/AsExpected VmmReady=True/AsExpected Confined=True/AsExpected"
-                        + " Swept=True/AsExpected ImageSpace=True/AsExpected Ready=True/AsExpected");
+                .isEqualTo(
+                        "FirewallReady=True/AsExpected VmmReady=True/AsExpected Confined=True/AsExpected"
+                                + " Swept=True/AsExpected ImageSpace=True/AsExpected Watching=True/AsExpected Ready=True/AsExpected");
         assertThat(status.vms()).isEqualTo(new VmNodeStatus.Vms(2, 1));
         assertThat(status.bridgePorts()).isEqualTo(new VmNodeStatus.BridgePorts(3, 1024));
+    }
+
+    @Test
+    void aNodeThatDoesNotHearTheKernelSaysSoAndIsReadyAllTheSame() {
+        deafness = List.of("link-monitor does not hear the kernel (recv: ENOMEM)");
+        VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
+        assertThat(brief(status)).contains(" Watching=False/CannotLook Ready=True");
+        assertThat(Objects.requireNonNull(status.conditions()).stream()
+                        .filter(c -> "Watching".equals(c.type()))
+                        .map(c -> c.message()))
+                .containsExactly(
+                        "link-monitor does not hear the kernel (recv: ENOMEM); what others change is seen within"
+                                + " 30 s.");
     }
 
     @Test
@@ -143,7 +169,7 @@ class NodeStatusTest {
     void aFileSystemThatStaysTooFullShowsAndKeepsNoGuestFromRunning() {
         pressure = Optional.of("too full; free some space");
         VmNodeStatus status = status(GOOD, INTACT, List.of(), List.of(), List.of(), Given.NOW);
-        assertThat(brief(status)).endsWith("ImageSpace=False/NoSpace Ready=True/AsExpected");
+        assertThat(brief(status)).endsWith("ImageSpace=False/NoSpace Watching=True/AsExpected Ready=True/AsExpected");
         assertThat(Objects.requireNonNull(status.conditions()).get(4).message()).isEqualTo("too full; free some space");
     }
 }

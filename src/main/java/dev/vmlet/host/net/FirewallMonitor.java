@@ -30,11 +30,18 @@ public final class FirewallMonitor implements AutoCloseable {
 
     private final NetlinkMonitor monitor;
 
-    /** @param changed called on the monitor's thread: be quick */
-    public FirewallMonitor(InstallationId installation, Runnable changed) throws HostException {
+    /** What wants to know of our tables; called on the monitor's thread: be quick. */
+    public interface Listener extends MonitorHealth {
+        void changed();
+    }
+
+    public FirewallMonitor(InstallationId installation, Listener listener) throws HostException {
         String table = new Ruleset(installation, Set.of()).table();
         this.monitor = NetlinkMonitor.start(
-                "firewall-monitor", Kernel.NETLINK_NETFILTER, List.of(GROUP_NFTABLES), new NetlinkMonitor.Listener() {
+                "firewall-monitor",
+                Kernel.NETLINK_NETFILTER,
+                List.of(GROUP_NFTABLES),
+                new NetlinkMonitor.Listener() {
                     // Since the last commit; the commit's own message comes after those of its changes.
                     private boolean touched;
 
@@ -49,7 +56,7 @@ public final class FirewallMonitor implements AutoCloseable {
                         } else if (touched) {
                             touched = false;
                             if (!isOurThread(attributes)) {
-                                changed.run();
+                                listener.changed();
                             }
                         }
                     }
@@ -57,9 +64,10 @@ public final class FirewallMonitor implements AutoCloseable {
                     @Override
                     public void missed() {
                         touched = false;
-                        changed.run();
+                        listener.changed();
                     }
-                });
+                },
+                listener);
     }
 
     /**

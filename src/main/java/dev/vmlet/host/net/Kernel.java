@@ -2,6 +2,9 @@ package dev.vmlet.host.net;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Optional;
 import jnr.constants.platform.Errno;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Runtime;
@@ -110,6 +113,28 @@ final class Kernel {
         check(retried(() -> libc.poll(descriptors, 2, -1)), "poll");
         // The second wins: it is the request to stop.
         return descriptors.getShort(14) == 0;
+    }
+
+    /** Waits until the descriptor is readable, at most so long, and says whether it is. */
+    boolean awaitWithin(int fd, Duration longest) throws KernelRefusal {
+        ByteBuffer descriptor = buffer(8);
+        descriptor.putInt(0, fd).putShort(4, POLLIN);
+        return check(retried(() -> libc.poll(descriptor, 1, (int) longest.toMillis())), "poll") > 0;
+    }
+
+    /** The name of the link with this index in the network namespace of the calling thread; empty when it is gone. */
+    Optional<String> linkName(int index) {
+        ByteBuffer name = buffer(16);
+        if (libc.if_indextoname(index, name) == null) {
+            return Optional.empty();
+        }
+        byte[] bytes = new byte[16];
+        name.get(0, bytes);
+        int end = 0;
+        while (end < bytes.length && bytes[end] != 0) {
+            end++;
+        }
+        return Optional.of(new String(bytes, 0, end, StandardCharsets.UTF_8));
     }
 
     /** Closes without a word: there is nothing to do about a failed close(2). */

@@ -38,6 +38,10 @@ public interface LibC {
 
     int eventfd(int initial, int flags);
 
+    /** @param name at least 16 bytes, filled with the name and a zero */
+    @Nullable
+    Pointer if_indextoname(int index, ByteBuffer name);
+
     Pointer newlocale(int categories, String name, @Nullable Pointer base);
 
     Pointer uselocale(Pointer locale);

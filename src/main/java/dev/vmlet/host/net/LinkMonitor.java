@@ -5,47 +5,69 @@ import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Consumer;
 
 /**
- * Says which links changed, appeared or went, or had an IPv4 address added or taken. A hint, our own changes included:
- * look for yourself. Both callbacks run on the monitor's thread and must be quick.
+ * Says which links changed, appeared or went, had an IPv4 address added or taken, or their IPv4 forwarding flag written.
+ * A hint, our own changes included: look for yourself. Callbacks run on the monitor's thread and must be quick.
  */
 public final class LinkMonitor implements AutoCloseable {
     private final NetlinkMonitor monitor;
 
-    /**
-     * @param changed called with the link's name
-     * @param everything called when events were lost: any link may have changed
-     */
-    public LinkMonitor(Consumer<LinkName> changed, Runnable everything) throws HostException {
+    /** What wants to know of links. */
+    public interface Listener extends MonitorHealth {
+        void changed(LinkName link);
+
+        /** The flag was written, with whatever value; or the link is new. */
+        void forwardingWritten(LinkName link);
+
+        /** Events were lost: any link may have changed. */
+        void everything();
+    }
+
+    public LinkMonitor(Listener listener) throws HostException {
         this.monitor = NetlinkMonitor.start(
                 "link-monitor",
                 Kernel.NETLINK_ROUTE,
-                List.of(RtNetlink.GROUP_LINK, RtNetlink.GROUP_IPV4_IFADDR),
+                List.of(RtNetlink.GROUP_LINK, RtNetlink.GROUP_IPV4_IFADDR, RtNetlink.GROUP_IPV4_NETCONF),
                 new NetlinkMonitor.Listener() {
+                    private final Kernel kernel = new Kernel();
+
                     @Override
                     public void heard(NetlinkMessage message) throws KernelRefusal {
                         Optional<Link> link = RtNetlink.link(message);
-                        link.ifPresent(l -> changed.accept(l.name()));
-                        RtNetlink.address(message).ifPresent(at -> linkOf(at).ifPresentOrElse(changed, everything));
+                        link.ifPresent(l -> listener.changed(l.name()));
+                        RtNetlink.address(message)
+                                .ifPresent(at -> linkOf(at).ifPresentOrElse(listener::changed, listener::everything));
+                        // A link that is gone by now has told so itself.
+                        RtNetlink.forwardingWritten(message)
+                                .flatMap(kernel::linkName)
+                                .flatMap(LinkMonitor::named)
+                                .ifPresent(listener::forwardingWritten);
                     }
 
                     @Override
                     public void missed() {
-                        everything.run();
+                        listener.everything();
                     }
-                });
+                },
+                listener);
     }
 
     /** An address carries its link's index, which may be gone, and its label, which begins with the link's name. */
     private static Optional<LinkName> linkOf(RtNetlink.AddressAt at) {
-        String name = at.label().replaceFirst(":.*", "");
+        return named(at.label().replaceFirst(":.*", ""));
+    }
+
+    private static Optional<LinkName> named(String name) {
         try {
             return Optional.of(new LinkName(name));
         } catch (IllegalArgumentException e) {
             return Optional.empty();
         }
+    }
+
+    NetlinkMonitor monitor() {
+        return monitor;
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.model.HostException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.List;
 import jnr.constants.platform.Errno;
 import org.slf4j.Logger;
@@ -9,12 +10,19 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Listens to netlink groups on one daemon thread, from construction to {@link #close}. What it hears are hints: the
- * kernel drops messages when nobody reads fast enough (ENOBUFS), and the listener is then told that it missed some.
+ * kernel drops messages when nobody reads fast enough (ENOBUFS), and the listener is then told that it missed some. A
+ * socket that fails is replaced, sooner or later: an agent that hears nothing sees drift only on its periodic looks.
+ *
+ * <pre>
+ *  HEARS --socket fails--> DEAF (told) --a new socket, tried after 1 s, 2 s … 30 s--> HEARS (told, and missed)
+ * </pre>
  */
 final class NetlinkMonitor implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(NetlinkMonitor.class);
     private static final int RECEIVE_BYTES = 64 * 1024;
     private static final int QUEUE_BYTES = 4 * 1024 * 1024;
+    private static final Duration REOPEN_FIRST = Duration.ofSeconds(1);
+    private static final Duration REOPEN_LONGEST = Duration.ofSeconds(30);
 
     /** Called on the monitor's thread: be quick, wake somebody else. */
     interface Listener {
@@ -26,46 +34,65 @@ final class NetlinkMonitor implements AutoCloseable {
 
     private final Kernel kernel;
     private final String name;
-    private final int socket;
+    private final int protocol;
+    private final List<Integer> groups;
     private final int stop;
     private final Listener listener;
+    private final MonitorHealth health;
     private final Thread thread;
+    /** Written by the constructor, then by the thread alone; -1 while there is none. */
+    private volatile int socket;
 
-    private NetlinkMonitor(Kernel kernel, String name, int socket, int stop, Listener listener) {
+    private NetlinkMonitor(
+            Kernel kernel, String name, int protocol, List<Integer> groups, Listener listener, MonitorHealth health)
+            throws KernelRefusal {
         this.kernel = kernel;
         this.name = name;
-        this.socket = socket;
-        this.stop = stop;
+        this.protocol = protocol;
+        this.groups = List.copyOf(groups);
         this.listener = listener;
+        this.health = health;
+        this.socket = open();
+        try {
+            this.stop = kernel.eventfd();
+        } catch (KernelRefusal e) {
+            kernel.close(socket);
+            throw e;
+        }
         this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::listen);
     }
 
     /** What happens after this call is heard. */
-    static NetlinkMonitor start(String name, int protocol, List<Integer> groups, Listener listener)
+    static NetlinkMonitor start(
+            String name, int protocol, List<Integer> groups, Listener listener, MonitorHealth health)
             throws HostException {
-        Kernel kernel = new Kernel();
-        int socket = -1;
         try {
-            socket = kernel.netlinkSocket(protocol);
-            enlargeQueue(kernel, socket);
-            kernel.bindNetlink(socket);
-            for (int group : groups) {
-                kernel.setOption(socket, Kernel.SOL_NETLINK, Kernel.NETLINK_ADD_MEMBERSHIP, group);
-            }
-            NetlinkMonitor monitor = new NetlinkMonitor(kernel, name, socket, kernel.eventfd(), listener);
+            NetlinkMonitor monitor = new NetlinkMonitor(new Kernel(), name, protocol, groups, listener, health);
             monitor.thread.start();
             return monitor;
         } catch (KernelRefusal e) {
-            if (socket >= 0) {
-                kernel.close(socket);
-            }
             throw e.during("start " + name);
         }
     }
 
-    private static void enlargeQueue(Kernel kernel, int socket) throws KernelRefusal {
+    private int open() throws KernelRefusal {
+        int opened = kernel.netlinkSocket(protocol);
         try {
-            kernel.setOption(socket, Kernel.SOL_SOCKET, Kernel.SO_RCVBUFFORCE, QUEUE_BYTES);
+            enlargeQueue(opened);
+            kernel.bindNetlink(opened);
+            for (int group : groups) {
+                kernel.setOption(opened, Kernel.SOL_NETLINK, Kernel.NETLINK_ADD_MEMBERSHIP, group);
+            }
+            return opened;
+        } catch (KernelRefusal e) {
+            kernel.close(opened);
+            throw e;
+        }
+    }
+
+    private void enlargeQueue(int opened) throws KernelRefusal {
+        try {
+            kernel.setOption(opened, Kernel.SOL_SOCKET, Kernel.SO_RCVBUFFORCE, QUEUE_BYTES);
         } catch (KernelRefusal e) {
             // Needs CAP_NET_ADMIN in the first user namespace. A short queue overflows sooner, and that is handled.
             if (e.errno() != Errno.EPERM) {
@@ -74,18 +101,69 @@ final class NetlinkMonitor implements AutoCloseable {
         }
     }
 
+    /** The descriptor it listens on; -1 while there is none. */
+    int socket() {
+        return socket;
+    }
+
     private void listen() {
         ByteBuffer received = Kernel.buffer(RECEIVE_BYTES);
+        try {
+            boolean asked = false;
+            while (!asked) {
+                asked = hearUntilItFails(received) || awaitAnotherSocket();
+            }
+        } finally {
+            if (socket >= 0) {
+                kernel.close(socket);
+            }
+            kernel.close(stop);
+        }
+    }
+
+    /** @return true when the monitor is to end, false when the socket failed */
+    private boolean hearUntilItFails(ByteBuffer received) {
         try {
             while (kernel.awaitFirst(socket, stop)) {
                 hear(received);
             }
+            return true;
         } catch (KernelRefusal e) {
             log.atError().addKeyValue("monitor", name).setCause(e).log("kernel events are not heard any more");
-            listener.missed();
-        } finally {
-            kernel.close(socket);
-            kernel.close(stop);
+            health.deaf(name, name + " does not hear the kernel (" + e.getMessage() + ")");
+            return false;
+        }
+    }
+
+    /** @return true when the monitor is to end, false when it hears again */
+    private boolean awaitAnotherSocket() {
+        kernel.close(socket);
+        socket = -1;
+        Duration pause = REOPEN_FIRST;
+        try {
+            while (!kernel.awaitWithin(stop, pause)) {
+                try {
+                    socket = open();
+                } catch (KernelRefusal e) {
+                    log.atWarn().addKeyValue("monitor", name).setCause(e).log("no socket for kernel events yet");
+                    pause = pause.multipliedBy(2).compareTo(REOPEN_LONGEST) < 0
+                            ? pause.multipliedBy(2)
+                            : REOPEN_LONGEST;
+                    continue;
+                }
+                log.atInfo().addKeyValue("monitor", name).log("kernel events are heard again");
+                health.hears(name);
+                tellMissed();
+                return false;
+            }
+            return true;
+        } catch (KernelRefusal e) {
+            // A broken law: the eventfd is ours until this thread ends.
+            log.atError()
+                    .addKeyValue("monitor", name)
+                    .setCause(e)
+                    .log("kernel events are not heard any more, for good");
+            return true;
         }
     }
 
@@ -100,7 +178,22 @@ final class NetlinkMonitor implements AutoCloseable {
                 throw e;
             }
             log.atDebug().addKeyValue("monitor", name).setCause(e).log("kernel events missed");
+            tellMissed();
+        } catch (RuntimeException e) {
+            // A defect of ours. Whoever sends the message that meets it must not make us deaf to all the others.
+            log.atError().addKeyValue("monitor", name).setCause(e).log("a kernel event was not understood");
+            tellMissed();
+        }
+    }
+
+    private void tellMissed() {
+        try {
             listener.missed();
+        } catch (RuntimeException e) {
+            log.atError()
+                    .addKeyValue("monitor", name)
+                    .setCause(e)
+                    .log("nobody was told that kernel events were missed");
         }
     }
 

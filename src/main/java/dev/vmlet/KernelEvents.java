@@ -1,0 +1,40 @@
+package dev.vmlet;
+
+import dev.vmlet.controller.Wakes;
+import dev.vmlet.host.net.FirewallMonitor;
+import dev.vmlet.host.net.LinkMonitor;
+import dev.vmlet.model.LinkName;
+
+/** What the kernel tells of links and tables, passed on to those who look. */
+record KernelEvents(Wakes wakes) implements LinkMonitor.Listener, FirewallMonitor.Listener {
+    @Override
+    public void changed(LinkName link) {
+        wakes.wakeLink(link);
+    }
+
+    @Override
+    public void forwardingWritten(LinkName link) {
+        wakes.wakeForwarding(link);
+    }
+
+    @Override
+    public void everything() {
+        wakes.wakeAll();
+    }
+
+    /** A table of ours. */
+    @Override
+    public void changed() {
+        wakes.wakeNode();
+    }
+
+    @Override
+    public void deaf(String monitor, String why) {
+        wakes.deaf(monitor, why);
+    }
+
+    @Override
+    public void hears(String monitor) {
+        wakes.hears(monitor);
+    }
+}

@@ -1,0 +1,104 @@
+package dev.vmlet.host.net;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.vmlet.model.LinkName;
+import java.nio.file.Path;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import jnr.ffi.LibraryLoader;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** A monitor that stops hearing the kernel says so, hears again, and has everything looked at. */
+class NetlinkMonitorIT {
+    /** Public because jnr-ffi binds public interfaces only. */
+    public interface Files {
+        int open(String path, int flags);
+
+        int dup2(int from, int to);
+
+        int close(int fd);
+    }
+
+    private final BlockingQueue<String> told = new LinkedBlockingQueue<>();
+    private final AtomicBoolean clumsy = new AtomicBoolean();
+
+    private final LinkMonitor.Listener listener = new LinkMonitor.Listener() {
+        @Override
+        public void changed(LinkName link) {
+            if (clumsy.getAndSet(false)) {
+                throw new IllegalStateException("a defect of ours, on purpose");
+            }
+            told.add("changed " + link);
+        }
+
+        @Override
+        public void forwardingWritten(LinkName link) {}
+
+        @Override
+        public void everything() {
+            told.add("everything");
+        }
+
+        @Override
+        public void deaf(String monitor, String why) {
+            told.add("deaf " + why);
+        }
+
+        @Override
+        public void hears(String monitor) {
+            told.add("hears " + monitor);
+        }
+    };
+
+    @BeforeEach
+    void inside() {
+        OwnNamespace.require();
+    }
+
+    private void awaitTold(String start) throws InterruptedException {
+        String next;
+        do {
+            next = told.poll(20, TimeUnit.SECONDS);
+            assertThat(next).as("what starts with: " + start).isNotNull();
+        } while (!next.startsWith(start));
+    }
+
+    @Test
+    void aSocketThatFailsIsReplacedAndEverythingIsLookedAt() throws Exception {
+        Files files = LibraryLoader.create(Files.class).load("c");
+        try (LinkMonitor monitor = new LinkMonitor(listener)) {
+            OwnNamespace.run("ip", "link", "add", "first", "type", "bridge");
+            awaitTold("changed first");
+            // The descriptor becomes something that is no socket: the next receive fails for good.
+            int broken = files.open(Path.of("/dev/zero").toString(), 0);
+            assertThat(files.dup2(broken, monitor.monitor().socket())).isPositive();
+            files.close(broken);
+            OwnNamespace.run("ip", "link", "set", "first", "mtu", "1400");
+            awaitTold("deaf link-monitor does not hear the kernel (");
+            awaitTold("hears link-monitor");
+            awaitTold("everything");
+            OwnNamespace.run("ip", "link", "set", "first", "mtu", "1300");
+            awaitTold("changed first");
+        } finally {
+            OwnNamespace.run("ip", "link", "delete", "first");
+        }
+    }
+
+    @Test
+    void aDefectMetByOneMessageDoesNotMakeDeafToTheNext() throws Exception {
+        try (LinkMonitor monitor = new LinkMonitor(listener)) {
+            assertThat(monitor).isNotNull();
+            clumsy.set(true);
+            OwnNamespace.run("ip", "link", "add", "second", "type", "bridge");
+            awaitTold("everything");
+            OwnNamespace.run("ip", "link", "set", "second", "mtu", "1400");
+            awaitTold("changed second");
+        } finally {
+            OwnNamespace.run("ip", "link", "delete", "second");
+        }
+    }
+}
