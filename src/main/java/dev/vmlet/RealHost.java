@@ -2,8 +2,8 @@ package dev.vmlet;
 
 import dev.vmlet.cli.HostOptions;
 import dev.vmlet.controller.Agent;
+import dev.vmlet.controller.AgentSettings;
 import dev.vmlet.controller.Wakes;
-import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
@@ -32,7 +32,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -87,6 +86,9 @@ public final class RealHost implements AutoCloseable {
         LinuxLinks links = keep(new LinuxLinks());
         NftFirewall firewall = keep(new NftFirewall(installation, Path.of(paths.firewallBaseline())));
         FileRecords records = purpose == Purpose.ACT ? new FileRecords(paths) : FileRecords.toLook(paths);
+        if (purpose == Purpose.ACT) {
+            records.enterBoot(bootId);
+        }
         this.catalog = CatalogFile.load(Optional.ofNullable(options.imageCatalog));
         ImageSettings settings = new ImageSettings(
                 paths,
@@ -201,21 +203,9 @@ public final class RealHost implements AutoCloseable {
     }
 
     /** Everything an agent is made of. */
-    public Agent.Parts parts(KubernetesClient client, Duration orphanGrace, Applier.StepHook hook, Clock clock)
-            throws HostException {
+    public Agent.Parts parts(KubernetesClient client, AgentSettings settings, Clock clock) throws HostException {
         return new Agent.Parts(
-                client,
-                nodeName,
-                installation,
-                paths,
-                bootId,
-                host,
-                wakes,
-                facts(),
-                nodeFacts(),
-                orphanGrace,
-                hook,
-                clock);
+                client, nodeName, installation, paths, bootId, host, wakes, facts(), nodeFacts(), settings, clock);
     }
 
     /** What resolving needs to know, read anew at each call as far as it changes. */

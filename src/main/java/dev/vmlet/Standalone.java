@@ -11,10 +11,10 @@ import dev.vmlet.apiserver.store.StoreException;
 import dev.vmlet.cli.ApiOptions;
 import dev.vmlet.cli.HostOptions;
 import dev.vmlet.controller.Agent;
+import dev.vmlet.controller.AgentSettings;
 import dev.vmlet.controller.ClusterController;
 import dev.vmlet.controller.EventRecorder;
 import dev.vmlet.controller.NodeObject;
-import dev.vmlet.host.Applier;
 import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.host.net.PortHolder;
 import dev.vmlet.manifests.ManifestDirectory;
@@ -34,7 +34,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Base64;
@@ -61,8 +60,7 @@ public final class Standalone implements AutoCloseable {
      */
     public record Settings(
             HostOptions host,
-            Duration orphanGrace,
-            Applier.StepHook hook,
+            AgentSettings agent,
             Ipv4Prefix pool,
             List<Ipv4Prefix> clusterRanges,
             Optional<InetSocketAddress> listen,
@@ -84,8 +82,7 @@ public final class Standalone implements AutoCloseable {
             new NodeObject(client, host.nodeName(), Main.version(), clock).put();
             keep(new ClusterController(client, settings.pool, settings.clusterRanges, clock))
                     .start();
-            keep(new Agent(host.parts(client, settings.orphanGrace, settings.hook, clock)))
-                    .start();
+            keep(new Agent(host.parts(client, settings.agent, clock))).start();
             if (settings.manifests.isPresent()) {
                 load(settings.manifests.get().toAbsolutePath().normalize(), client);
             }

@@ -39,8 +39,7 @@ public final class AgentCommand implements Callable<Integer> {
     private void run(Foreground.End end) throws Exception {
         try (RealHost real = RealHost.open(host);
                 KubernetesClient client = api.client();
-                Agent agent = new Agent(
-                        real.parts(client, agentOptions.orphanGrace, agentOptions.hook(), Clock.systemUTC()))) {
+                Agent agent = new Agent(real.parts(client, agentOptions.settings(), Clock.systemUTC()))) {
             agent.start();
             log.atInfo()
                     .addKeyValue("node", real.nodeName())

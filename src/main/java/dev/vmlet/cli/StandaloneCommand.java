@@ -69,8 +69,7 @@ public final class StandaloneCommand implements Callable<Integer> {
         return Foreground.play(end -> {
             var settings = new Standalone.Settings(
                     host,
-                    agent.orphanGrace,
-                    agent.hook(),
+                    agent.settings(),
                     cluster.pool,
                     cluster.ranges,
                     Optional.ofNullable(listen).map(ListenAddress::socket),

@@ -12,6 +12,7 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.plan.NetworkPlanner;
+import dev.vmlet.plan.StartQueue;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.status.NodeStatus;
 import dev.vmlet.status.VmStatus;
@@ -22,7 +23,6 @@ import io.javaoperatorsdk.operator.Operator;
 import io.javaoperatorsdk.operator.api.config.ControllerConfiguration;
 import io.javaoperatorsdk.operator.api.config.ControllerConfigurationOverrider;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -47,8 +47,7 @@ public final class Agent implements AutoCloseable {
             Wakes wakes,
             Supplier<HostFacts> facts,
             NodeStatus.Facts nodeFacts,
-            Duration orphanGrace,
-            Applier.StepHook hook,
+            AgentSettings settings,
             Clock clock) {}
 
     public Agent(Parts parts) {
@@ -60,14 +59,23 @@ public final class Agent implements AutoCloseable {
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
         this.reaper = new Reaper(parts.host.links(), names);
-        Applier applier = new Applier(parts.host, parts.hook, reaper::wake);
+        Applier applier = new Applier(parts.host, parts.settings.hook(), reaper::wake);
         VmPlanner vmPlanner = new VmPlanner(names, parts.paths, parts.bootId);
         NetworkPlanner networkPlanner = new NetworkPlanner(names);
         Reports reports = new Reports(events);
         UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
 
         var vms = new VirtualMachineReconciler(
-                parts.nodeName, parts.facts, userData, observer, vmPlanner, applier, parts.wakes, reports, parts.clock);
+                parts.nodeName,
+                parts.facts,
+                userData,
+                observer,
+                vmPlanner,
+                turns(parts),
+                applier,
+                parts.wakes,
+                reports,
+                parts.clock);
         operator.register(
                 vms,
                 new Selected<>(
@@ -106,7 +114,7 @@ public final class Agent implements AutoCloseable {
                 networkPlanner,
                 applier,
                 parts.installation,
-                parts.orphanGrace,
+                parts.settings.orphanGrace(),
                 parts.clock,
                 reaper::wake);
         var node = new VmNodeReconciler(
@@ -126,6 +134,12 @@ public final class Agent implements AutoCloseable {
                 node,
                 new Selected<>(
                         configure(node, "vmlet-agent-node").build(), VmNode.class, "metadata.name", parts.nodeName));
+    }
+
+    private static StartTurns turns(Parts parts) {
+        StartQueue begun = StartQueue.of(
+                parts.settings.startParallelism(), parts.host.records().vms(), parts.bootId);
+        return new StartTurns(begun, parts.wakes::wakeVm, parts.clock);
     }
 
     private <P extends io.fabric8.kubernetes.api.model.HasMetadata> ControllerConfigurationOverrider<P> configure(

@@ -21,6 +21,7 @@ public final class Reports {
 
     /** Waits that are nobody's fault and pass by themselves are no news. */
     private static final Set<Reason> QUIET = EnumSet.of(
+            Reason.WaitingForTurn,
             Reason.Starting,
             Reason.Stopping,
             Reason.Stopped,

@@ -19,8 +19,9 @@ final class StatusPace {
     /** The oldest unwritten change is at most this old. */
     static final Duration LATEST = Duration.ofMillis(300);
 
-    /** These end by themselves, mostly at once: a disk that is copied, a process that opens its socket. */
-    private static final Set<Reason> PASSING = EnumSet.of(Reason.PreparingDisks, Reason.Starting);
+    /** These end by themselves, mostly at once: a disk that is copied, a short queue, a process that opens its socket. */
+    private static final Set<Reason> PASSING =
+            EnumSet.of(Reason.PreparingDisks, Reason.WaitingForTurn, Reason.Starting);
 
     private final Map<String, Instant> unwrittenSince = new ConcurrentHashMap<>();
 

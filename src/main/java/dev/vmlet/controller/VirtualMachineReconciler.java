@@ -62,6 +62,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final UserDataReader userData;
     private final Observer observer;
     private final VmPlanner planner;
+    private final StartTurns turns;
     private final Applier applier;
     private final Wakes wakes;
     private final Reports reports;
@@ -78,6 +79,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             UserDataReader userData,
             Observer observer,
             VmPlanner planner,
+            StartTurns turns,
             Applier applier,
             Wakes wakes,
             Reports reports,
@@ -87,6 +89,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.userData = userData;
         this.observer = observer;
         this.planner = planner;
+        this.turns = turns;
         this.applier = applier;
         this.wakes = wakes;
         this.reports = reports;
@@ -264,11 +267,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         VmObservation before = observer.observeVm(id, desired);
         Plan wanted = resolution instanceof Resolution.Absent
                 ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
-                : planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant());
+                : turns.admit(id.uid(), planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant()));
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         repairs.made(id.uid(), outcome.done(), clock.instant());
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
+        turns.settle(id.uid(), plan, after);
         return new Round(resolution, before, plan, outcome, after);
     }
 

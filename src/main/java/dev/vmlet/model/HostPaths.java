@@ -61,6 +61,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/forwarding";
     }
 
+    /** Id of the boot that the flags in {@link #forwardingDir} were found in. */
+    public String bootFile() {
+        return stateDir + "/boot";
+    }
+
     public String imagesDir() {
         return stateDir + "/images";
     }

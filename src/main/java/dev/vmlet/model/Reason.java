@@ -37,6 +37,7 @@ public enum Reason {
     NoVirtualization("KVM does not work on this node and emulation is off."),
     VmmUnavailable("The VMM's binary is missing, not executable or not the pinned one."),
     UserIdsExhausted("The range of user ids for guests is used up."),
+    WaitingForTurn("A few guests start at a time, and others are before it."),
     Starting("The guest is being started."),
     StartFailed("The VMM ended before the guest ran."),
     Running("The guest runs."),

@@ -444,7 +444,7 @@ public final class VmStatus {
             return Phase.Failed;
         }
         return plan.waitingFor()
-                .map(w -> NETWORK.contains(w.reason())
+                .map(w -> NETWORK.contains(w.reason()) || w.reason() == Reason.WaitingForTurn
                         ? Phase.Pending
                         : DISKS.contains(w.reason()) ? Phase.Preparing : Phase.Starting)
                 .orElse(Phase.Pending);

@@ -181,6 +181,11 @@ public final class FakeRecords implements Records {
         networks.remove(networkUid);
     }
 
+    /** The host was rebooted: its forwarding flags are where its own settings want them. */
+    public void enterBoot() {
+        forwarding.clear();
+    }
+
     @Override
     public List<String> forwardingOriginals() {
         return new ArrayList<>(forwarding.keySet());

@@ -116,9 +116,6 @@ final class History {
             case 0 -> {
                 world.say("the host reboots");
                 world.reboot();
-                if (world.records.forwardingOriginals().isEmpty()) {
-                    world.oracle().uplinkWas(false);
-                }
             }
             case 1 -> world.vmms.ignorePowerButtons(random.nextBoolean());
             case 2 ->

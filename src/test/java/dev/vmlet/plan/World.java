@@ -122,6 +122,10 @@ final class World {
     void plantUplink(boolean forwarding) {
         links.plant(UPLINK.value(), "", "02:00:00:00:00:01", 1500, true, new Mark(""), -1);
         links.routeEverythingBy(UPLINK, 100);
+        setUplink(forwarding);
+    }
+
+    private void setUplink(boolean forwarding) {
         try {
             links.setForwarding(UPLINK, forwarding);
         } catch (HostException e) {
@@ -187,6 +191,9 @@ final class World {
         links.reboot();
         links.routeEverythingBy(UPLINK, 100);
         vmms.reboot("boot-" + boots);
+        records.enterBoot();
+        // The operator may have changed the host's own setting meanwhile.
+        setUplink(random.nextBoolean());
         oracle.rebooted();
         agentStarts();
     }

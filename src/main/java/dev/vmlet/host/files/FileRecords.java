@@ -301,6 +301,28 @@ public final class FileRecords implements Records {
         }
     }
 
+    /**
+     * Forgets what another boot of the host knew: a reboot puts every forwarding flag where the host's own settings want
+     * it, which the operator may have changed since. To be called before anything is recorded in this boot.
+     */
+    public void enterBoot(String bootId) throws HostException {
+        Path file = Path.of(paths.bootFile());
+        try {
+            if (Files.exists(file)) {
+                if (Files.readString(file, StandardCharsets.ISO_8859_1).strip().equals(bootId)) {
+                    return;
+                }
+                for (String link : forwardingOriginals()) {
+                    forgetForwarding(link);
+                }
+            }
+            // Without the file the flags are a former version's, of a boot nobody knows: they are kept as they are.
+            DurableFiles.write(file, (bootId + "\n").getBytes(StandardCharsets.US_ASCII), FILE_MODE);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("write " + file, e);
+        }
+    }
+
     @Override
     public List<String> forwardingOriginals() throws HostException {
         List<String> links = new ArrayList<>();

@@ -394,6 +394,32 @@ class FileRecordsTest {
     }
 
     @Test
+    void forgetsTheForwardingFlagsOfAnotherBootAndKeepsThoseOfThisOne() throws Exception {
+        FileRecords records = new FileRecords(paths);
+        records.enterBoot("boot-1");
+        records.keepForwarding("eth0", false);
+        FileRecords restarted = new FileRecords(paths);
+        restarted.enterBoot("boot-1");
+        assertThat(restarted.keptForwarding("eth0")).isEqualTo(Seen.present(false));
+
+        FileRecords rebooted = new FileRecords(paths);
+        rebooted.enterBoot("boot-2");
+        assertThat(rebooted.forwardingOriginals()).isEmpty();
+        rebooted.keepForwarding("eth0", true);
+        assertThat(new FileRecords(paths).keptForwarding("eth0")).isEqualTo(Seen.present(true));
+    }
+
+    @Test
+    void keepsTheForwardingFlagsOfAFormerVersionThatDidNotNoteItsBoot() throws Exception {
+        FileRecords former = new FileRecords(paths);
+        former.keepForwarding("eth0", false);
+
+        FileRecords records = new FileRecords(paths);
+        records.enterBoot("boot-1");
+        assertThat(records.keptForwarding("eth0")).isEqualTo(Seen.present(false));
+    }
+
+    @Test
     void refusesLinkNamesThatAreNoFileNames() throws Exception {
         FileRecords records = new FileRecords(paths);
         assertThatThrownBy(() -> records.keepForwarding("../../x", true)).isInstanceOf(IllegalArgumentException.class);
