@@ -38,7 +38,7 @@ class TidyTest {
             Map.entry("host", Set.of("model", "plan")),
             Map.entry("host.net", Set.of("model", "host", "plan", "doctor")),
             Map.entry("host.console", Set.of("model")),
-            Map.entry("host.vmm", Set.of("model", "host", "plan", "host.console", "doctor")),
+            Map.entry("host.vmm", Set.of("model", "host", "plan", "host.console", "host.files", "doctor")),
             Map.entry("host.vmm.cloudhypervisor", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.vmm.qemu", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.files", Set.of("model", "host", "plan")),

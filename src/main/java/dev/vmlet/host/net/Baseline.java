@@ -4,6 +4,7 @@ import dev.vmlet.host.net.NftTable.NftObject;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -76,7 +77,8 @@ final class Baseline {
     private Optional<List<String>> read() throws IOException {
         try {
             return Optional.of(Files.readAllLines(file));
-        } catch (NoSuchFileException e) {
+        } catch (NoSuchFileException | CharacterCodingException e) {
+            // Not there, or not what we wrote: the tables are installed anew, and the file with them.
             return Optional.empty();
         }
     }

@@ -1,14 +1,15 @@
 package dev.vmlet.host.vmm;
 
+import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostNames;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -199,15 +200,13 @@ final class Launcher {
         }
     }
 
+    /** Compared, not only looked for: a power cut may have left a name without its content. */
     private void install() throws IOException {
-        if (Files.exists(script)) {
+        byte[] content = SCRIPT.getBytes(StandardCharsets.UTF_8);
+        if (Files.exists(script) && Arrays.equals(Files.readAllBytes(script), content)) {
             return;
         }
-        Path dir = script.resolveSibling(".").normalize();
-        Files.createDirectories(dir);
-        Path fresh = Files.createTempFile(dir, "launcher", ".new");
-        Files.writeString(fresh, SCRIPT);
-        Files.setPosixFilePermissions(fresh, PosixFilePermissions.fromString("rwxr-xr-x"));
-        Files.move(fresh, script, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        DurableFiles.createFolders(DurableFiles.folderOf(script), "rwxr-xr-x");
+        DurableFiles.write(script, content, "rwxr-xr-x");
     }
 }

@@ -1,5 +1,6 @@
 package dev.vmlet.host.vmm;
 
+import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.HostException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -7,11 +8,8 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
@@ -81,10 +79,7 @@ public record PinnedFile(String what, String fileName, String sha256, boolean ex
             }
             Files.setPosixFilePermissions(
                     fresh, PosixFilePermissions.fromString(executable ? "rwxr-xr-x" : "rw-r--r--"));
-            try (FileChannel channel = FileChannel.open(fresh, StandardOpenOption.WRITE)) {
-                channel.force(true);
-            }
-            Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            DurableFiles.publish(fresh, file);
         } catch (IOException e) {
             throw new HostException.Refused(from + ": " + e.getMessage(), e);
         } finally {
