@@ -29,11 +29,11 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 
 /**
- * Guest processes of a Linux host. What it keeps in memory (exit watch, console readers, findings about identity) is
- * rebuilt from disk and /proc as it is asked: it can be thrown away at any time.
+ * Guest processes of a Linux host. What it keeps in memory (exit watch, console readers, answers of VMMs) is rebuilt from
+ * disk and /proc as it is asked: it can be thrown away at any time.
  *
- * <p>Identity: {@link #guest} compares the machine uuid the VMM names with the VM's uid. When they differ it says BUSY,
- * and {@link #process} says Unknown from then on until another process is there: nothing is done to a stranger.
+ * <p>Identity: {@link #process} lets {@link Evidence} judge what record, pid file, /proc, cgroup and VMM say. The VMM is
+ * asked by {@link #guest}; when it names another machine, {@link #process} asks it again at each look, so that it heals.
  */
 public final class LinuxVmms implements Vmms, AutoCloseable {
     private static final Duration KILL_PATIENCE = Duration.ofSeconds(3);
@@ -41,6 +41,10 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     private static final Duration EXIT_FILE_PATIENCE = Duration.ofSeconds(1);
 
     private static final Duration LAST_CONSOLE_PATIENCE = Duration.ofMillis(200);
+    /** How old the list of the host's VMMs may be when a guest is looked at, and when one is started. */
+    private static final Duration MACHINES_AGE = Duration.ofSeconds(30);
+
+    private static final Duration MACHINES_AGE_AT_START = Duration.ofSeconds(1);
 
     private final Config config;
     private final Map<VmmKind, Vmm> vmms;
@@ -61,10 +65,12 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         LOOK
     }
 
-    /** Living processes that are not who they should be, by VM uid. */
-    private final Map<String, Stranger> strangers = new ConcurrentHashMap<>();
+    /** What the VMMs of living processes answered last, by VM uid. */
+    private final Map<String, Answered> answers = new ConcurrentHashMap<>();
 
-    private record Stranger(GuestProcess.Alive process, String sentence) {}
+    private record Answered(GuestProcess.Alive process, String machine) {}
+
+    private final Machines machines;
 
     /** One caller at a time for spawn and release of a VM; entries stay, they are few and small. */
     private final Map<String, Object> locks = new ConcurrentHashMap<>();
@@ -95,6 +101,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         this.purpose = purpose;
         this.config = config;
         this.vmms = Map.copyOf(vmms);
+        this.machines = new Machines(Path.of("/proc"), this.vmms.values());
         this.preflight = preflight;
         this.launcher = new Launcher(Path.of(config.paths.binDir()), config.bootId);
         this.runFiles = new RunFiles();
@@ -128,8 +135,13 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     public Seen<GuestProcess> process(VmRecord record) {
         String uid = record.id().uid();
         VmFiles files = files(uid);
-        Seen<GuestProcess> judged =
-                look(files, record.launch().map(VmRecord.Launch::bootId)).judge();
+        Optional<String> boot = record.launch().map(VmRecord.Launch::bootId);
+        Evidence evidence = look(files, boot, MACHINES_AGE);
+        if (!evidence.machine().isEmpty() && !evidence.machine().equalsIgnoreCase(uid)) {
+            record.launch().ifPresent(launch -> ask(files, launch));
+            evidence = look(files, boot, MACHINES_AGE);
+        }
+        Seen<GuestProcess> judged = evidence.judge();
         return switch (judged) {
             case Seen.Present<GuestProcess>(GuestProcess.Alive alive) -> {
                 if (purpose == Purpose.ACT) {
@@ -137,16 +149,15 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                     record.launch().ifPresent(launch -> follow(files, launch.spec()));
                     limitWatch.watch(uid, cgroups.leaves(uid));
                 }
-                Stranger stranger = strangers.get(uid);
-                yield stranger == null || !stranger.process.equals(alive) ? judged : Seen.unknown(stranger.sentence);
+                yield judged;
             }
             case Seen.Present<GuestProcess>(GuestProcess.Ended ended) -> Seen.present(withLastWords(files, ended));
             case Seen.Missing<GuestProcess> _, Seen.Unknown<GuestProcess> _ -> judged;
         };
     }
 
-    private Evidence look(VmFiles files, Optional<String> launchBootId) {
-        Evidence evidence = lookOnce(files, launchBootId);
+    private Evidence look(VmFiles files, Optional<String> launchBootId, Duration machinesAge) {
+        Evidence evidence = lookOnce(files, launchBootId, machinesAge);
         // Its parent writes the code down some milliseconds after the kernel reports the end.
         if (evidence.judge() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _)
                 && evidence.exit() instanceof Seen.Missing<RunFiles.Exit>
@@ -158,23 +169,44 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                             || !(ProcStat.read(file.launcherPid()) instanceof Seen.Present<ProcStat>(var stat)
                                     && stat.startTicks() == file.launcherStartTicks()
                                     && !stat.dead()));
-            evidence = lookOnce(files, launchBootId);
+            evidence = lookOnce(files, launchBootId, machinesAge);
         }
         return evidence;
     }
 
-    private Evidence lookOnce(VmFiles files, Optional<String> launchBootId) {
+    private Evidence lookOnce(VmFiles files, Optional<String> launchBootId, Duration machinesAge) {
+        String uid = files.vmUid();
         Seen<PidFile> pidFile = PidFile.read(files.pid());
-        Seen<ProcStat> process =
-                pidFile instanceof Seen.Present<PidFile>(var file) ? ProcStat.read(file.pid()) : Seen.missing();
+        int pid = pidFile instanceof Seen.Present<PidFile>(var file) ? file.pid() : -1;
+        Seen<ProcStat> process = pid > 0 ? ProcStat.read(pid) : Seen.missing();
+        Seen<Set<Integer>> members = cgroups.processes(uid);
+        Set<Integer> strays = members instanceof Seen.Present<Set<Integer>>(var pids) && pids.size() > 1
+                ? machines.strays(pid, pids)
+                : Set.of();
+        Set<Integer> twins = new TreeSet<>(machines.of(uid, machinesAge));
+        twins.remove(pid);
         return new Evidence(
+                uid,
                 config.bootId,
                 launchBootId,
                 pidFile,
                 process,
-                cgroups.processes(files.vmUid()),
+                members,
+                strays,
+                machine(uid, pidFile),
+                twins.isEmpty() ? twins : machines.still(uid, twins),
                 Files.exists(files.run(), LinkOption.NOFOLLOW_LINKS),
                 RunFiles.exit(files.exit()));
+    }
+
+    /** What this very process has answered; the answer of one before it is not its word. */
+    private String machine(String uid, Seen<PidFile> pidFile) {
+        Answered answered = answers.get(uid);
+        return answered != null
+                        && pidFile instanceof Seen.Present<PidFile>(var file)
+                        && answered.process.equals(new GuestProcess.Alive(file.pid(), file.startTicks()))
+                ? answered.machine
+                : "";
     }
 
     private GuestProcess.Ended withLastWords(VmFiles files, GuestProcess.Ended ended) {
@@ -194,24 +226,29 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         if (record.launch().isEmpty()) {
             return GuestState.of(GuestState.Kind.NONE);
         }
-        VmRecord.Launch launch = record.launch().get();
+        Vmm.Answer answer = ask(files(record.id().uid()), record.launch().get());
+        boolean another = !answer.uuid().isEmpty()
+                && !answer.uuid().equalsIgnoreCase(record.id().uid());
+        return another ? GuestState.of(GuestState.Kind.BUSY) : answer.state();
+    }
+
+    /** Remembers who answered: a VMM that keeps silent is busy, and what it said before stands. */
+    private Vmm.Answer ask(VmFiles files, VmRecord.Launch launch) {
         Vmm vmm = vmms.get(launch.spec().vmm());
-        if (vmm == null || isStopped(alive.pid())) {
+        if (vmm == null) {
+            return Vmm.Answer.of(GuestState.Kind.BUSY);
+        }
+        Seen<PidFile> before = PidFile.read(files.pid());
+        if (before instanceof Seen.Present<PidFile>(var file) && isStopped(file.pid())) {
             // A stopped process answers nobody: do not wait for it.
-            return GuestState.of(GuestState.Kind.BUSY);
+            return Vmm.Answer.of(GuestState.Kind.BUSY);
         }
-        String uid = record.id().uid();
-        Vmm.Answer answer = vmm.ask(files(uid), launch);
-        if (!answer.uuid().isEmpty() && !answer.uuid().equalsIgnoreCase(uid)) {
-            strangers.put(
-                    uid,
-                    new Stranger(
-                            alive,
-                            "process " + alive.pid() + " answers as machine " + answer.uuid() + ", not as VM uid "
-                                    + uid));
-            return GuestState.of(GuestState.Kind.BUSY);
+        Vmm.Answer answer = vmm.ask(files, launch);
+        if (!answer.uuid().isEmpty() && before instanceof Seen.Present<PidFile>(var file)) {
+            answers.put(
+                    files.vmUid(), new Answered(new GuestProcess.Alive(file.pid(), file.startTicks()), answer.uuid()));
         }
-        return answer.state();
+        return answer;
     }
 
     private static boolean isStopped(int pid) {
@@ -290,7 +327,8 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
 
     /** A second VMM on a living one's socket deletes that socket: nothing starts before the former is proved dead. */
     private void proveDead(VmId vm) throws HostException {
-        switch (look(files(vm.uid()), Optional.of(config.bootId)).judge()) {
+        switch (look(files(vm.uid()), Optional.of(config.bootId), MACHINES_AGE_AT_START)
+                .judge()) {
             case Seen.Present<GuestProcess>(GuestProcess.Alive alive) ->
                 throw new HostException.Busy("start the VMM of " + vm + ": process " + alive.pid() + " lives", null);
             case Seen.Unknown<GuestProcess>(var cause) ->
@@ -357,8 +395,8 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             exits.forget(uid);
             logs.finish(uid, Duration.ZERO);
             events.forget(uid);
-            strangers.remove(uid);
             limitWatch.forget(uid);
+            answers.remove(uid);
             cgroups.remove(uid);
             runFiles.remove(files(uid));
         }

@@ -12,9 +12,10 @@ import java.util.Locale;
  * What /proc/pid/stat says of a process (proc(5)).
  *
  * @param state one letter, {@code Z} and {@code X} for the dead
+ * @param parent field 4, pid of its parent
  * @param startTicks field 22, clock ticks from boot to start: with the pid it names a process uniquely in one boot
  */
-record ProcStat(char state, long startTicks) {
+record ProcStat(char state, int parent, long startTicks) {
     boolean dead() {
         return state == 'Z' || state == 'X' || state == 'x';
     }
@@ -47,6 +48,6 @@ record ProcStat(char state, long startTicks) {
         if (fields.length < 20 || fields[0].length() != 1) {
             throw new IllegalArgumentException("not a stat line: " + line.strip());
         }
-        return new ProcStat(fields[0].charAt(0), Long.parseLong(fields[19]));
+        return new ProcStat(fields[0].charAt(0), Integer.parseInt(fields[1]), Long.parseLong(fields[19]));
     }
 }

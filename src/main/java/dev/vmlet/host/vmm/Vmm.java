@@ -20,6 +20,13 @@ public interface Vmm {
      */
     List<String> command(LaunchSpec launch, VmFiles files) throws HostException;
 
+    /**
+     * The machine uuid that a command line names, by {@link #command} or by hand; empty where it is not this VMM's.
+     *
+     * @param words as /proc/pid/cmdline has them
+     */
+    Optional<String> machineOf(List<String> words);
+
     /** Host memory the process may need beside the guest's own, page cache included. */
     long overheadBytes(LaunchSpec launch);
 

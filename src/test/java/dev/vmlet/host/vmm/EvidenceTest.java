@@ -2,17 +2,26 @@ package dev.vmlet.host.vmm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisor;
+import dev.vmlet.host.vmm.qemu.Qemu;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.Seen;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The table of {@link Evidence#judge}, row by row. */
 class EvidenceTest {
+    private static final String UID = "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b";
     private static final PidFile FILE = new PidFile(4711, 100, "boot", 4700, 90);
-    private static final Seen<ProcStat> LIVES = Seen.present(new ProcStat('S', 100));
+    private static final Seen<ProcStat> LIVES = Seen.present(new ProcStat('S', 1, 100));
     private static final Seen<ProcStat> GONE = Seen.missing();
     private static final Seen<Set<Integer>> NO_CGROUP = Seen.missing();
     private static final Seen<Set<Integer>> EMPTY = Seen.present(Set.of());
@@ -22,7 +31,28 @@ class EvidenceTest {
     private static Seen<GuestProcess> judge(
             Optional<String> launch, Seen<PidFile> file, Seen<ProcStat> stat, Seen<Set<Integer>> members) {
         boolean runFiles = !(file instanceof Seen.Missing<PidFile>);
-        return new Evidence("boot", launch, file, stat, members, runFiles, Seen.missing()).judge();
+        return evidence(launch, file, stat, members, Set.of(), "", Set.of(), runFiles, Seen.missing())
+                .judge();
+    }
+
+    private static Evidence evidence(
+            Optional<String> launch,
+            Seen<PidFile> file,
+            Seen<ProcStat> stat,
+            Seen<Set<Integer>> members,
+            Set<Integer> strays,
+            String machine,
+            Set<Integer> twins,
+            boolean runFiles,
+            Seen<RunFiles.Exit> exit) {
+        return new Evidence(UID, "boot", launch, file, stat, members, strays, machine, twins, runFiles, exit);
+    }
+
+    /** A living process of which all agree but what is given here. */
+    private static Seen<GuestProcess> lives(Set<Integer> strays, String machine, Set<Integer> twins) {
+        Seen<Set<Integer>> members = strays.isEmpty() ? members(4711) : members(4711, 4712);
+        return evidence(LAUNCHED, Seen.present(FILE), LIVES, members, strays, machine, twins, true, Seen.missing())
+                .judge();
     }
 
     private static Seen<Set<Integer>> members(Integer... pids) {
@@ -45,9 +75,9 @@ class EvidenceTest {
 
     @Test
     void aReusedPidACorpseAndAnotherBootAreNotAlive() {
-        assertThat(judge(LAUNCHED, Seen.present(FILE), Seen.present(new ProcStat('S', 101)), EMPTY))
+        assertThat(judge(LAUNCHED, Seen.present(FILE), Seen.present(new ProcStat('S', 1, 101)), EMPTY))
                 .isEqualTo(ended(-1, 0));
-        assertThat(judge(LAUNCHED, Seen.present(FILE), Seen.present(new ProcStat('Z', 100)), EMPTY))
+        assertThat(judge(LAUNCHED, Seen.present(FILE), Seen.present(new ProcStat('Z', 1, 100)), EMPTY))
                 .isEqualTo(ended(-1, 0));
         PidFile old = new PidFile(4711, 100, "before", 4700, 90);
         assertThat(judge(Optional.of("before"), Seen.present(old), LIVES, NO_CGROUP))
@@ -64,7 +94,7 @@ class EvidenceTest {
 
     @Test
     void whatDisagreesIsUnknown() {
-        for (Seen<GuestProcess> seen : java.util.List.of(
+        for (Seen<GuestProcess> seen : List.of(
                 judge(Optional.empty(), Seen.present(FILE), LIVES, members(4711)),
                 judge(Optional.of("before"), Seen.present(FILE), LIVES, members(4711)),
                 judge(LAUNCHED, Seen.present(FILE), LIVES, EMPTY),
@@ -73,6 +103,116 @@ class EvidenceTest {
                 judge(Optional.empty(), Seen.missing(), GONE, members(4712)))) {
             assertThat(seen).isInstanceOf(Seen.Unknown.class);
         }
+    }
+
+    @Test
+    void aVmmThatSaysNothingIsBusyAndOneThatIsThisVmAgrees() {
+        Seen<GuestProcess> alive = Seen.present(new GuestProcess.Alive(4711, 100));
+        assertThat(lives(Set.of(), "", Set.of())).isEqualTo(alive);
+        assertThat(lives(Set.of(), UID, Set.of())).isEqualTo(alive);
+        assertThat(lives(Set.of(), UID.toUpperCase(Locale.ROOT), Set.of())).isEqualTo(alive);
+    }
+
+    @Test
+    void twoProcessesForOneVmAreUnknownWhereverTheSecondIs() {
+        assertThat(lives(Set.of(4712), UID, Set.of()))
+                .isEqualTo(
+                        Seen.unknown("process 4711 lives as this VM, and process 4712 in its cgroup does not come from"
+                                + " it. The witnesses say: record: started in this boot; pid file: process 4711, start 100, in"
+                                + " this boot; /proc: process 4711 lives, start 100; cgroup: holds 4711, 4712; VMM: machine "
+                                + UID + "; elsewhere: nothing. Nothing is touched until they agree"));
+        assertThat(lives(Set.of(), UID, Set.of(4900)))
+                .isEqualTo(
+                        Seen.unknown(
+                                "another VMM runs as this VM: process 4900. The witnesses say: record: started in"
+                                        + " this boot; pid file: process 4711, start 100, in this boot; /proc: process 4711 lives, start"
+                                        + " 100; cgroup: holds 4711; VMM: machine " + UID
+                                        + "; elsewhere: process 4900 bears the VM's uuid. Nothing is touched until they agree"));
+        // All that we know of has ended, or never was: one that runs all the same must not meet a second on its disks.
+        for (Optional<String> launch : List.of(LAUNCHED, Optional.<String>empty())) {
+            assertThat(evidence(
+                                    launch,
+                                    Seen.missing(),
+                                    GONE,
+                                    NO_CGROUP,
+                                    Set.of(),
+                                    "",
+                                    Set.of(4900),
+                                    false,
+                                    Seen.missing())
+                            .judge())
+                    .isInstanceOf(Seen.Unknown.class);
+        }
+    }
+
+    @Test
+    void aVmmThatIsAnotherMachineIsUnknown() {
+        assertThat(lives(Set.of(), "00000000-5b7d-4e8f-9a0b-1c2d3e4f5a6b", Set.of()))
+                .isEqualTo(
+                        Seen.unknown("process 4711 answers as machine 00000000-5b7d-4e8f-9a0b-1c2d3e4f5a6b, and this is"
+                                + " VM uid " + UID
+                                + ". The witnesses say: record: started in this boot; pid file: process 4711,"
+                                + " start 100, in this boot; /proc: process 4711 lives, start 100; cgroup: holds 4711; VMM:"
+                                + " machine 00000000-5b7d-4e8f-9a0b-1c2d3e4f5a6b; elsewhere: nothing. Nothing is touched until"
+                                + " they agree"));
+    }
+
+    @Test
+    void saysOfAReusedNumberThatItIsAnothersAndOfACorpseThatItIsOne() {
+        assertThat(judge(LAUNCHED, Seen.present(FILE), Seen.present(new ProcStat('S', 1, 101)), members(4712)))
+                .isEqualTo(Seen.unknown("the pid file's process has ended, and the VM's cgroup holds process 4712. The"
+                        + " witnesses say: record: started in this boot; pid file: process 4711, start 100, in this boot;"
+                        + " /proc: process 4711 lives, start 101: the number is another's by now; cgroup: holds 4712; VMM:"
+                        + " no answer; elsewhere: nothing. Nothing is touched until they agree"));
+        assertThat(judge(
+                        Optional.of("before"), Seen.present(FILE), Seen.present(new ProcStat('Z', 1, 100)), members(9)))
+                .isInstanceOfSatisfying(
+                        Seen.Unknown.class,
+                        unknown -> assertThat(unknown.cause())
+                                .contains(
+                                        "record: started in another boot",
+                                        "/proc: process 4711 is a corpse, start 100"));
+    }
+
+    @Test
+    void readsTheMachineFromTheCommandLinesOfVmmsAlone(@TempDir Path proc) throws Exception {
+        String machine = "-uuid\0" + UID + "\0";
+        for (String[] process : new String[][] {
+            {"10", "/usr/bin/qemu-system-x86_64\0-nodefaults\0" + machine},
+            {"11", "sh\0/var/lib/vmlet/bin/launcher.sh\0--\0setpriv\0qemu-system-x86_64\0" + machine},
+            {"12", "setpriv\0--reuid\060001\0/usr/bin/qemu-system-x86_64\0" + machine},
+            {"13", "/var/lib/vmlet/bin/cloud-hypervisor-53\0--platform\0num_pci_segments=1,system_uuid=" + UID + "\0"},
+            {"14", "vim\0/var/lib/vmlet/vms/" + UID + "/record.json\0"},
+            {"15", ""},
+            {"16", "/usr/bin/qemu-system-x86_64\0-uuid\0"}
+        }) {
+            Files.writeString(Files.createDirectory(proc.resolve(process[0])).resolve("cmdline"), process[1]);
+        }
+        Files.createDirectory(proc.resolve("sys"));
+        Machines machines = new Machines(
+                proc,
+                List.of(
+                        new Qemu(Path.of("/usr/bin/qemu-system-x86_64")),
+                        new CloudHypervisor(Path.of("/bin/cloud-hypervisor-53"))));
+        assertThat(machines.of(UID, Duration.ofHours(1))).containsExactlyInAnyOrder(10, 13);
+        // One that has ended since is told from one that has not, although the look is old.
+        Files.writeString(proc.resolve("13/cmdline"), "sleep\09\0");
+        assertThat(machines.of(UID, Duration.ofHours(1))).containsExactlyInAnyOrder(10, 13);
+        assertThat(machines.still(UID, Set.of(10, 13))).containsExactly(10);
+        assertThat(machines.of(UID, Duration.ZERO)).containsExactly(10);
+    }
+
+    @Test
+    void childrenOfTheVmmAreNoStraysAndOthersAre(@TempDir Path proc) throws Exception {
+        for (int[] pidAndParent : new int[][] {{20, 1}, {21, 20}, {22, 21}, {23, 1}, {24, 23}}) {
+            Files.writeString(
+                    Files.createDirectory(proc.resolve(Integer.toString(pidAndParent[0])))
+                            .resolve("stat"),
+                    pidAndParent[0] + " (x) S " + pidAndParent[1] + " 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0");
+        }
+        Machines machines = new Machines(proc, List.of());
+        assertThat(machines.strays(20, Set.of(20, 21, 22, 23, 24))).containsExactlyInAnyOrder(23, 24);
+        assertThat(machines.strays(20, Set.of(20, 21))).isEmpty();
     }
 
     @Test
@@ -93,20 +233,14 @@ class EvidenceTest {
     }
 
     private static Seen<GuestProcess> code(Optional<String> launch, PidFile file, int code) {
-        return new Evidence(
-                        "boot",
-                        launch,
-                        Seen.present(file),
-                        GONE,
-                        EMPTY,
-                        true,
-                        Seen.present(new RunFiles.Exit(code, NOTED)))
+        Seen<RunFiles.Exit> exit = Seen.present(new RunFiles.Exit(code, NOTED));
+        return evidence(launch, Seen.present(file), GONE, EMPTY, Set.of(), "", Set.of(), true, exit)
                 .judge();
     }
 
     @Test
     void aNameCannotForgeAStartTime() {
         String fields = "S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0";
-        assertThat(ProcStat.parse("12 (a) Z (b) " + fields)).isEqualTo(new ProcStat('S', 777));
+        assertThat(ProcStat.parse("12 (a) Z (b) " + fields)).isEqualTo(new ProcStat('S', 1, 777));
     }
 }

@@ -464,6 +464,165 @@ class LinuxVmmsIT {
         assertThat(vmms.process(Hosts.record(launch, "another-boot"))).isInstanceOf(Seen.Unknown.class);
     }
 
+    private VmFiles files() {
+        return new VmFiles(Hosts.paths(dir), id.uid());
+    }
+
+    private void assertUnknown(String... words) {
+        assertThat(vmms.process(record))
+                .isInstanceOfSatisfying(
+                        Seen.Unknown.class,
+                        unknown -> assertThat(unknown.cause()).asString().contains(words));
+        assertThatThrownBy(() -> vmms.spawn(launch)).isInstanceOf(HostException.Busy.class);
+        assertThatThrownBy(() -> vmms.release(id)).isInstanceOf(HostException.Busy.class);
+    }
+
+    /** The same command line once more, outside of every cgroup of ours. */
+    private Process twin() throws Exception {
+        Files.createDirectories(dir.resolve("twin"));
+        return new ProcessBuilder(
+                        QEMU.toString(), "-nodefaults", "-display", "none", "-S", "-m", "16M", "-uuid", id.uid())
+                .directory(dir.resolve("twin").toFile())
+                .redirectErrorStream(true)
+                .start();
+    }
+
+    @Test
+    void aVmmThatDoesNotAnswerInTimeIsBusyAndNotDead() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        awaitState(GuestState.Kind.RUNNING);
+        signal(before.pid(), "STOP");
+        assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.BUSY);
+        assertThat(alive()).isEqualTo(before);
+        signal(before.pid(), "CONT");
+        awaitState(GuestState.Kind.RUNNING);
+    }
+
+    private static void signal(int pid, String name) throws Exception {
+        assertThat(new ProcessBuilder("kill", "-" + name, Integer.toString(pid))
+                        .start()
+                        .waitFor())
+                .isZero();
+    }
+
+    @Test
+    void aPidThatIsAnothersByNowIsNotItsProcessAndIsNotSignalled() throws Exception {
+        vmms.spawn(launch);
+        vmms.kill(record);
+        awaitEnd();
+        Process another = new ProcessBuilder("sleep", "60").start();
+        try {
+            String[] words = Files.readString(files().pid()).split(" ");
+            words[0] = Long.toString(another.pid());
+            Files.writeString(files().pid(), String.join(" ", words));
+            assertThat(present(vmms.process(record))).isInstanceOf(GuestProcess.Ended.class);
+            vmms.terminate(record);
+            vmms.kill(record);
+            assertThat(another.waitFor(300, TimeUnit.MILLISECONDS)).isFalse();
+        } finally {
+            another.destroyForcibly();
+        }
+    }
+
+    @Test
+    void aCorpseIsNotAlive() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        // Its parent, which would bury it, stands still.
+        signal(launcher(), "STOP");
+        try {
+            signal(before.pid(), "KILL");
+            Awaitility.await()
+                    .atMost(Duration.ofSeconds(5))
+                    .until(() ->
+                            ProcStat.read(before.pid()) instanceof Seen.Present<ProcStat>(var stat) && stat.dead());
+            assertThat(present(vmms.process(record))).isInstanceOf(GuestProcess.Ended.class);
+        } finally {
+            signal(launcher(), "CONT");
+        }
+        assertThat(awaitEnd().signal()).isEqualTo(9);
+    }
+
+    @Test
+    void aRecordedStartWithoutAnyProcessHasEnded() throws Exception {
+        assertThat(vmms.process(record)).isEqualTo(Seen.present(GuestProcess.Ended.WITHOUT_TRACE));
+    }
+
+    @Test
+    void aProcessWhosePidFileIsLostIsHeldByItsCgroupAndAdoptedWhenTheFileIsBack() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        String pidFile = Files.readString(files().pid());
+        Files.delete(files().pid());
+        assertUnknown(
+                "the VM's cgroup holds process " + before.pid() + ", and there is no pid file",
+                "record: started in this boot",
+                "pid file: none",
+                "cgroup: holds " + before.pid());
+        Files.writeString(files().pid(), "torn");
+        assertThat(vmms.process(record)).isInstanceOf(Seen.Unknown.class);
+        Files.writeString(files().pid(), pidFile);
+        assertThat(alive()).isEqualTo(before);
+    }
+
+    @Test
+    void aSecondProcessInTheCgroupIsUnknownUntilItIsGone() throws Exception {
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        Process second = new ProcessBuilder("sleep", "60").start();
+        try {
+            for (Path leaf : new Cgroups(CgroupMounts.find(), "vmlet-testtest").leaves(id.uid())) {
+                Files.writeString(leaf.resolve("cgroup.procs"), Long.toString(second.pid()));
+            }
+            assertUnknown("process " + second.pid() + " in its cgroup does not come from it");
+        } finally {
+            second.destroyForcibly().waitFor();
+        }
+        assertThat(alive()).isEqualTo(before);
+    }
+
+    @Test
+    void aSecondVmmWithTheVmsUuidIsUnknownUntilItIsGoneAndNoThirdIsStarted() throws Exception {
+        Process twin = twin();
+        try {
+            // Of none that we started: a record that was lost with its run files.
+            Awaitility.await()
+                    .atMost(Duration.ofSeconds(5))
+                    .untilAsserted(() -> assertThatThrownBy(() -> vmms.spawn(launch))
+                            .isInstanceOf(HostException.Busy.class)
+                            .hasMessageContaining("another VMM runs as this VM: process " + twin.pid()));
+            assertThat(vmms.process(record)).isInstanceOf(Seen.Unknown.class);
+            assertThat(vmms.process(Hosts.recordWithoutLaunch(id))).isInstanceOf(Seen.Unknown.class);
+            assertThat(twin.isAlive()).isTrue();
+        } finally {
+            twin.destroyForcibly().waitFor();
+        }
+        vmms.spawn(launch);
+        GuestProcess.Alive before = alive();
+        Process second = twin();
+        LinuxVmms next = open();
+        try {
+            Awaitility.await()
+                    .atMost(Duration.ofSeconds(5))
+                    .until(() -> !new Machines(Path.of("/proc"), List.of(new Qemu(QEMU)))
+                            .of(id.uid(), Duration.ZERO)
+                            .equals(java.util.Set.of(before.pid())));
+            assertThat(next.process(record))
+                    .isInstanceOfSatisfying(
+                            Seen.Unknown.class,
+                            unknown -> assertThat(unknown.cause())
+                                    .asString()
+                                    .contains("elsewhere: process " + second.pid() + " bears the VM's uuid"));
+            second.destroyForcibly().waitFor();
+            // Without waiting for the next look at all processes.
+            assertThat(next.process(record)).isEqualTo(Seen.present(before));
+        } finally {
+            second.destroyForcibly().waitFor();
+            next.close();
+        }
+    }
+
     @Test
     void aProcessThatAnswersAsAnotherMachineIsUnknown() throws Exception {
         vmms.spawn(launch);
@@ -478,6 +637,15 @@ class LinuxVmmsIT {
                 .isInstanceOfSatisfying(
                         Seen.Unknown.class,
                         unknown -> assertThat(unknown.cause()).asString().contains("answers as machine " + id.uid()));
+        // It heals without a restart when the right one answers.
         Files.delete(files.run());
+        LaunchSpec right = Hosts.bare(VmmKind.QEMU, other, Hosts.USER);
+        vmms.spawn(right);
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(20))
+                .until(() -> vmms.guest(strange).kind() == GuestState.Kind.RUNNING);
+        assertThat(vmms.process(strange)).isInstanceOf(Seen.Present.class);
+        vmms.kill(strange);
+        vmms.release(other);
     }
 }

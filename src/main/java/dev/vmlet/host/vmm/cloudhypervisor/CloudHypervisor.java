@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -38,6 +39,7 @@ public final class CloudHypervisor implements Vmm {
     private static final Duration LOOK_PATIENCE = Duration.ofSeconds(2);
     private static final Duration CALL_PATIENCE = Duration.ofSeconds(4);
     private static final long MIB = 1 << 20;
+    private static final String SYSTEM_UUID = "system_uuid=";
 
     private final Path binary;
     private final boolean confined;
@@ -62,6 +64,21 @@ public final class CloudHypervisor implements Vmm {
     @Override
     public List<String> command(LaunchSpec launch, VmFiles files) throws HostException {
         return CommandLine.of(binary, confined, launch, files);
+    }
+
+    @Override
+    public Optional<String> machineOf(List<String> words) {
+        String program = words.isEmpty()
+                ? ""
+                : words.getFirst().substring(words.getFirst().lastIndexOf('/') + 1);
+        if (!program.startsWith("cloud-hypervisor") && !program.equals(String.valueOf(binary.getFileName()))) {
+            return Optional.empty();
+        }
+        return words.stream()
+                .flatMap(word -> Arrays.stream(word.split(",")))
+                .filter(part -> part.startsWith(SYSTEM_UUID))
+                .map(part -> part.substring(SYSTEM_UUID.length()))
+                .findFirst();
     }
 
     @Override

@@ -34,6 +34,19 @@ public final class Qemu implements Vmm {
     }
 
     @Override
+    public Optional<String> machineOf(List<String> words) {
+        String program = words.isEmpty()
+                ? ""
+                : words.getFirst().substring(words.getFirst().lastIndexOf('/') + 1);
+        int option = words.indexOf("-uuid");
+        return (program.startsWith("qemu-system-") || program.equals(String.valueOf(binary.getFileName())))
+                        && option >= 0
+                        && option + 1 < words.size()
+                ? Optional.of(words.get(option + 1))
+                : Optional.empty();
+    }
+
+    @Override
     public long overheadBytes(LaunchSpec launch) {
         // Translated code, the emulator itself, page cache of the disks, and page tables.
         return (TRANSLATION_BUFFER_MIB + 512) * MIB + launch.memory().bytes() / 16;
