@@ -3,6 +3,7 @@ package dev.vmlet.host.vmm;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.Seen;
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -91,14 +92,20 @@ final class RunFiles {
         }
     }
 
-    /** The guest's user must pass through, and see nothing. */
-    private static void passable(Path dir) throws IOException {
+    /** The guest's user must pass through, and see nothing. Several VMs may be the first to come here. */
+    static void passable(Path dir) throws IOException {
         Path parent = dir.getParent();
         if (parent != null && !Files.isDirectory(parent)) {
             passable(parent);
         }
         if (!Files.isDirectory(dir)) {
-            Files.createDirectory(dir, attribute(PASSABLE));
+            try {
+                Files.createDirectory(dir, attribute(PASSABLE));
+            } catch (FileAlreadyExistsException e) {
+                if (!Files.isDirectory(dir)) {
+                    throw e;
+                }
+            }
             // Again, past the umask.
             Files.setPosixFilePermissions(dir, PASSABLE);
         }
