@@ -1,6 +1,6 @@
-// The stand-in VMM of the benchmarks: what vmlet asks of qemu-system-x86_64, without a guest. It says by UDP that it
-// runs, speaks QMP, has a serial socket, and answers ARP and TCP on its tap as a guest's open port would, so that
-// everything around the guest is real and the guest itself costs nothing.
+// The stand-in VMM of bench/run and hack/chaos: what vmlet asks of qemu-system-x86_64, without a guest. It says by UDP
+// that it runs, speaks QMP, has a serial socket, and answers ARP, ping, an echo port and TCP on its tap as a guest with
+// open ports would, so that everything around the guest is real and the guest itself costs nothing.
 package main
 
 import (
@@ -172,7 +172,8 @@ func guest(tap int, macText string) {
 	for {
 		n, err := syscall.Read(tap, frame)
 		if err != nil {
-			fail("read of the tap", err)
+			// The tap was deleted. QEMU goes on without a network, too.
+			return
 		}
 		if answer := reply(frame[:n], mac); answer != nil {
 			syscall.Write(tap, answer)
@@ -202,6 +203,12 @@ func reply(in []byte, mac net.HardwareAddr) []byte {
 	case 0x0800:
 		if !strings.HasPrefix(string(in), string(mac)) {
 			return nil
+		}
+		switch in[14+9] {
+		case 1:
+			return icmp(in[14:], out)
+		case 17:
+			return udp(in, mac)
 		}
 		return tcp(in[14:], out)
 	}
