@@ -1,0 +1,3 @@
+module vmlet.dev/chaos
+
+go 1.24
