@@ -37,6 +37,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Looks at the host and changes nothing. Every look that fails becomes {@link Seen.Unknown}. */
 public final class Observer {
@@ -240,6 +241,7 @@ public final class Observer {
                 host.records().networks(),
                 host.vmms().traces(),
                 host.disks().traces(),
-                host.records().unreadable());
+                Stream.concat(host.records().unreadable().stream(), host.records().lostFlags().stream())
+                        .toList());
     }
 }

@@ -23,11 +23,16 @@ public interface Records {
 
     List<NetworkRecord> networks();
 
-    /** Sentences about files that could not be read. */
+    /** Sentences about records that could not be read, or are damaged and not rebuilt yet. */
     List<String> unreadable();
 
+    /** Sentences about original forwarding flags that are lost; they stand in nobody's way. */
+    default List<String> lostFlags() {
+        return List.of();
+    }
+
     /**
-     * Writes the record. This is where addresses and user ids are given out: under one lock, so that none is given twice.
+     * Writes the record. A damaged one is replaced by it: the caller has rebuilt it from what else is seen. This is where addresses and user ids are given out: under one lock, so that none is given twice.
      *
      * @throws HostException.Busy when another VM's record holds one of its addresses or its user id
      */

@@ -6,6 +6,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/installation";
     }
 
+    /** Which vmlet can read this state directory. */
+    public String formatFile() {
+        return stateDir + "/format";
+    }
+
     /** Identity of the cluster this node belongs to. */
     public String clusterFile() {
         return stateDir + "/cluster";

@@ -10,9 +10,23 @@ import java.util.OptionalInt;
  * @param userId empty when it cannot be made out
  * @param nics those that can be made out
  * @param complete whether nothing else can be in it: else nobody can tell which addresses and user ids are free
+ * @param damaged whether its content is lost for good, so that it may be rebuilt from what else is seen; else it can be
+ *     read again one day
  */
 public record Reservation(
-        String vmUid, String file, String trouble, OptionalInt userId, List<Nic> nics, boolean complete) {
+        String vmUid,
+        String file,
+        String trouble,
+        OptionalInt userId,
+        List<Nic> nics,
+        boolean complete,
+        boolean damaged) {
+    /** Of a record that is whole, but not to be read now. */
+    public Reservation(
+            String vmUid, String file, String trouble, OptionalInt userId, List<Nic> nics, boolean complete) {
+        this(vmUid, file, trouble, userId, nics, complete, false);
+    }
+
     /** Addresses as the record writes them; nothing vouches for their shape. */
     public record Nic(String networkUid, String ip, String mac) {}
 

@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * on each of its networks.
  */
 record Claims(Set<String> things) {
+    static final Claims NONE = new Claims(Set.of());
+
     Claims {
         things = Set.copyOf(things);
     }
@@ -63,6 +65,27 @@ record Claims(Set<String> things) {
                 userId.isInt() ? OptionalInt.of(userId.asInt()) : OptionalInt.empty(),
                 nics,
                 complete);
+    }
+
+    /**
+     * The same of a record that was damaged. Nothing in it can be relied on alone: one digit may be another, so nobody can
+     * tell which addresses are free before it is rebuilt.
+     *
+     * @param owner of the VM's files
+     */
+    static Reservation ofDamaged(
+            String vmUid, String file, String trouble, @Nullable JsonNode record, OptionalInt owner) {
+        Reservation told = reservation(vmUid, file, trouble, record);
+        boolean agree =
+                told.userId().isEmpty() || owner.isEmpty() || told.userId().equals(owner);
+        OptionalInt userId = told.userId().isPresent() ? told.userId() : owner;
+        return new Reservation(vmUid, file, trouble, agree ? userId : OptionalInt.empty(), told.nics(), false, true);
+    }
+
+    Claims without(Claims others) {
+        Set<String> left = new HashSet<>(things);
+        left.removeAll(others.things);
+        return new Claims(left);
     }
 
     private static String user(int userId) {

@@ -15,20 +15,39 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Records as JSON files in the state directory, read once at construction. Readers take from memory and never wait;
- * writers take turns under one lock, and memory changes only after the disk has. A file that cannot be read stays as it
- * is and blocks its object until a person has looked at it.
+ * Records as JSON files in the state directory, read at construction. Readers take from memory; writers take turns under
+ * one lock, and memory changes only after the disk has. What could not be read is read again at each look at its object,
+ * so that it heals without a restart:
+ *
+ * <pre>
+ * the file …                          is                                       its object is
+ * cannot be opened or read            left                                     Unknown, until it can
+ * has a newer format                  left                                     Unknown, until that vmlet is back
+ * of a VM is torn, rotten or edited   set aside, {@link SetAside}              Unknown, until rebuilt by write
+ * of a Network likewise               set aside                                as if new here: all of it is asked anew
+ * with a flag likewise                set aside                                as if never changed: nobody restores it
+ * </pre>
+ *
+ * Addresses and user ids of a VM that is Unknown are given to nobody else.
  */
 public final class FileRecords implements Records {
     private static final String FOLDER_MODE = "rwx------";
@@ -36,6 +55,8 @@ public final class FileRecords implements Records {
     private static final String PASSAGE_MODE = "rwx--x--x";
 
     private static final String FILE_MODE = "rw-------";
+    private static final String SUFFIX = ".json";
+    private static final Logger log = LoggerFactory.getLogger(FileRecords.class);
 
     private final HostPaths paths;
     private final ReentrantLock writing = new ReentrantLock();
@@ -43,8 +64,12 @@ public final class FileRecords implements Records {
     private final Map<String, Seen<VmRecord>> vms = new ConcurrentHashMap<>();
     private final Map<String, Seen<NetworkRecord>> networks = new ConcurrentHashMap<>();
     private final Map<String, Claims> claims = new ConcurrentHashMap<>();
-    /** Of VM records that could not be read when we started; read-only from then on. */
+    /** Of VM records that cannot be read. */
     private final Map<String, Reservation> reservations = new ConcurrentHashMap<>();
+    /** Sentences about Networks' records that were set aside and not written again, by uid. */
+    private final Map<String, String> lostNetworks = new ConcurrentHashMap<>();
+
+    private final boolean holder;
 
     /** @throws HostException when the state directory cannot be listed or created */
     public FileRecords(HostPaths paths) throws HostException {
@@ -58,12 +83,24 @@ public final class FileRecords implements Records {
 
     private FileRecords(HostPaths paths, boolean holder) throws HostException {
         this.paths = paths;
+        this.holder = holder;
         try {
+            StateFormat.check(Path.of(paths.formatFile()));
             if (holder) {
                 prepare();
             }
-            loadVms(holder);
+            for (Path folder : list(Path.of(paths.vmsDir()))) {
+                if (Files.isDirectory(folder)) {
+                    if (holder) {
+                        DurableFiles.removeTemps(folder);
+                    }
+                    loadVm(folder.getFileName().toString());
+                }
+            }
             loadNetworks();
+            if (holder) {
+                setFlagsAside();
+            }
         } catch (IOException e) {
             throw DurableFiles.refusal("read records in " + paths.stateDir(), e);
         }
@@ -77,68 +114,178 @@ public final class FileRecords implements Records {
         DurableFiles.removeTemps(Path.of(paths.forwardingDir()));
     }
 
-    private void loadVms(boolean holder) throws IOException {
-        for (Path folder : list(Path.of(paths.vmsDir()))) {
-            if (!Files.isDirectory(folder)) {
-                continue;
+    private void loadVm(String uid) throws IOException {
+        Path file = Path.of(paths.vmRecord(uid));
+        JsonNode tree = null;
+        try {
+            byte[] content = Files.readAllBytes(file);
+            tree = RecordJson.tree(content);
+            remember(parse(uid, content, tree));
+        } catch (NoSuchFileException e) {
+            Optional<Path> aside = SetAside.last(file);
+            if (aside.isPresent()) {
+                keep(stillDamaged(uid, aside.get()));
             }
-            if (holder) {
-                DurableFiles.removeTemps(folder);
-            }
-            String uid = folder.getFileName().toString();
-            Path file = Path.of(paths.vmRecord(uid));
-            JsonNode tree = null;
+            // Else a folder without a record: the leftovers of a VM, which the door to disks shows.
+        } catch (RecordJson.Newer e) {
+            String trouble = "The record " + file + " cannot be used: " + e.getMessage();
+            keep(Claims.reservation(uid, file.toString(), trouble, tree));
+        } catch (RecordJson.Damaged e) {
+            keep(damaged(uid, setAside(file), DurableFiles.cause(e), tree));
+        } catch (IOException e) {
+            // Blind for the moment, and nothing says that the file is bad.
+            keep(Claims.reservation(uid, file.toString(), unreadable(file, e), null));
+        }
+    }
+
+    private static VmRecord parse(String uid, byte[] content, JsonNode tree) throws IOException {
+        VmRecord record = RecordJson.read(content, tree, VmRecord.class);
+        check(uid, record.id().uid());
+        if (record.userId() < 1) {
+            // What an absent number is read as; no guest of ours runs as root.
+            throw new RecordJson.Damaged("it has no userId", null);
+        }
+        return record;
+    }
+
+    /** Of one that an earlier agent set aside, or this one at an earlier look. */
+    private Reservation stillDamaged(String uid, Path aside) throws IOException {
+        JsonNode tree = null;
+        String why = "";
+        try {
+            byte[] content = Files.readAllBytes(aside);
+            tree = RecordJson.tree(content);
+            VmRecord _ = parse(uid, content, tree);
+        } catch (RecordJson.Damaged | RecordJson.Newer e) {
+            why = DurableFiles.cause(e);
+        }
+        return damaged(uid, aside, why, tree);
+    }
+
+    private static void check(String uid, String found) throws RecordJson.Damaged {
+        if (!found.equals(uid)) {
+            throw new RecordJson.Damaged("it is the record of uid " + found, null);
+        }
+    }
+
+    private void remember(VmRecord record) {
+        String uid = record.id().uid();
+        claims.put(uid, Claims.of(record));
+        reservations.remove(uid);
+        vms.put(uid, Seen.present(record));
+    }
+
+    /** What an unreadable record still tells is kept from others all the same. */
+    private void keep(Reservation reservation) {
+        String uid = reservation.vmUid();
+        reservations.put(uid, reservation);
+        claims.put(uid, Claims.of(reservation));
+        vms.put(uid, Seen.unknown(reservation.trouble()));
+    }
+
+    private Reservation damaged(String uid, Path file, String why, @Nullable JsonNode tree) {
+        String trouble = "The record of VM uid " + uid + " was damaged" + (why.isEmpty() ? "" : " (" + why + ")")
+                + (SetAside.is(file) ? " and is set aside as " : " and cannot be set aside: ") + file;
+        return Claims.ofDamaged(uid, file.toString(), trouble, tree, owner(uid));
+    }
+
+    /** The user that the VM's files were given to; empty when there are none, or of several. */
+    private OptionalInt owner(String uid) {
+        Set<Integer> owners = new HashSet<>();
+        List<Path> files = new ArrayList<>(List.of(Path.of(paths.seed(uid))));
+        try {
+            files.addAll(list(Path.of(paths.disksDir(uid))));
+        } catch (IOException e) {
+            // No disks, or nobody can tell whose.
+        }
+        for (Path file : files) {
             try {
-                tree = RecordJson.tree(Files.readAllBytes(file));
-                VmRecord record = RecordJson.read(tree, VmRecord.class);
-                if (!record.id().uid().equals(uid)) {
-                    throw new IOException(
-                            "it is the record of uid " + record.id().uid());
+                int owner = (int) Files.getAttribute(file, "unix:uid", LinkOption.NOFOLLOW_LINKS);
+                if (owner != 0) {
+                    owners.add(owner);
                 }
-                if (record.userId() < 1) {
-                    // What an absent number is read as; no guest of ours runs as root.
-                    throw new IOException("it has no userId");
-                }
-                claims.put(uid, Claims.of(record));
-                vms.put(uid, Seen.present(record));
-            } catch (NoSuchFileException e) {
-                // A folder without a record: the leftovers of a VM, which the door to disks shows.
             } catch (IOException e) {
-                String trouble = unreadable(file, e);
-                // What an unreadable record still tells is kept from others all the same.
-                Reservation reservation = Claims.reservation(uid, file.toString(), trouble, tree);
-                reservations.put(uid, reservation);
-                claims.put(uid, Claims.of(reservation));
-                vms.put(uid, Seen.unknown(trouble));
+                // Gone.
             }
+        }
+        return owners.size() == 1 ? OptionalInt.of(owners.iterator().next()) : OptionalInt.empty();
+    }
+
+    /** Where the file is now: a full disk or one that is mounted read-only leaves it where it was, for now. */
+    private Path setAside(Path file) {
+        if (!holder) {
+            return file;
+        }
+        try {
+            Path target = SetAside.move(file);
+            log.atError().addKeyValue("file", file).addKeyValue("now", target).log("a damaged file was set aside");
+            return target;
+        } catch (IOException e) {
+            log.atError().addKeyValue("file", file).setCause(e).log("a damaged file could not be set aside");
+            return file;
         }
     }
 
     private void loadNetworks() throws IOException {
         for (Path file : list(Path.of(paths.networksDir()))) {
             String name = file.getFileName().toString();
-            if (!name.endsWith(".json")) {
-                continue;
+            if (name.endsWith(SUFFIX)) {
+                loadNetwork(name.substring(0, name.length() - SUFFIX.length()));
             }
-            String uid = name.substring(0, name.length() - ".json".length());
-            try {
-                NetworkRecord record = RecordJson.read(RecordJson.tree(Files.readAllBytes(file)), NetworkRecord.class);
-                if (!record.id().uid().equals(uid)) {
-                    throw new IOException(
-                            "it is the record of uid " + record.id().uid());
-                }
-                networks.put(uid, Seen.present(record));
-            } catch (IOException e) {
-                networks.put(uid, Seen.unknown(unreadable(file, e)));
+        }
+        for (String name : SetAside.names(Path.of(paths.networksDir()))) {
+            String uid = name.substring(0, name.length() - SUFFIX.length());
+            if (!networks.containsKey(uid)) {
+                lostNetworks.computeIfAbsent(uid, _ -> lostNetwork(uid, ""));
             }
         }
     }
 
-    /** One line: a JSON error carries an excerpt of several. */
+    private void loadNetwork(String uid) {
+        Path file = Path.of(paths.networkRecord(uid));
+        try {
+            byte[] content = Files.readAllBytes(file);
+            NetworkRecord record = RecordJson.read(content, RecordJson.tree(content), NetworkRecord.class);
+            check(uid, record.id().uid());
+            networks.put(uid, Seen.present(record));
+        } catch (NoSuchFileException e) {
+            networks.remove(uid);
+        } catch (RecordJson.Newer e) {
+            networks.put(uid, Seen.unknown("The record " + file + " cannot be used: " + e.getMessage()));
+        } catch (RecordJson.Damaged e) {
+            if (SetAside.is(setAside(file))) {
+                // Its bridge bears its mark and its object says the rest: it is planned as if it were new here.
+                networks.remove(uid);
+                lostNetworks.put(uid, lostNetwork(uid, DurableFiles.cause(e)));
+            } else {
+                networks.put(uid, Seen.unknown(unreadable(file, e)));
+            }
+        } catch (IOException e) {
+            networks.put(uid, Seen.unknown(unreadable(file, e)));
+        }
+    }
+
+    private String lostNetwork(String uid, String why) {
+        return "The record of Network uid " + uid + " was damaged" + (why.isEmpty() ? "" : " (" + why + ")")
+                + " and is set aside as " + paths.networkRecord(uid)
+                + ".damaged-…; it is written anew when a VM of this"
+                + " node uses the Network. Delete that file when nobody does";
+    }
+
+    /** Without its original nobody can restore a flag: it stays as it is, and the next change takes that for the original. */
+    private void setFlagsAside() throws IOException {
+        for (Path file : list(Path.of(paths.forwardingDir()))) {
+            if (!DurableFiles.isTemp(file)
+                    && !SetAside.is(file)
+                    && keptForwarding(file.getFileName().toString()) instanceof Seen.Unknown) {
+                Path _ = setAside(file);
+            }
+        }
+    }
+
     private static String unreadable(Path file, IOException e) {
-        String cause = DurableFiles.cause(e).lines().findFirst().orElse("");
-        return "The record " + file + " cannot be read: " + cause
-                + ". It is left as it is; move it away to have the object seen as unrecorded";
+        return "The record " + file + " cannot be read: " + DurableFiles.cause(e)
+                + ". It is left as it is, and read again at every look";
     }
 
     private static List<Path> list(Path folder) throws IOException {
@@ -152,6 +299,18 @@ public final class FileRecords implements Records {
 
     @Override
     public Seen<VmRecord> vm(String vmUid) {
+        if (reservations.containsKey(vmUid)) {
+            writing.lock();
+            try {
+                if (reservations.containsKey(vmUid)) {
+                    loadVm(vmUid);
+                }
+            } catch (IOException e) {
+                return Seen.unknown(unreadable(Path.of(paths.vmDir(vmUid)), e));
+            } finally {
+                writing.unlock();
+            }
+        }
         return vms.getOrDefault(vmUid, Seen.missing());
     }
 
@@ -169,6 +328,16 @@ public final class FileRecords implements Records {
 
     @Override
     public Seen<NetworkRecord> network(String networkUid) {
+        if (networks.get(networkUid) instanceof Seen.Unknown) {
+            writing.lock();
+            try {
+                if (networks.get(networkUid) instanceof Seen.Unknown) {
+                    loadNetwork(networkUid);
+                }
+            } finally {
+                writing.unlock();
+            }
+        }
         return networks.getOrDefault(networkUid, Seen.missing());
     }
 
@@ -202,8 +371,31 @@ public final class FileRecords implements Records {
                 causes.add(cause);
             }
         }
+        lostNetworks.keySet().removeIf(uid -> !isSetAside(Path.of(paths.networkRecord(uid))));
+        causes.addAll(lostNetworks.values());
         causes.sort(Comparator.naturalOrder());
         return List.copyOf(causes);
+    }
+
+    private static boolean isSetAside(Path file) {
+        try {
+            return SetAside.last(file).isPresent();
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    @Override
+    public List<String> lostFlags() {
+        try {
+            return SetAside.names(Path.of(paths.forwardingDir())).stream()
+                    .map(link -> "The original forwarding flag of " + link + " was damaged and is set aside as "
+                            + paths.forwardingDir() + "/" + link + ".damaged-…: the flag stays as it is when vmlet's"
+                            + " last Network goes. Set it as you want it, and delete that file")
+                    .toList();
+        } catch (IOException e) {
+            return List.of("The folder " + paths.forwardingDir() + " cannot be listed: " + DurableFiles.cause(e));
+        }
     }
 
     @Override
@@ -212,11 +404,19 @@ public final class FileRecords implements Records {
         Path file = Path.of(paths.vmRecord(uid));
         writing.lock();
         try {
-            refuseUnreadable("write", vm(uid));
+            Reservation kept = reservations.get(uid);
+            if (kept == null || !kept.damaged()) {
+                refuseUnreadable("write", vms.getOrDefault(uid, Seen.missing()));
+            } else if (Files.exists(file)) {
+                // Damaged, and it could not be set aside before.
+                Path _ = SetAside.move(file);
+            }
             Claims wanted = Claims.of(record);
+            // What it holds already is its own, whatever a damaged record of another says.
+            Claims fresh = kept == null ? wanted.without(claims.getOrDefault(uid, Claims.NONE)) : wanted;
             for (var other : claims.entrySet()) {
                 if (!other.getKey().equals(uid)) {
-                    String clash = wanted.clash(other.getValue());
+                    String clash = fresh.clash(other.getValue());
                     if (!clash.isEmpty()) {
                         throw new HostException.Busy(
                                 "write the record of VM " + record.id() + ": " + clash + " belongs to "
@@ -227,8 +427,7 @@ public final class FileRecords implements Records {
             }
             DurableFiles.createFolders(Path.of(paths.vmDir(uid)), PASSAGE_MODE);
             DurableFiles.write(file, RecordJson.write(record), FILE_MODE);
-            vms.put(uid, Seen.present(record));
-            claims.put(uid, wanted);
+            remember(record);
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         } finally {
@@ -237,7 +436,7 @@ public final class FileRecords implements Records {
     }
 
     private String name(String vmUid) {
-        return vm(vmUid) instanceof Seen.Present<VmRecord>(VmRecord other)
+        return vms.get(vmUid) instanceof Seen.Present<VmRecord>(VmRecord other)
                 ? "VM " + other.id()
                 : "the VM of the unreadable record " + paths.vmRecord(vmUid);
     }
@@ -254,7 +453,7 @@ public final class FileRecords implements Records {
         Path file = Path.of(paths.vmRecord(vm.uid()));
         writing.lock();
         try {
-            refuseUnreadable("delete", vm(vm.uid()));
+            refuseUnreadable("delete", vms.getOrDefault(vm.uid(), Seen.missing()));
             DurableFiles.delete(file);
             vms.remove(vm.uid());
             claims.remove(vm.uid());
@@ -274,9 +473,10 @@ public final class FileRecords implements Records {
         Path file = Path.of(paths.networkRecord(uid));
         writing.lock();
         try {
-            refuseUnreadable("write", network(uid));
+            refuseUnreadable("write", networks.getOrDefault(uid, Seen.missing()));
             DurableFiles.write(file, RecordJson.write(record), FILE_MODE);
             networks.put(uid, Seen.present(record));
+            lostNetworks.remove(uid);
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         } finally {
@@ -289,7 +489,7 @@ public final class FileRecords implements Records {
         Path file = Path.of(paths.networkRecord(networkUid));
         writing.lock();
         try {
-            refuseUnreadable("delete", network(networkUid));
+            refuseUnreadable("delete", networks.getOrDefault(networkUid, Seen.missing()));
             if (networks.containsKey(networkUid)) {
                 DurableFiles.delete(file);
                 networks.remove(networkUid);
@@ -328,7 +528,7 @@ public final class FileRecords implements Records {
         List<String> links = new ArrayList<>();
         try {
             for (Path file : list(Path.of(paths.forwardingDir()))) {
-                if (!DurableFiles.isTemp(file)) {
+                if (!DurableFiles.isTemp(file) && !SetAside.is(file)) {
                     links.add(file.getFileName().toString());
                 }
             }

@@ -21,14 +21,30 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The form of records on disk: JSON with a version, addresses and names as people write them. A field this version does
- * not know is passed over, so that an older agent reads what a newer one of the same version wrote.
+ * The form of records on disk: JSON with a format and a digest, addresses and names as people write them.
+ *
+ * <pre>
+ * format 1   version, fields                    read, and written as format 2 when it is next written
+ * format 2   version, digest, fields            this one
+ * newer      version above ours                 refused, and never touched
+ * </pre>
+ *
+ * The digest is the head of the SHA-256 over the file with its own place zeroed: a byte that rots, or that a person
+ * changes, could otherwise turn one address into another. A field this version does not know is passed over, so that an
+ * older agent reads what a newer one of the same format wrote.
  */
 final class RecordJson {
-    static final int VERSION = 1;
+    private static final int FIRST_WITH_DIGEST = 2;
+    private static final String DIGEST_HEAD = "\"digest\" : \"";
+    private static final String NO_DIGEST = "0".repeat(32);
 
     private static final ObjectMapper MAPPER = JsonMapper.builder()
             .addModule(new Jdk8Module())
@@ -43,37 +59,96 @@ final class RecordJson {
 
     private RecordJson() {}
 
-    static byte[] write(Object record) throws IOException {
-        ObjectNode tree = MAPPER.createObjectNode();
-        tree.put("version", VERSION);
-        tree.setAll(MAPPER.<ObjectNode>valueToTree(record));
-        return MAPPER.writeValueAsBytes(tree);
+    /** It was written by a vmlet that knows more than this one. */
+    static final class Newer extends IOException {
+        Newer(String message) {
+            super(message);
+        }
     }
 
-    /** @throws IOException when the content is not a JSON object */
-    static JsonNode tree(byte[] content) throws IOException {
-        JsonNode tree = MAPPER.readTree(content);
+    /** Its content is not what was written: torn, rotten or edited. */
+    static final class Damaged extends IOException {
+        Damaged(String message, @Nullable Throwable cause) {
+            super(message, cause);
+        }
+    }
+
+    static byte[] write(Object record) throws IOException {
+        ObjectNode tree = MAPPER.createObjectNode();
+        tree.put("version", StateFormat.CURRENT);
+        tree.put("digest", NO_DIGEST);
+        tree.setAll(MAPPER.<ObjectNode>valueToTree(record));
+        return seal(MAPPER.writeValueAsString(tree));
+    }
+
+    /** Puts the right digest into a text that has one. */
+    static byte[] seal(String text) {
+        int at = text.indexOf(DIGEST_HEAD) + DIGEST_HEAD.length();
+        String blank = text.substring(0, at) + NO_DIGEST + text.substring(at + NO_DIGEST.length());
+        String digest = digest(blank);
+        return (blank.substring(0, at) + digest + blank.substring(at + digest.length()))
+                .getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static String digest(String blank) {
+        try {
+            byte[] sum = MessageDigest.getInstance("SHA-256").digest(blank.getBytes(StandardCharsets.UTF_8));
+            return HexFormat.of().formatHex(sum).substring(0, NO_DIGEST.length());
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+
+    /** @throws Damaged when the content is not a JSON object */
+    static JsonNode tree(byte[] content) throws Damaged {
+        JsonNode tree;
+        try {
+            tree = MAPPER.readTree(content);
+        } catch (IOException e) {
+            throw new Damaged(firstLine(e), e);
+        }
         if (tree == null || !tree.isObject()) {
-            throw new IOException("it is not a JSON object" + (content.length == 0 ? " but empty" : ""));
+            throw new Damaged(content.length == 0 ? "it is empty" : "it is not a JSON object", null);
         }
         return tree;
     }
 
-    /** @throws IOException when the version is newer than ours or a field is missing or nonsense; the message says which */
-    static <T> T read(JsonNode tree, Class<T> type) throws IOException {
+    /**
+     * @param content what {@code tree} was read from
+     * @throws Newer when a newer vmlet wrote it
+     * @throws Damaged when a field is missing or nonsense, or the digest is another; the message says which
+     */
+    static <T> T read(byte[] content, JsonNode tree, Class<T> type) throws Newer, Damaged {
         int version = tree.path("version").asInt(0);
-        if (version > VERSION) {
-            throw new IOException("it has format version " + version + " and this vmlet knows " + VERSION
-                    + "; run the vmlet that wrote it, or a newer one");
+        if (version > StateFormat.CURRENT) {
+            throw new Newer(StateFormat.newer(version));
         }
         if (version < 1) {
-            throw new IOException("it has no format version");
+            throw new Damaged("it has no format version", null);
+        }
+        if (version >= FIRST_WITH_DIGEST) {
+            checkDigest(content, tree.path("digest").asText());
         }
         try {
             return MAPPER.treeToValue(tree, type);
-        } catch (IllegalArgumentException e) {
-            throw new IOException(e.getMessage(), e);
+        } catch (IOException | IllegalArgumentException e) {
+            throw new Damaged(firstLine(e), e);
         }
+    }
+
+    private static void checkDigest(byte[] content, String found) throws Damaged {
+        String text = new String(content, StandardCharsets.UTF_8);
+        int at = text.indexOf(DIGEST_HEAD + found);
+        if (found.length() != NO_DIGEST.length()
+                || at < 0
+                || !new String(seal(text), StandardCharsets.UTF_8).equals(text)) {
+            throw new Damaged("its digest does not fit: something else than vmlet has changed it", null);
+        }
+    }
+
+    /** A JSON error carries an excerpt of several lines. */
+    private static String firstLine(Exception e) {
+        return String.valueOf(e.getMessage()).lines().findFirst().orElse("");
     }
 
     private static SimpleModule values() {
