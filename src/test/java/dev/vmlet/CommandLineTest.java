@@ -150,6 +150,16 @@ class CommandLineTest {
     }
 
     @Test
+    void aStateDirectoryOfANewerVmletIsNamedWithTheRemedy(@TempDir Path dir) throws Exception {
+        Files.writeString(dir.resolve("format"), "99\n");
+        Files.writeString(dir.resolve("installation"), "inst2345\n");
+        Said said = run("inventory", "--state-dir", dir.toString());
+        assertThat(said.code()).isNotZero();
+        assertThat(said.err())
+                .startsWith("vmlet: open state directory " + dir + ": it has format 99, which a newer vmlet wrote");
+    }
+
+    @Test
     void versionTellsWhatABugReportNeeds() {
         Said said = run("version");
         assertThat(said.code()).isZero();

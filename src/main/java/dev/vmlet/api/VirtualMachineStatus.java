@@ -68,6 +68,22 @@ public record VirtualMachineStatus(
         @Nullable
         List<Condition> conditions) {
 
+    /** This status, with what a VM's record tells taken from another: for a VM whose record is lost. */
+    public VirtualMachineStatus withRecordOf(VirtualMachineStatus other) {
+        return new VirtualMachineStatus(
+                phase,
+                other.addresses,
+                nodeName,
+                other.vmm,
+                image,
+                other.startedAt,
+                other.restarts,
+                other.lastExit,
+                observedGeneration,
+                other.bootedGeneration,
+                conditions);
+    }
+
     /** Where a machine is in its life; derived from what was seen, never obeyed. */
     public enum Phase {
         Pending,

@@ -17,8 +17,10 @@ import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.Rebuild;
 import dev.vmlet.plan.Step;
 import dev.vmlet.plan.VmPlanner;
+import dev.vmlet.resolve.Statuses;
 import dev.vmlet.resolve.VmResolver;
 import dev.vmlet.status.VmStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -63,6 +65,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Observer observer;
     private final VmPlanner planner;
     private final StartTurns turns;
+    private final Rebuild rebuild;
     private final Applier applier;
     private final Wakes wakes;
     private final Reports reports;
@@ -90,6 +93,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.observer = observer;
         this.planner = planner;
         this.turns = turns;
+        this.rebuild = new Rebuild(planner);
         this.applier = applier;
         this.wakes = wakes;
         this.reports = reports;
@@ -205,6 +209,10 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     @Override
     public DeleteControl cleanup(VirtualMachine vm, Context<VirtualMachine> context) throws ReconcileFailed {
         wakes.knowVm(vm);
+        if (observer.witnesses(VmResolver.idOf(vm)).isPresent()) {
+            // Nothing can be taken down by a record that is damaged: first it is rebuilt.
+            report(vm, round(vm, resolve(vm)));
+        }
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
         VirtualMachineStatus status =
@@ -265,9 +273,12 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Optional<DesiredVm> desired =
                 resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
         VmObservation before = observer.observeVm(id, desired);
-        Plan wanted = resolution instanceof Resolution.Absent
-                ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
-                : turns.admit(id.uid(), planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant()));
+        Plan wanted = observer.witnesses(id)
+                .map(seen -> rebuild.plan(resolution, Statuses.told(vm), seen, clock.instant()))
+                .orElseGet(() -> resolution instanceof Resolution.Absent
+                        ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
+                        : turns.admit(
+                                id.uid(), planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant())));
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         repairs.made(id.uid(), outcome.done(), clock.instant());

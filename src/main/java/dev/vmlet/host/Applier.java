@@ -89,6 +89,7 @@ public final class Applier {
             case Step.DeleteElements(var elements) -> host.firewall().delete(elements);
             case Step.InstallFirewall(var ruleset) -> host.firewall().install(ruleset);
             case Step.WriteVmRecord(var record, var _) -> host.records().write(record);
+            case Step.RebuildVmRecord(var record) -> host.records().write(record);
             case Step.DeleteVmRecord(var vm) -> {
                 host.records().delete(vm);
                 host.probes().forget(vm.uid());

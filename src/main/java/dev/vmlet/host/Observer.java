@@ -6,6 +6,8 @@ import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
@@ -25,6 +27,7 @@ import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
+import dev.vmlet.model.Witnesses;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -173,6 +176,49 @@ public final class Observer {
         return Seen.present(stray);
     }
 
+    /** What is left to tell of a VM whose record was damaged; empty for every other. */
+    public Optional<Witnesses> witnesses(VmId vm) {
+        return host.records().reservations().stream()
+                .filter(kept -> kept.damaged() && kept.vmUid().equals(vm.uid()))
+                .findFirst()
+                .map(kept -> new Witnesses(
+                        kept, host.vmms().testimony(vm), taps(vm), host.disks().leftovers(vm)));
+    }
+
+    private Seen<List<Witnesses.Tap>> taps(VmId vm) {
+        Map<String, List<String>> places = new HashMap<>();
+        switch (host.firewall().observe()) {
+            case Seen.Present<FirewallState>(FirewallState state) ->
+                state.elements().stream()
+                        .filter(e -> e.set() == FirewallSet.OK4 && e.ownerUid().equals(vm.uid()))
+                        .forEach(e -> places.put(e.key().get(0), e.key()));
+            case Seen.Missing<FirewallState> _ -> {}
+            case Seen.Unknown<FirewallState>(String cause) -> {
+                return Seen.unknown(cause);
+            }
+        }
+        List<Witnesses.Tap> taps = new ArrayList<>();
+        try {
+            for (Link link : host.links().list()) {
+                if (!link.isRetired(names.reapGroup())
+                        && link.mark().owner(names.installation()) instanceof Owner.OfVm(String uid, String network)
+                        && uid.equals(vm.uid())) {
+                    Optional<List<String>> place =
+                            Optional.ofNullable(places.get(link.name().value()));
+                    taps.add(new Witnesses.Tap(
+                            link.name(),
+                            network,
+                            link.tapUid(),
+                            place.map(key -> key.get(1)),
+                            place.map(key -> key.get(2))));
+                }
+            }
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        return Seen.present(taps);
+    }
+
     /** The probe follows the guest: it begins when the guest runs and ends with it. */
     private Reach reach(VmId vm, Optional<DesiredVm> desired, Optional<VmRecord> record, GuestState guest) {
         boolean up = guest.kind() == GuestState.Kind.RUNNING || guest.kind() == GuestState.Kind.BUSY;
@@ -229,9 +275,9 @@ public final class Observer {
                 .filter(l -> !(l.mark().owner(names.installation()) instanceof Owner.Foreign))
                 .toList();
         Set<FirewallElement> elements = switch (host.firewall().observe()) {
-            case Seen.Present<dev.vmlet.model.FirewallState>(dev.vmlet.model.FirewallState state) -> state.elements();
-            case Seen.Missing<dev.vmlet.model.FirewallState> _ -> Set.of();
-            case Seen.Unknown<dev.vmlet.model.FirewallState>(String cause) ->
+            case Seen.Present<FirewallState>(FirewallState state) -> state.elements();
+            case Seen.Missing<FirewallState> _ -> Set.of();
+            case Seen.Unknown<FirewallState>(String cause) ->
                 throw new HostException.Refused("inventory: " + cause, null);
         };
         return new Inventory(

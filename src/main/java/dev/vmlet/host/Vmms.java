@@ -6,6 +6,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.Set;
@@ -34,6 +35,12 @@ public interface Vmms {
 
     /** What others changed about the process, as {@link #process} saw it, since its launch. Missing when it has ended. */
     Seen<Tampering> tampering(VmRecord record, GuestProcess.Alive process);
+
+    /**
+     * What the VM's process tells of itself where no record can: Missing when nothing in this boot tells of one, Unknown
+     * while it does not answer, or where it disagrees with itself.
+     */
+    Seen<Testimony> testimony(VmId vm);
 
     /**
      * Starts the VMM detached: own session, own cgroup, own user, no capabilities. Returns once the process exists and

@@ -178,6 +178,14 @@ public sealed interface Step {
         }
     }
 
+    /** In the place of one whose file was damaged. */
+    record RebuildVmRecord(VmRecord record) implements Step {
+        @Override
+        public String toString() {
+            return "rebuild the record of " + record.id();
+        }
+    }
+
     record DeleteVmRecord(VmId vm) implements Step {
         @Override
         public boolean bookkeeping() {

@@ -482,7 +482,11 @@ public final class VmPlanner {
         return new Plan(steps, wait(Reason.Starting, "waiting for the VMM to answer", Duration.ofMillis(100)));
     }
 
-    private LaunchSpec launch(DesiredVm desired, int userId) {
+    String bootId() {
+        return bootId;
+    }
+
+    LaunchSpec launch(DesiredVm desired, int userId) {
         String uid = desired.id().uid();
         List<LaunchSpec.Drive> drives = new ArrayList<>();
         for (DesiredDisk disk : desired.disks()) {
@@ -503,7 +507,7 @@ public final class VmPlanner {
                 launchNics(desired.nics()));
     }
 
-    private static List<LaunchSpec.Nic> launchNics(List<DesiredNic> nics) {
+    static List<LaunchSpec.Nic> launchNics(List<DesiredNic> nics) {
         return nics.stream()
                 .map(nic -> new LaunchSpec.Nic(nic.network().name(), nic.tap(), nic.mac()))
                 .toList();
@@ -537,7 +541,7 @@ public final class VmPlanner {
         return new Plan(steps, Optional.empty());
     }
 
-    private static List<String> retained(DesiredVm desired) {
+    static List<String> retained(DesiredVm desired) {
         return desired.disks().stream()
                 .filter(DesiredDisk::retain)
                 .map(DesiredDisk::name)

@@ -91,7 +91,15 @@ final class NicResolver {
                         && n.network().name().equals(name)
                         && !n.network().uid().equals(networkId.uid()));
         Ipv4Prefix slice = slice(network, name, slices, kept, standsInTheWay, host);
-        Ipv4Address ip = address(asked.address(), slice, kept, networkId, id, name, host);
+        Ipv4Address ip = address(
+                asked.address(),
+                slice,
+                kept,
+                kept.isPresent() ? Optional.empty() : told(vm, name, slice),
+                networkId,
+                id,
+                name,
+                host);
         MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
         HostNames names = new HostNames(host.installation());
         int mtu = network.getSpec() == null || network.getSpec().mtu() == null
@@ -107,6 +115,15 @@ final class NicResolver {
                 ip,
                 mtu);
         return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
+    }
+
+    /** Where the record is lost: the address that the status names stays the VM's while it lies in the slice. */
+    private static Optional<Ipv4Address> told(VirtualMachine vm, String network, Ipv4Prefix slice) {
+        return Statuses.told(vm).nics().stream()
+                .filter(nic -> nic.network().equals(network))
+                .flatMap(nic -> parse(nic.ip()).stream())
+                .filter(ip -> slice.contains(ip) && !isReserved(ip, slice))
+                .findFirst();
     }
 
     private static Ipv4Prefix slice(
@@ -148,6 +165,7 @@ final class NicResolver {
             @Nullable String asked,
             Ipv4Prefix slice,
             Optional<DesiredNic> kept,
+            Optional<Ipv4Address> told,
             NetworkId network,
             VmId id,
             String name,
@@ -174,8 +192,12 @@ final class NicResolver {
                         .forEach(n -> parse(n.ip()).ifPresent(taken::add));
             }
         }
+        if (asked == null && told.isPresent() && !taken.contains(told.get())) {
+            return told.get();
+        }
         String field = "spec.networks[" + name + "].address";
-        if (kept.isEmpty() || asked != null && !asked.equals(kept.get().ip().toString())) {
+        Optional<String> held = kept.map(DesiredNic::ip).or(() -> told).map(Ipv4Address::toString);
+        if (held.isEmpty() || !held.get().equals(asked) && !(asked == null && kept.isPresent())) {
             VmResolver.refuseWhileUnknown("address", id, host);
         }
         if (asked != null) {

@@ -207,6 +207,10 @@ public final class VmResolver {
         if (record.isPresent()) {
             return record.get().userId();
         }
+        Optional<Reservation> own = damaged(id, host);
+        if (own.isPresent() && own.get().userId().isPresent()) {
+            return own.get().userId().getAsInt();
+        }
         refuseWhileUnknown("user id", id, host);
         Set<Integer> taken = host.records().stream().map(VmRecord::userId).collect(Collectors.toSet());
         host.reservations().forEach(kept -> kept.userId().ifPresent(taken::add));
@@ -219,6 +223,13 @@ public final class VmResolver {
                 Reason.UserIdsExhausted,
                 "all " + host.userIdCount() + " user ids from " + host.userIdFirst()
                         + " are in use; give the agent a larger --vm-user-ids range");
+    }
+
+    /** What is left of the VM's own record, where that was damaged. */
+    static Optional<Reservation> damaged(VmId id, HostFacts host) {
+        return host.reservations().stream()
+                .filter(kept -> kept.damaged() && kept.vmUid().equals(id.uid()))
+                .findFirst();
     }
 
     /**

@@ -91,7 +91,11 @@ public final class VmStatus {
             Outcome outcome,
             VmObservation seen,
             Instant now) {
-        return new VmStatus(vm, resolution, plan, outcome, seen, now).status();
+        VirtualMachineStatus status = new VmStatus(vm, resolution, plan, outcome, seen, now).status();
+        boolean recordLost = seen.record() instanceof Seen.Unknown
+                || seen.record() instanceof Seen.Missing && seen.process() instanceof Seen.Unknown;
+        // What was told before is the last trace of it, and a witness when the record is rebuilt.
+        return recordLost && vm.getStatus() != null ? status.withRecordOf(vm.getStatus()) : status;
     }
 
     /** The controller's word on a VM without a node. */
@@ -202,7 +206,12 @@ public final class VmStatus {
 
     private Optional<Verdict> blind() {
         if (seen.process() instanceof Seen.Unknown<GuestProcess>(String cause)) {
-            return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, cause));
+            // Of a damaged record the plan says besides why it cannot be rebuilt yet.
+            String message = plan.waitingFor()
+                    .filter(w -> seen.record() instanceof Seen.Unknown && w.reason() == Reason.EvidenceDisagrees)
+                    .map(Plan.Wait::message)
+                    .orElse(cause);
+            return Optional.of(new Verdict(Status.Unknown, Reason.EvidenceDisagrees, message));
         }
         if (process() instanceof GuestProcess.Alive
                 && record.flatMap(VmRecord::launch).isPresent()) {

@@ -190,6 +190,19 @@ class StandaloneE2E {
 
     @Test
     @Order(9)
+    void aStateDirectoryOfANewerVmletEndsItWithASentenceAndIsNotTouched(Cluster cluster) throws IOException {
+        Path format =
+                Files.createDirectories(cluster.dir().resolve("newer/state")).resolve("format");
+        Files.writeString(format, "99\n");
+        assertThat(refusal(cluster, "newer"))
+                .contains(
+                        "open state directory " + format.getParent() + ": it has format 99, which a newer vmlet wrote");
+        assertThat(format).hasContent("99");
+        assertThat(format.resolveSibling("installation")).doesNotExist();
+    }
+
+    @Test
+    @Order(9)
     void aStateDirectoryThatCannotBeUsedEndsItWithASentence(Cluster cluster) throws IOException {
         Path home = Files.createDirectories(cluster.dir().resolve("small/state"));
         Command.of("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", home.toString())

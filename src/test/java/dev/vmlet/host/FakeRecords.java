@@ -26,6 +26,7 @@ public final class FakeRecords implements Records {
     private final Map<String, Boolean> forwarding = new TreeMap<>();
     private final Set<String> unreadable = new TreeSet<>();
     private final Set<String> illegible = new TreeSet<>();
+    private final Set<String> lost = new TreeSet<>();
     private Seen<String> cluster = Seen.missing();
 
     /** Somebody damages the file of this VM or Network. */
@@ -39,8 +40,16 @@ public final class FakeRecords implements Records {
         illegible.add(uid);
     }
 
+    /** The file of this VM is torn for good, and set aside: only what owns its disks is left to tell its user id. */
+    public void destroy(String uid) {
+        unreadable.add(uid);
+        illegible.add(uid);
+        lost.add(uid);
+    }
+
     /** Somebody puts it right again. */
     public void mend(String uid) {
+        lost.remove(uid);
         unreadable.remove(uid);
         illegible.remove(uid);
     }
@@ -72,6 +81,10 @@ public final class FakeRecords implements Records {
                 .map(r -> {
                     String uid = r.id().uid();
                     String file = uid + "/record.json";
+                    if (lost.contains(uid)) {
+                        return new Reservation(
+                                uid, file, sentence(uid), OptionalInt.of(r.userId()), List.of(), false, true);
+                    }
                     return illegible.contains(uid)
                             ? new Reservation(uid, file, sentence(uid), OptionalInt.empty(), List.of(), false)
                             : new Reservation(
@@ -129,7 +142,9 @@ public final class FakeRecords implements Records {
     @Override
     public void write(VmRecord record) throws HostException {
         String uid = record.id().uid();
-        refuseUnreadable("write", uid);
+        if (!lost.contains(uid)) {
+            refuseUnreadable("write", uid);
+        }
         Set<String> wanted = claims(record);
         for (VmRecord other : vms.values()) {
             if (!other.id().uid().equals(uid) && !illegible.contains(other.id().uid())) {
@@ -143,6 +158,9 @@ public final class FakeRecords implements Records {
             }
         }
         vms.put(uid, record);
+        if (lost.contains(uid)) {
+            mend(uid);
+        }
     }
 
     private static Set<String> claims(VmRecord record) {

@@ -6,11 +6,13 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -200,6 +202,24 @@ public final class FakeVmms implements Vmms {
                 Optional.empty(),
                 "",
                 ""));
+    }
+
+    @Override
+    public Seen<Testimony> testimony(VmId vm) {
+        Guest guest = guests.get(vm.uid());
+        if (guest == null || !guest.bootId.equals(bootId)) {
+            return Seen.missing();
+        }
+        if (!guest.alive) {
+            return Seen.present(Testimony.ofEnded(
+                    new GuestProcess.Ended(guest.code, guest.signal, false, Optional.empty(), "", "")));
+        }
+        return Seen.present(new Testimony(
+                new GuestProcess.Alive(guest.pid, guest.pid * 7L),
+                OptionalInt.of(guest.launch.userId()),
+                Optional.of(guest.launch.vmm()),
+                Optional.empty(),
+                new GuestState(guest.kind, guest.panicked, "1.0")));
     }
 
     @Override

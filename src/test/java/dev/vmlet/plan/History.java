@@ -455,8 +455,12 @@ final class History {
             String uid = record.id().uid();
             if (random.nextBoolean()) {
                 world.say("the record of " + uid + " is damaged");
-                if (random.nextInt(3) == 0) {
+                int how = random.nextInt(4);
+                if (how == 0) {
                     world.records.garble(uid);
+                } else if (how == 1) {
+                    world.say("and lost for good");
+                    world.records.destroy(uid);
                 } else {
                     world.records.damage(uid);
                 }

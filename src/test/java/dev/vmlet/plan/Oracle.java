@@ -20,6 +20,7 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmRecord;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -54,6 +55,10 @@ final class Oracle {
     private final Set<String> recorded = new HashSet<>();
     private final Map<String, Set<End>> ends = new HashMap<>();
     private final Map<String, String> launchedToken = new HashMap<>();
+    /** Records that are about to be rebuilt, and VMs whose present launch was. */
+    private final Map<String, VmRecord> rebuilding = new HashMap<>();
+
+    private final Set<String> rebuilt = new HashSet<>();
     private final Set<String> stopping = new HashSet<>();
     /** Taps that somebody deleted under a guest. */
     private final Set<LinkName> torn = new HashSet<>();
@@ -277,7 +282,13 @@ final class Oracle {
         if (record.flatMap(VmRecord::launch).isEmpty()) {
             fail("VM " + uid + " lives, and no record tells of its launch");
         }
-        if (!record.get().launch().get().spec().equals(guest.launch())) {
+        LaunchSpec told = record.get().launch().get().spec();
+        boolean right = rebuilt.contains(uid)
+                // What it was started with besides, nobody can tell any more.
+                ? told.vmm() == guest.launch().vmm()
+                        && told.userId() == guest.launch().userId()
+                : told.equals(guest.launch());
+        if (!right) {
             fail("VM " + uid + " was launched with " + guest.launch() + ", its record says " + record.get());
         }
         for (LaunchSpec.Nic nic : guest.launch().nics()) {
@@ -308,6 +319,7 @@ final class Oracle {
                     isGuarded(name, uid);
                 }
             }
+            case Step.RebuildVmRecord(VmRecord record) -> mayRebuild(record);
             case Step.DeleteVmRecord(var vm) -> {
                 assertThat(world.vmms.guest(vm.uid()))
                         .as("process at the end of the record of %s", vm.uid())
@@ -431,6 +443,19 @@ final class Oracle {
         spawning.put(uid, launch);
     }
 
+    /** The world still has the record that the agent has lost. */
+    private void mayRebuild(VmRecord record) {
+        String uid = record.id().uid();
+        VmRecord lost = world.record(uid).orElseThrow();
+        assertThat(world.records.vm(uid)).as("record of %s", uid).isInstanceOf(Seen.Unknown.class);
+        assertThat(record.userId()).as("user id of %s", uid).isEqualTo(lost.userId());
+        FakeVmms.Guest guest = world.vmms.guest(uid);
+        if (guest != null) {
+            assertThat(record.launch()).as("launch of %s", uid).isPresent();
+        }
+        rebuilding.put(uid, record);
+    }
+
     /** A start counts when it has happened: the agent may die, or the host refuse, on the way to it. */
     private void noteStarts() {
         spawning.values().removeIf(launch -> {
@@ -444,6 +469,18 @@ final class Oracle {
             terminationsTried.remove(uid);
             torn.removeAll(launch.nics().stream().map(LaunchSpec.Nic::tap).toList());
             launchedToken.put(uid, launch.restartToken());
+            rebuilt.remove(uid);
+            return true;
+        });
+        rebuilding.values().removeIf(record -> {
+            String uid = record.id().uid();
+            VirtualMachine vm = world.vms.get(uid);
+            if (vm == null || !world.records.vm(uid).equals(Seen.present(record))) {
+                return false;
+            }
+            // A restart that was asked for while the record was lost counts as made: nobody knows whether it was.
+            launchedToken.put(uid, token(vm));
+            rebuilt.add(uid);
             return true;
         });
     }

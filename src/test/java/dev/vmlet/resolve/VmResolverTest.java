@@ -12,6 +12,7 @@ import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineSpec.NetworkInterface;
+import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -236,6 +237,49 @@ class VmResolverTest {
         DesiredVm vm = desired(resolve(Given.vm()));
         assertThat(vm.userId()).isEqualTo(200_001);
         assertThat(vm.nics()).isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.3")));
+    }
+
+    private static VirtualMachine told(String ip) {
+        VirtualMachine vm = Given.vm();
+        vm.setStatus(new VirtualMachineStatus(
+                null,
+                List.of(new VirtualMachineStatus.Address("net", ip, "52:00:00:00:00:07", "vmt-x")),
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null));
+        return vm;
+    }
+
+    private static Reservation damaged(String vmUid, OptionalInt userId) {
+        return new Reservation(
+                vmUid, "/f", "The record of VM uid " + vmUid + " was damaged", userId, List.of(), false, true);
+    }
+
+    @Test
+    void aVmWhoseRecordIsLostKeepsTheAddressThatItsStatusNamesAndItsUserId() {
+        facts = Given.facts(List.of(), List.of(damaged("vm-1", OptionalInt.of(200_007))));
+        DesiredVm vm = desired(resolve(told("10.77.4.44")));
+        assertThat(vm.nics()).isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.44")));
+        assertThat(vm.userId()).isEqualTo(200_007);
+        // Also while another's is lost: it is its own, and nothing new.
+        facts = Given.facts(
+                List.of(), List.of(damaged("vm-1", OptionalInt.of(200_007)), damaged("vm-2", OptionalInt.empty())));
+        assertThat(desired(resolve(told("10.77.4.44"))).nics()).isEqualTo(vm.nics());
+        assertThat(resolve(told("10.99.0.1"))).isInstanceOf(Resolution.Unresolved.class);
+        // One that somebody else holds by now is not, and neither is one that lies elsewhere.
+        others(other("vm-2", 200_001, "10.77.4.44"));
+        assertThat(desired(resolve(told("10.77.4.44"))).nics())
+                .isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.2")));
+        assertThat(desired(resolve(told("10.77.4.1"))).nics())
+                .isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.2")));
+        assertThat(desired(resolve(told("nonsense"))).nics())
+                .isEqualTo(List.of(Given.nic(Given.NET, "vm-1", "10.77.4.2")));
     }
 
     @Test

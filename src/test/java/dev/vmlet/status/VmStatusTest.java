@@ -210,6 +210,29 @@ class VmStatusTest {
     }
 
     @Test
+    void keepsWhatItToldBeforeWhileTheRecordIsLost() {
+        VirtualMachineStatus before = status(NOW);
+        assertThat(before.addresses()).isNotEmpty();
+        vm.setStatus(before);
+        record = Seen.unknown("The record was damaged");
+        process = Seen.unknown("The record was damaged");
+        plan = Plan.waiting(Reason.EvidenceDisagrees, "The record was damaged. It cannot be rebuilt: x", Duration.ZERO);
+        VirtualMachineStatus lost = status(NOW);
+        assertThat(lost.phase()).isEqualTo(VirtualMachineStatus.Phase.Unknown);
+        assertThat(lost.addresses()).isEqualTo(before.addresses());
+        assertThat(lost.vmm()).isEqualTo(before.vmm());
+        assertThat(lost.restarts()).isEqualTo(2);
+        assertThat(lost.bootedGeneration()).isEqualTo(before.bootedGeneration());
+        assertThat(message("Ready")).isEqualTo("The record was damaged. It cannot be rebuilt: x");
+        // One that is not there at all, with a process that is.
+        record = Seen.missing();
+        assertThat(status(NOW).addresses()).isEqualTo(before.addresses());
+        // And where both are known to be gone, so are they.
+        process = Seen.missing();
+        assertThat(status(NOW).addresses()).isEmpty();
+    }
+
+    @Test
     void aNicThatWaitsForTheNextStartSaysNothingOfThisOne() {
         DesiredNic blue = Given.nic(new NetworkId("lab", "blue", "net-2"), "vm-1", "10.78.4.2");
         resolution = new Resolution.Desired<>(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), blue)));

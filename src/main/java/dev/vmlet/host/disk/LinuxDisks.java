@@ -241,14 +241,11 @@ public final class LinuxDisks implements Disks, AutoCloseable {
         }
     }
 
-    /** The record and its temporary files belong to another door. */
+    /** The record, its temporary files and damaged ones that were set aside belong to another door. */
     private boolean isRecord(VmId vm, Path entry) {
-        Path record = Path.of(paths.vmRecord(vm.uid()));
-        return entry.equals(record)
-                || DurableFiles.isTemp(entry)
-                        && entry.getFileName()
-                                .toString()
-                                .contains(record.getFileName().toString());
+        String record = Path.of(paths.vmRecord(vm.uid())).getFileName().toString();
+        String name = entry.getFileName().toString();
+        return name.startsWith(record) || DurableFiles.isTemp(entry) && name.contains(record);
     }
 
     @Override
@@ -268,13 +265,19 @@ public final class LinuxDisks implements Disks, AutoCloseable {
                 }
             }
             DurableFiles.sync(folder);
-            if (!Files.exists(Path.of(paths.vmRecord(vm.uid())))) {
+            if (!holdsRecord(vm, folder)) {
                 DurableFiles.delete(folder);
             }
         } catch (DirectoryNotEmptyException | NoSuchFileException e) {
             throw new HostException.Busy("delete the files of VM " + vm + ": a preparation is still ending", e);
         } catch (IOException e) {
             throw DurableFiles.refusal("delete the files of VM " + vm + " in " + folder, e);
+        }
+    }
+
+    private boolean holdsRecord(VmId vm, Path folder) throws IOException {
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder, entry -> isRecord(vm, entry))) {
+            return entries.iterator().hasNext();
         }
     }
 

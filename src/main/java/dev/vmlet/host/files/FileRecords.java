@@ -454,6 +454,8 @@ public final class FileRecords implements Records {
         writing.lock();
         try {
             refuseUnreadable("delete", vms.getOrDefault(vm.uid(), Seen.missing()));
+            // Before the record: one that was set aside and has no successor is taken for a VM's last trace.
+            SetAside.forget(file);
             DurableFiles.delete(file);
             vms.remove(vm.uid());
             claims.remove(vm.uid());

@@ -50,6 +50,13 @@ final class SetAside {
         }
     }
 
+    /** Deletes all that were set aside of this file. */
+    static void forget(Path file) throws IOException {
+        for (Optional<Path> aside = last(file); aside.isPresent(); aside = last(file)) {
+            DurableFiles.delete(aside.get());
+        }
+    }
+
     /** Names in the folder of files that were set aside, as they were before. */
     static List<String> names(Path folder) throws IOException {
         try (DirectoryStream<Path> found = Files.newDirectoryStream(folder, SetAside::is)) {

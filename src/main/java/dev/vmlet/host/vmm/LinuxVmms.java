@@ -9,6 +9,7 @@ import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
@@ -222,6 +223,47 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
     }
 
     @Override
+    public Seen<Testimony> testimony(VmId vm) {
+        VmFiles files = files(vm.uid());
+        Optional<String> boot = PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)
+                ? Optional.of(file.bootId())
+                : Optional.empty();
+        return switch (look(files, boot, MACHINES_AGE_AT_START).judge()) {
+            case Seen.Missing<GuestProcess> _ -> Seen.missing();
+            case Seen.Unknown<GuestProcess>(var cause) -> Seen.unknown(cause);
+            case Seen.Present<GuestProcess>(GuestProcess.Ended ended) -> Seen.present(Testimony.ofEnded(ended));
+            case Seen.Present<GuestProcess>(GuestProcess.Alive alive) -> testimony(files, vm, alive);
+        };
+    }
+
+    private Seen<Testimony> testimony(VmFiles files, VmId vm, GuestProcess.Alive alive) {
+        String who = "process " + alive.pid();
+        List<String> words = machines.commandLine(alive.pid());
+        for (Map.Entry<VmmKind, Vmm> candidate : vmms.entrySet()) {
+            if (candidate.getValue().machineOf(words).equals(Optional.of(vm.uid()))) {
+                Vmm.Answer answer = candidate.getValue().ask(files, Optional.empty());
+                if (!answer.uuid().equalsIgnoreCase(vm.uid())) {
+                    return Seen.unknown(
+                            answer.uuid().isEmpty()
+                                    ? who + " bears its uuid and does not answer yet"
+                                    : who + " answers as machine " + answer.uuid());
+                }
+                try {
+                    return Seen.present(new Testimony(
+                            alive,
+                            OptionalInt.of(ProcStat.user(alive.pid())),
+                            Optional.of(candidate.getKey()),
+                            Optional.of(Files.getLastModifiedTime(files.pid()).toInstant()),
+                            answer.state()));
+                } catch (IOException e) {
+                    return Seen.unknown(who + " cannot be looked at: " + e.getMessage());
+                }
+            }
+        }
+        return Seen.unknown(who + " is in its cgroup and pid file, and its command line is not that of its VMM");
+    }
+
+    @Override
     public GuestState guest(VmRecord record, GuestProcess.Alive alive) {
         if (record.launch().isEmpty()) {
             return GuestState.of(GuestState.Kind.NONE);
@@ -243,7 +285,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             // A stopped process answers nobody: do not wait for it.
             return Vmm.Answer.of(GuestState.Kind.BUSY);
         }
-        Vmm.Answer answer = vmm.ask(files, launch);
+        Vmm.Answer answer = vmm.ask(files, Optional.of(launch));
         if (!answer.uuid().isEmpty() && before instanceof Seen.Present<PidFile>(var file)) {
             answers.put(
                     files.vmUid(), new Answered(new GuestProcess.Alive(file.pid(), file.startTicks()), answer.uuid()));

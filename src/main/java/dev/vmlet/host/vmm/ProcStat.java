@@ -41,6 +41,16 @@ record ProcStat(char state, int parent, long startTicks) {
         }
     }
 
+    /** Whom it runs as: the real user id. */
+    static int user(int pid) throws IOException {
+        return Files.readString(Path.of("/proc/" + pid + "/status"), StandardCharsets.ISO_8859_1)
+                .lines()
+                .filter(line -> line.startsWith("Uid:"))
+                .map(line -> Integer.valueOf(line.split("\\s+")[1]))
+                .findFirst()
+                .orElseThrow(() -> new IOException("/proc/" + pid + "/status has no Uid"));
+    }
+
     static ProcStat parse(String line) {
         // The name in parentheses may itself contain blanks and parentheses: fields count from the last one.
         int name = line.lastIndexOf(") ");

@@ -45,8 +45,10 @@ public interface Vmm {
     /**
      * Looks at its guest. Never throws: no answer is {@link GuestState.Kind#STARTING} while nobody listens yet, and
      * {@link GuestState.Kind#BUSY} when somebody does and keeps silent.
+     *
+     * @param launch what the record tells of its start, empty where that is lost
      */
-    Answer ask(VmFiles files, VmRecord.Launch launch);
+    Answer ask(VmFiles files, Optional<VmRecord.Launch> launch);
 
     /** @param uuid of the machine as the VMM knows it, empty when it did not say */
     record Answer(GuestState state, String uuid) {

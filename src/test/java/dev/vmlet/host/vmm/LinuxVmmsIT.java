@@ -14,6 +14,7 @@ import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
@@ -564,6 +565,33 @@ class LinuxVmmsIT {
         assertThat(vmms.process(record)).isInstanceOf(Seen.Unknown.class);
         Files.writeString(files().pid(), pidFile);
         assertThat(alive()).isEqualTo(before);
+    }
+
+    @Test
+    void aGuestTellsOfItselfWhereNoRecordCan() throws Exception {
+        assertThat(vmms.testimony(id)).isEqualTo(Seen.missing());
+        Instant before = Instant.now().minusSeconds(1);
+        vmms.spawn(launch);
+        awaitState(GuestState.Kind.RUNNING);
+        assertThat(vmms.testimony(id)).isInstanceOfSatisfying(Seen.Present.class, present -> {
+            Testimony said = (Testimony) present.value();
+            assertThat(said.process()).isEqualTo(alive());
+            assertThat(said.userId()).hasValue(Hosts.USER);
+            assertThat(said.vmm()).contains(VmmKind.QEMU);
+            assertThat(said.guest().kind()).isEqualTo(GuestState.Kind.RUNNING);
+            assertThat(said.startedAt()).hasValueSatisfying(at -> assertThat(at).isBetween(before, Instant.now()));
+        });
+        signal(alive().pid(), "STOP");
+        assertThat(vmms.testimony(id))
+                .isEqualTo(Seen.unknown("process " + alive().pid() + " bears its uuid and does not answer yet"));
+        signal(alive().pid(), "CONT");
+        vmms.kill(record);
+        awaitEnd();
+        assertThat(vmms.testimony(id))
+                .isInstanceOfSatisfying(
+                        Seen.Present.class,
+                        present -> assertThat(((Testimony) present.value()).process())
+                                .isInstanceOf(GuestProcess.Ended.class));
     }
 
     @Test

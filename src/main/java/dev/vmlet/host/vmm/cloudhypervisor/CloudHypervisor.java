@@ -103,13 +103,13 @@ public final class CloudHypervisor implements Vmm {
     }
 
     @Override
-    public Answer ask(VmFiles files, VmRecord.Launch launch) {
+    public Answer ask(VmFiles files, Optional<VmRecord.Launch> launch) {
         ApiClient api = new ApiClient(files.control());
-        boolean ran = launch.ranAt().isPresent();
+        boolean ran = launch.flatMap(VmRecord.Launch::ranAt).isPresent();
         try {
             EventLog log = eventsOf(files);
-            String version =
-                    launch.version().isEmpty() ? version(api.get("vmm.ping", LOOK_PATIENCE)) : launch.version();
+            String known = launch.map(VmRecord.Launch::version).orElse("");
+            String version = known.isEmpty() ? version(api.get("vmm.ping", LOOK_PATIENCE)) : known;
             JsonNode info = info(api);
             GuestState.Kind down = ran || log.booted() ? GuestState.Kind.POWERED_OFF : GuestState.Kind.STARTING;
             GuestState.Kind kind = switch (info.path("state").asText()) {

@@ -69,7 +69,7 @@ public final class Qemu implements Vmm {
     }
 
     @Override
-    public Answer ask(VmFiles files, VmRecord.Launch launch) {
+    public Answer ask(VmFiles files, Optional<VmRecord.Launch> launch) {
         try (QmpClient qmp = new QmpClient(files.control(), PATIENCE)) {
             String status = qmp.execute("query-status").path("status").asText();
             String uuid = qmp.execute("query-uuid").path("UUID").asText();
@@ -90,7 +90,10 @@ public final class Qemu implements Vmm {
             return Answer.of(GuestState.Kind.BUSY);
         } catch (IOException e) {
             // Nobody listens: not yet when it never ran, and not any more when it did.
-            return Answer.of(launch.ranAt().isPresent() ? GuestState.Kind.BUSY : GuestState.Kind.STARTING);
+            return Answer.of(
+                    launch.flatMap(VmRecord.Launch::ranAt).isPresent()
+                            ? GuestState.Kind.BUSY
+                            : GuestState.Kind.STARTING);
         }
     }
 

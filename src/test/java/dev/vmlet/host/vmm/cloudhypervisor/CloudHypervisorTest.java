@@ -23,6 +23,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.awaitility.Awaitility;
@@ -71,7 +72,7 @@ class CloudHypervisorTest {
     }
 
     private GuestState state(boolean ran) {
-        return vmm.ask(files, Hosts.launched(launch, "boot", ran)).state();
+        return vmm.ask(files, Optional.of(Hosts.launched(launch, "boot", ran))).state();
     }
 
     private void awaitState(GuestState.Kind kind) {
@@ -91,7 +92,9 @@ class CloudHypervisorTest {
         Process process = start();
         awaitState(GuestState.Kind.RUNNING);
         assertThat(state(false)).isEqualTo(new GuestState(GuestState.Kind.RUNNING, false, "53.0"));
-        assertThat(vmm.ask(files, Hosts.launched(launch, "boot", false)).uuid()).isEqualTo(Hosts.WEB.uid());
+        assertThat(vmm.ask(files, Optional.of(Hosts.launched(launch, "boot", false)))
+                        .uuid())
+                .isEqualTo(Hosts.WEB.uid());
 
         vmm.pressPowerButton(files);
         assertThat(state(false).kind()).isEqualTo(GuestState.Kind.POWERED_OFF);

@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.junit.jupiter.api.AfterEach;
@@ -190,7 +191,7 @@ class QemuTest {
                 "guest-panicked", new GuestState(GuestState.Kind.HELD, true, "7.2.22"));
         for (Map.Entry<String, GuestState> row : expected.entrySet()) {
             try (ServerSocketChannel _ = serve(status(row.getKey()))) {
-                assertThat(qemu.ask(files, Hosts.launched(Hosts.launch(VmmKind.QEMU), "b", true))
+                assertThat(qemu.ask(files, Optional.of(Hosts.launched(Hosts.launch(VmmKind.QEMU), "b", true)))
                                 .state())
                         .as(row.getKey())
                         .isEqualTo(row.getValue());
@@ -215,7 +216,7 @@ class QemuTest {
     void aMonitorThatKeepsSilentIsBusy() throws IOException {
         try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             server.bind(UnixDomainSocketAddress.of(files.control()));
-            assertThat(qemu.ask(files, Hosts.launched(Hosts.launch(VmmKind.QEMU), "b", false))
+            assertThat(qemu.ask(files, Optional.of(Hosts.launched(Hosts.launch(VmmKind.QEMU), "b", false)))
                             .state())
                     .isEqualTo(GuestState.of(GuestState.Kind.BUSY));
         }
