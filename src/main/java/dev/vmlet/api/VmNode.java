@@ -26,6 +26,10 @@ import org.jspecify.annotations.Nullable;
         type = AdditionalPrinterColumn.Type.INTEGER)
 @AdditionalPrinterColumn(name = "VMs", jsonPath = ".status.vms.total", type = AdditionalPrinterColumn.Type.INTEGER)
 @AdditionalPrinterColumn(
+        name = "Holds",
+        jsonPath = ".status.sweep.holdsTotal",
+        type = AdditionalPrinterColumn.Type.INTEGER)
+@AdditionalPrinterColumn(
         name = "Age",
         jsonPath = ".metadata.creationTimestamp",
         type = AdditionalPrinterColumn.Type.DATE)
@@ -41,13 +45,14 @@ import org.jspecify.annotations.Nullable;
         jsonPath = ".status.sweep.findingsTotal",
         type = AdditionalPrinterColumn.Type.INTEGER,
         priority = 1)
-@AdditionalPrinterColumn(
-        name = "Holds",
-        jsonPath = ".status.sweep.holdsTotal",
-        type = AdditionalPrinterColumn.Type.INTEGER,
-        priority = 1)
 public final class VmNode extends CustomResource<VmNodeSpec, VmNodeStatus> {
     private static final long serialVersionUID = 1L;
+
+    /**
+     * Annotation by which a person confirms that orphans are to be removed: their uids, with commas between. It counts
+     * for as long as it stands; vmlet only reads it.
+     */
+    public static final String CONFIRM_REMOVAL = "vmlet.dev/confirm-removal";
 
     @Override
     @JsonPropertyDescription("Nothing yet.")

@@ -221,10 +221,20 @@ public record VmNodeStatus(
             @Nullable
             String owner,
 
-            @JsonPropertyDescription("Why vmlet does not remove it by itself, and how to decide, in words.")
-            @Size(max = 1024)
+            @JsonPropertyDescription("Why vmlet does not remove it by itself, as one CamelCase word.")
+            @Size(max = 63)
             @Nullable
+            String cause,
+
+            @JsonPropertyDescription("The same in words.") @Size(max = 1024) @Nullable
             String reason,
+
+            @JsonPropertyDescription(
+                    "The command that confirms its removal, guest and disks. Absent where vmlet may still decide by"
+                            + " itself.")
+            @Size(max = 4096)
+            @Nullable
+            String confirm,
 
             @JsonPropertyDescription("Since when it is held, in RFC 3339.") @Timestamp @Size(max = 64) @Nullable
             String since) {}

@@ -35,6 +35,8 @@ public final class Agent implements AutoCloseable {
     private final EventRecorder events;
     private final Reaper reaper;
     private final NodeLease lease;
+    private final Warmth warmth;
+    private final Wakes wakes;
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -51,11 +53,16 @@ public final class Agent implements AutoCloseable {
             Clock clock) {}
 
     public Agent(Parts parts) {
+        this(parts, Operators.create(parts.client));
+    }
+
+    Agent(Parts parts, Operator operator) {
         this.client = parts.client;
         this.nodeName = parts.nodeName;
+        this.wakes = parts.wakes;
         this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
         this.lease = new NodeLease(parts.client, parts.nodeName, parts.clock);
-        this.operator = Operators.create(parts.client);
+        this.operator = operator;
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
         this.reaper = new Reaper(parts.host.links(), names);
@@ -63,6 +70,7 @@ public final class Agent implements AutoCloseable {
         VmPlanner vmPlanner = new VmPlanner(names, parts.paths, parts.bootId);
         NetworkPlanner networkPlanner = new NetworkPlanner(names);
         Reports reports = new Reports(events);
+        this.warmth = new Warmth(observer);
         UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
 
         var vms = new VirtualMachineReconciler(
@@ -75,6 +83,7 @@ public final class Agent implements AutoCloseable {
                 applier,
                 parts.wakes,
                 reports,
+                warmth,
                 parts.clock);
         operator.register(
                 vms,
@@ -98,6 +107,7 @@ public final class Agent implements AutoCloseable {
                 parts.wakes,
                 reports,
                 events,
+                warmth,
                 parts.clock);
         ControllerConfiguration<Network> networkConfiguration = configure(networks, "vmlet-agent-network")
                 // A Network being deleted still has a bridge with guests on it to look after.
@@ -129,11 +139,19 @@ public final class Agent implements AutoCloseable {
                 parts.wakes,
                 reports,
                 events,
+                warmth,
                 parts.clock);
         operator.register(
                 node,
                 new Selected<>(
-                        configure(node, "vmlet-agent-node").build(), VmNode.class, "metadata.name", parts.nodeName));
+                        configure(node, "vmlet-agent-node")
+                                // A person confirms by annotation, which raises no generation.
+                                .withOnUpdateFilter(Agent::isAsked)
+                                .withGenerationAware(false)
+                                .build(),
+                        VmNode.class,
+                        "metadata.name",
+                        parts.nodeName));
     }
 
     private static StartTurns turns(Parts parts) {
@@ -164,6 +182,14 @@ public final class Agent implements AutoCloseable {
                         before.getMetadata().getDeletionTimestamp());
     }
 
+    /** Not our own status. */
+    private static boolean isAsked(VmNode now, VmNode before) {
+        return !Objects.equals(
+                        now.getMetadata().getGeneration(), before.getMetadata().getGeneration())
+                || !Objects.equals(
+                        now.getMetadata().getAnnotations(), before.getMetadata().getAnnotations());
+    }
+
     /**
      * Makes this node's VmNode object and starts reconciling; returns once the caches are complete.
      *
@@ -183,6 +209,9 @@ public final class Agent implements AutoCloseable {
             }
         }
         operator.start();
+        // All caches are complete now. What has come in so far was only looked at.
+        warmth.synced();
+        wakes.wakeAll();
         // Only an agent that reconciles says that it lives.
         lease.start();
     }

@@ -22,12 +22,21 @@ final class DirectReads implements Sweeper.Authority {
         return uid(() -> client.namespaces().withName("kube-system").get());
     }
 
+    /**
+     * Asked for by its name, and where that finds nothing looked for among its namespace's as well: to a client a server
+     * that has lost our kind altogether answers as one that lacks the object, but it can list none.
+     */
     @Override
     public Seen<String> uidOf(VmId vm) {
-        return uid(() -> client.resources(VirtualMachine.class)
-                .inNamespace(vm.namespace())
-                .withName(vm.name())
-                .get());
+        var ours = client.resources(VirtualMachine.class).inNamespace(vm.namespace());
+        return uid(() -> {
+            VirtualMachine found = ours.withName(vm.name()).get();
+            return found != null
+                    ? found
+                    : ours.withField("metadata.name", vm.name()).list().getItems().stream()
+                            .findFirst()
+                            .orElse(null);
+        });
     }
 
     private static Seen<String> uid(Supplier<? extends @Nullable HasMetadata> read) {

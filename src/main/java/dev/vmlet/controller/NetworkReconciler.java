@@ -63,6 +63,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
 
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
     private static final Duration SOON = Duration.ofMillis(50);
+    private static final Duration COLD = Duration.ofSeconds(1);
 
     private final String nodeName;
     private final InstallationId installation;
@@ -73,12 +74,13 @@ public final class NetworkReconciler implements Reconciler<Network> {
     private final Wakes wakes;
     private final Reports reports;
     private final EventRecorder events;
+    private final Warmth warmth;
     private final Clock clock;
     private final RepairPace repairs = new RepairPace();
     private @Nullable InformerEventSource<VirtualMachine, Network> vms;
     private @Nullable InformerEventSource<NetworkSlice, Network> slices;
 
-    public NetworkReconciler(
+    NetworkReconciler(
             String nodeName,
             InstallationId installation,
             Host host,
@@ -88,6 +90,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
             Wakes wakes,
             Reports reports,
             EventRecorder events,
+            Warmth warmth,
             Clock clock) {
         this.nodeName = nodeName;
         this.installation = installation;
@@ -98,6 +101,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         this.wakes = wakes;
         this.reports = reports;
         this.events = events;
+        this.warmth = warmth;
         this.clock = clock;
     }
 
@@ -156,6 +160,10 @@ public final class NetworkReconciler implements Reconciler<Network> {
             return UpdateControl.noUpdate();
         }
         wakes.knowNetwork(network);
+        if (warmth.isFilling() || warmth.chill().isPresent()) {
+            // All are woken when the caches are full; the VmNode says what else is missing.
+            return UpdateControl.<Network>noUpdate().rescheduleAfter(COLD);
+        }
         String uid = network.getMetadata().getUid();
         String namespace = network.getMetadata().getNamespace();
         List<NetworkSlice> ours =

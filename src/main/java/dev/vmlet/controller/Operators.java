@@ -22,6 +22,11 @@ final class Operators {
     private Operators() {}
 
     static Operator create(KubernetesClient client) {
+        return create(client, () -> Runtime.getRuntime().halt(WATCH_LOST));
+    }
+
+    /** @param watchLost what ends the process when a watch of the API is lost for good */
+    static Operator create(KubernetesClient client, Runnable watchLost) {
         Operator operator = new Operator(o -> o.withKubernetesClient(client)
                 .withCloseClientOnStop(false)
                 .withResourceCloner(new SharingCloner(client.getKubernetesSerialization()))
@@ -33,7 +38,7 @@ final class Operators {
                     if (e != null) {
                         // Without its watch an agent would act on a picture that no longer changes.
                         log.atError().setCause(e).log("the watch of the API server is lost; ending");
-                        Runtime.getRuntime().halt(WATCH_LOST);
+                        watchLost.run();
                     }
                 }));
         restBetweenTasks(

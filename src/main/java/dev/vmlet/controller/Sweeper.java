@@ -1,7 +1,6 @@
 package dev.vmlet.controller;
 
 import dev.vmlet.api.VmNodeStatus.Finding;
-import dev.vmlet.api.VmNodeStatus.Hold;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
@@ -12,11 +11,16 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.NetworkObservation;
+import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.plan.NetworkPlanner;
+import dev.vmlet.plan.Orphans;
+import dev.vmlet.plan.Orphans.Doubt;
+import dev.vmlet.plan.Orphans.Held;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.PlannedStep;
@@ -25,7 +29,6 @@ import dev.vmlet.plan.VmPlanner;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -35,14 +38,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 /**
  * Takes away what has lost its owner: the same planners with nothing desired. Looks at the host first and asks for the
  * known owners afterwards, so that an object made meanwhile is never taken for an orphan.
  *
- * <p>Links, set elements and cgroups without a guest are inert and go at once. What holds a guest or a disk goes only
- * when a direct read says NotFound, the API server is the one we know, the grace period is over and it is alone; two or
- * more at once look like a lost object store and wait for a person.
+ * <p>Links, set elements and cgroups without a guest are inert and go at once: the list says that nobody asks for them,
+ * and the host that nothing hangs on them. What holds a guest or a disk goes only as {@link Orphans} allows.
  */
 public final class Sweeper {
     private final Observer observer;
@@ -57,6 +60,12 @@ public final class Sweeper {
     private final Runnable tapsRetired;
     /** Since when a VM's owner has been missing. One thread sweeps. */
     private final Map<String, Instant> missingSince = new HashMap<>();
+
+    /** Those of them that were missing together with another one. */
+    private final Set<String> together = new HashSet<>();
+
+    /** Since when a Network has been held. */
+    private final Map<String, Instant> networksSince = new HashMap<>();
 
     public Sweeper(
             Observer observer,
@@ -80,17 +89,36 @@ public final class Sweeper {
         this.tapsRetired = tapsRetired;
     }
 
-    /** What one sweep came to. */
-    public record Result(List<Finding> findings, List<Hold> holds, List<String> failures) {
+    /**
+     * What one sweep came to.
+     *
+     * @param underWay whether something is half taken down: a stop takes several rungs
+     */
+    public record Result(List<Finding> findings, List<Held> holds, List<String> failures, boolean underWay) {
         public Result {
             findings = List.copyOf(findings);
             holds = List.copyOf(holds);
             failures = List.copyOf(failures);
         }
+
+        public Result(List<Finding> findings, List<Held> holds, List<String> failures) {
+            this(findings, holds, failures, false);
+        }
     }
 
-    /** Who is known to the API, by uid; asked after the host was looked at. */
-    public record Known(Set<String> vmUids, Set<String> networkUids) {}
+    /**
+     * What the API knows, asked after the host was looked at.
+     *
+     * @param vmUids of the VirtualMachines of this node
+     * @param networkUids of the Networks
+     * @param confirmed uids that a person has confirmed to be removed
+     * @param heldTogether uids that were held because several had lost their objects at once, also by an earlier agent
+     */
+    public record Known(Set<String> vmUids, Set<String> networkUids, Set<String> confirmed, Set<String> heldTogether) {
+        public Known(Set<String> vmUids, Set<String> networkUids) {
+            this(vmUids, networkUids, Set.of(), Set.of());
+        }
+    }
 
     /** What the sweep asks the API server itself, past every cache, before it takes down what holds a guest or disk. */
     public interface Authority {
@@ -101,71 +129,105 @@ public final class Sweeper {
         Seen<String> uidOf(VmId vm);
     }
 
+    /** One sweep: what it knows and what it gathers. */
+    private final class Pass {
+        final Inventory inventory;
+        final Known known;
+        final Authority authority;
+        final List<Finding> findings = new ArrayList<>();
+        final List<Held> holds = new ArrayList<>();
+        final List<String> failures;
+        boolean underWay;
+
+        Pass(Inventory inventory, Known known, Authority authority) {
+            this.inventory = inventory;
+            this.known = known;
+            this.authority = authority;
+            this.failures = new ArrayList<>(inventory.unreadable());
+        }
+
+        void run(String kind, String name, String owner, Plan plan) {
+            Outcome outcome = applier.apply("sweep " + name, plan);
+            outcome.failed()
+                    .ifPresent(
+                            f -> failures.add(f.step().step() + ": " + f.cause().getMessage()));
+            underWay |=
+                    plan.waitingFor().filter(w -> w.reason() == Reason.Stopping).isPresent();
+            if (!outcome.done().isEmpty()) {
+                findings.add(new Finding(
+                        kind,
+                        name,
+                        owner,
+                        outcome.failed().isPresent() ? "Failed" : "Removed",
+                        Reports.words(outcome.done())));
+            }
+        }
+
+        Result result() {
+            findings.sort(Comparator.comparing(Finding::kind, Comparator.nullsFirst(Comparator.naturalOrder()))
+                    .thenComparing(Finding::name, Comparator.nullsFirst(Comparator.naturalOrder())));
+            return new Result(findings, holds, failures, underWay);
+        }
+    }
+
+    /** @throws HostException when the host could not be seen whole; then nothing was touched */
     public Result sweep(Supplier<Known> owners, Authority authority) throws HostException {
         Inventory inventory = observer.inventory();
         if (inventory.links().stream().anyMatch(link -> link.isRetired(reapGroup))) {
             // An agent that died may have left them: the reaper goes on where it was.
             tapsRetired.run();
         }
-        Known known = owners.get();
-        List<Finding> findings = new ArrayList<>();
-        List<Hold> holds = new ArrayList<>();
-        List<String> failures = new ArrayList<>(inventory.unreadable());
+        Pass pass = new Pass(inventory, owners.get(), authority);
+        Set<String> spared = sweepVms(pass);
+        sweepNetworks(pass);
+        sweepElements(pass, spared);
+        return pass.result();
+    }
 
+    /** @return uids of those whose elements stay */
+    private Set<String> sweepVms(Pass pass) {
         List<VmId> weighty = new ArrayList<>();
-        Set<String> spared = new HashSet<>(known.vmUids);
-        for (VmId vm : inventory.vmIds(installation).values()) {
-            if (known.vmUids.contains(vm.uid())) {
+        Set<String> spared = new HashSet<>(pass.known.vmUids);
+        for (VmId vm : pass.inventory.vmIds(installation).values()) {
+            if (pass.known.vmUids.contains(vm.uid())) {
                 continue;
             }
             VmObservation seen = observer.observeVm(vm, Optional.empty());
             if (isInert(seen)) {
-                sweepVm(vm, seen, findings, failures);
+                pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), absent(vm, seen));
             } else {
                 weighty.add(vm);
                 spared.add(vm.uid());
             }
         }
-        missingSince.keySet().retainAll(weighty.stream().map(VmId::uid).toList());
-        Optional<String> silent = askAboutTheNew(weighty, authority);
+        remember(weighty, pass.known.heldTogether);
+        Optional<String> silent = askAboutTheNew(weighty, pass.authority);
+        if (missingSince.size() > 1) {
+            together.addAll(missingSince.keySet());
+        }
+        Seen<String> cluster =
+                weighty.isEmpty() || silent.isPresent() ? Seen.unknown(silent.orElse("")) : pass.authority.cluster();
         for (VmId vm : weighty) {
-            Instant since = missingSince.get(vm.uid());
-            if (since == null) {
-                holds.add(hold(
-                        vm,
-                        "its VirtualMachine object is not in the list, and the API server could not be asked for it: "
-                                + silent.orElse(""),
-                        clock.instant()));
-                continue;
-            }
-            Optional<String> hold = reasonToHold(vm, since, weighty.size(), authority);
-            if (hold.isPresent()) {
-                holds.add(hold(vm, hold.get(), since));
-            } else {
-                sweepVm(vm, observer.observeVm(vm, Optional.empty()), findings, failures);
-            }
+            Optional<Doubt> doubt = doubt(vm, weighty.size(), cluster, silent, pass);
+            Plan plan = doubt.isPresent() ? Plan.nothing() : absent(vm, observer.observeVm(vm, Optional.empty()));
+            doubt.or(() -> Orphans.blind(plan))
+                    .ifPresentOrElse(
+                            d -> pass.holds.add(new Held(
+                                    "VirtualMachine",
+                                    vm.toString(),
+                                    vm.uid(),
+                                    d,
+                                    missingSince.getOrDefault(vm.uid(), clock.instant()))),
+                            () -> pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), plan));
         }
-        for (String uid : inventory.networkUids(installation)) {
-            boolean used = records.vms().stream()
-                    .anyMatch(r ->
-                            r.nics().stream().anyMatch(n -> n.network().uid().equals(uid)));
-            if (!known.networkUids.contains(uid) && !used) {
-                sweepNetwork(uid, findings, failures);
-            }
-        }
-        sweepElements(inventory, known, spared, findings, failures);
-        findings.sort(Comparator.comparing(Finding::kind, Comparator.nullsFirst(Comparator.naturalOrder()))
-                .thenComparing(Finding::name, Comparator.nullsFirst(Comparator.naturalOrder())));
-        return new Result(findings, holds, failures);
+        return spared;
     }
 
-    private static Hold hold(VmId vm, String why, Instant since) {
-        return new Hold(
-                "VirtualMachine",
-                vm.toString(),
-                "uid " + vm.uid(),
-                why,
-                since.truncatedTo(ChronoUnit.SECONDS).toString());
+    private void remember(List<VmId> weighty, Set<String> heldTogether) {
+        Set<String> uids = weighty.stream().map(VmId::uid).collect(Collectors.toSet());
+        missingSince.keySet().retainAll(uids);
+        together.addAll(heldTogether);
+        together.retainAll(uids);
     }
 
     /**
@@ -193,6 +255,27 @@ public final class Sweeper {
         return silent;
     }
 
+    private Optional<Doubt> doubt(VmId vm, int howMany, Seen<String> cluster, Optional<String> silent, Pass pass) {
+        Instant since = missingSince.get(vm.uid());
+        if (since == null) {
+            return Optional.of(Orphans.silent(silent.orElse("")));
+        }
+        Orphans.Orphan orphan = new Orphans.Orphan(
+                vm,
+                pass.known.confirmed.contains(vm.uid()),
+                // Of those that were lost together the last is no lone one.
+                Math.max(howMany, together.contains(vm.uid()) ? 2 : 1),
+                Duration.between(since, clock.instant()),
+                grace);
+        return Orphans.beforeAsking(orphan)
+                .or(() -> Orphans.afterAsking(
+                        orphan,
+                        new Orphans.Answers(
+                                records.cluster(),
+                                cluster,
+                                vm.namespace().equals("?") ? Seen.missing() : pass.authority.uidOf(vm))));
+    }
+
     /** Without a guest and without a file, and nothing about it unknown. */
     private static boolean isInert(VmObservation seen) {
         return seen.record() instanceof Seen.Missing
@@ -201,54 +284,61 @@ public final class Sweeper {
                 && seen.leftovers().equals(Seen.present(false));
     }
 
-    private Optional<String> reasonToHold(VmId vm, Instant since, int howMany, Authority authority) {
-        if (howMany > 1) {
-            return Optional.of(howMany + " VMs of this node have no object at the same time, which looks like a lost or"
-                    + " restored object store; nothing is touched until a person looks");
-        }
-        Duration missing = Duration.between(since, clock.instant());
-        if (missing.compareTo(grace) < 0) {
-            return Optional.of(
-                    "its VirtualMachine object is gone without our release; it is taken down when that lasts "
-                            + grace.toSeconds() + " s");
-        }
-        if (vm.namespace().equals("?")) {
-            return Optional.of("its record is lost, so nobody can be asked whether its object exists");
-        }
-        Seen<String> cluster = authority.cluster();
-        if (cluster instanceof Seen.Unknown<String>(String cause)) {
-            return Optional.of("the API server could not be asked: " + cause);
-        }
-        if (!(cluster instanceof Seen.Present) || !records.cluster().equals(cluster)) {
-            return Optional.of("the API server is not the one this node belongs to (uid of kube-system differs)");
-        }
-        return switch (authority.uidOf(vm)) {
-            case Seen.Unknown<String>(String cause) -> Optional.of("the API server could not be asked: " + cause);
-            case Seen.Present<String>(String uid)
-            when uid.equals(vm.uid()) -> Optional.of("a direct read found its object, though the list did not");
-            // Of the same name, but another object.
-            case Seen.Present<String> _, Seen.Missing<String> _ -> Optional.empty();
-        };
+    private Plan absent(VmId vm, VmObservation seen) {
+        return vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
     }
 
-    private void sweepVm(VmId vm, VmObservation seen, List<Finding> findings, List<String> failures) {
-        Plan plan = vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
-        run("VirtualMachine", vm.toString(), "uid " + vm.uid(), plan, findings, failures);
+    /** A bridge that no VM's record names, of a Network that is not in the list; on the cluster of this node only. */
+    private void sweepNetworks(Pass pass) {
+        if (!pass.inventory.unreadable().isEmpty()) {
+            // Who uses a Network is not known as long as a record cannot be read.
+            return;
+        }
+        List<String> leftOver = pass.inventory.networkUids(installation).stream()
+                .filter(uid -> !pass.known.networkUids.contains(uid)
+                        && records.vms().stream()
+                                .noneMatch(r -> r.nics().stream()
+                                        .anyMatch(n -> n.network().uid().equals(uid))))
+                .toList();
+        if (leftOver.isEmpty()) {
+            return;
+        }
+        Seen<String> cluster = pass.authority.cluster();
+        for (String uid : leftOver) {
+            Optional<Doubt> doubt = pass.known.confirmed.contains(uid)
+                    ? Optional.empty()
+                    : Orphans.elsewhere(new Orphans.Answers(records.cluster(), cluster, Seen.missing()));
+            if (doubt.isPresent()) {
+                pass.holds.add(new Held(
+                        "Network",
+                        nameOfNetwork(uid),
+                        uid,
+                        doubt.get(),
+                        networksSince.computeIfAbsent(uid, _ -> clock.instant())));
+            } else {
+                NetworkObservation seen = observer.observeNetwork(uid, Optional.empty());
+                pass.run(
+                        "Network",
+                        "uid " + uid,
+                        "uid " + uid,
+                        networkPlanner.plan(uid, new Resolution.Absent<>(), seen));
+            }
+        }
+        networksSince.keySet().retainAll(leftOver);
     }
 
-    private void sweepNetwork(String uid, List<Finding> findings, List<String> failures) {
-        NetworkObservation seen = observer.observeNetwork(uid, Optional.empty());
-        Plan plan = networkPlanner.plan(uid, new Resolution.Absent<>(), seen);
-        run("Network", "uid " + uid, "uid " + uid, plan, findings, failures);
+    private String nameOfNetwork(String uid) {
+        return records.network(uid) instanceof Seen.Present<NetworkRecord>(NetworkRecord record)
+                ? record.id().toString()
+                : "uid-" + uid;
     }
 
-    private void sweepElements(
-            Inventory inventory, Known known, Set<String> spared, List<Finding> findings, List<String> failures) {
+    private void sweepElements(Pass pass, Set<String> spared) {
         Set<String> owned = new HashSet<>(spared);
-        owned.addAll(known.networkUids);
+        owned.addAll(pass.known.networkUids);
         records.vms().forEach(r -> owned.add(r.id().uid()));
         records.networks().forEach(r -> owned.add(r.id().uid()));
-        List<FirewallElement> stale = inventory.elements().stream()
+        List<FirewallElement> stale = pass.inventory.elements().stream()
                 .filter(e -> !owned.contains(e.ownerUid()) && !isUnreadable(e.ownerUid()))
                 .sorted(Comparator.comparing(FirewallElement::toString))
                 .toList();
@@ -256,26 +346,12 @@ public final class Sweeper {
             Plan plan = new Plan(
                     List.of(new PlannedStep(new Step.DeleteElements(stale), "their owners are gone")),
                     Optional.empty());
-            run("FirewallElement", stale.size() + " elements", "", plan, findings, failures);
+            pass.run("FirewallElement", stale.size() + " elements", "", plan);
         }
     }
 
     /** What a record that cannot be read may still claim. */
     private boolean isUnreadable(String uid) {
         return records.vm(uid) instanceof Seen.Unknown || records.network(uid) instanceof Seen.Unknown;
-    }
-
-    private void run(String kind, String name, String owner, Plan plan, List<Finding> findings, List<String> failures) {
-        Outcome outcome = applier.apply("sweep " + name, plan);
-        outcome.failed()
-                .ifPresent(f -> failures.add(f.step().step() + ": " + f.cause().getMessage()));
-        if (!outcome.done().isEmpty()) {
-            findings.add(new Finding(
-                    kind,
-                    name,
-                    owner,
-                    outcome.failed().isPresent() ? "Failed" : "Removed",
-                    Reports.words(outcome.done())));
-        }
     }
 }

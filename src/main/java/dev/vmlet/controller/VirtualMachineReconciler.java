@@ -53,6 +53,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     /** What no event told is seen after this. */
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
 
+    /** All are woken when the caches are full; this is for the case that one is not. */
+    private static final Duration FILLED = Duration.ofSeconds(1);
+
     /** A start takes three; more come back by way of the queue, behind the others. */
     private static final int ROUNDS_MAX = 4;
 
@@ -69,6 +72,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Applier applier;
     private final Wakes wakes;
     private final Reports reports;
+    private final Warmth warmth;
     private final Clock clock;
     private final StatusPace pace = new StatusPace();
     private final Resolutions resolutions = new Resolutions();
@@ -76,7 +80,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private @Nullable InformerEventSource<Network, VirtualMachine> networks;
     private @Nullable InformerEventSource<NetworkSlice, VirtualMachine> slices;
 
-    public VirtualMachineReconciler(
+    VirtualMachineReconciler(
             String nodeName,
             Supplier<HostFacts> facts,
             UserDataReader userData,
@@ -86,6 +90,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             Applier applier,
             Wakes wakes,
             Reports reports,
+            Warmth warmth,
             Clock clock) {
         this.nodeName = nodeName;
         this.facts = facts;
@@ -97,6 +102,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.applier = applier;
         this.wakes = wakes;
         this.reports = reports;
+        this.warmth = warmth;
         this.clock = clock;
     }
 
@@ -159,6 +165,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     public UpdateControl<VirtualMachine> reconcile(VirtualMachine vm, Context<VirtualMachine> context)
             throws ReconcileFailed {
         wakes.knowVm(vm);
+        if (warmth.isFilling()) {
+            return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(FILLED);
+        }
         Round round = rounds(vm);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
@@ -209,6 +218,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     @Override
     public DeleteControl cleanup(VirtualMachine vm, Context<VirtualMachine> context) throws ReconcileFailed {
         wakes.knowVm(vm);
+        if (warmth.isFilling()) {
+            return DeleteControl.noFinalizerRemoval().rescheduleAfter(FILLED.toMillis());
+        }
         if (observer.witnesses(VmResolver.idOf(vm)).isPresent()) {
             // Nothing can be taken down by a record that is damaged: first it is rebuilt.
             report(vm, round(vm, resolve(vm)));
@@ -220,7 +232,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
-        if (isGone(round.after)) {
+        if (isGone(round.after) && warmth.chill().isEmpty()) {
             wakes.forgetVm(vm);
             resolutions.forget(vm.getMetadata().getUid());
             pace.written(vm.getMetadata().getUid());
@@ -273,18 +285,23 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Optional<DesiredVm> desired =
                 resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
         VmObservation before = observer.observeVm(id, desired);
-        Plan wanted = observer.witnesses(id)
-                .map(seen -> rebuild.plan(resolution, Statuses.told(vm), seen, clock.instant()))
-                .orElseGet(() -> resolution instanceof Resolution.Absent
-                        ? planner.planRemoval(id, VmResolver.retained(vm), before, clock.instant())
-                        : turns.admit(
-                                id.uid(), planner.plan(id, resolution, VmResolver.power(vm), before, clock.instant())));
+        Plan wanted = warmth.chill()
+                .map(why -> Plan.waiting(Reason.CannotLook, why, FILLED))
+                .or(() -> observer.witnesses(id)
+                        .map(seen -> rebuild.plan(resolution, Statuses.told(vm), seen, clock.instant())))
+                .orElseGet(() -> plan(vm, id, resolution, before));
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         repairs.made(id.uid(), outcome.done(), clock.instant());
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         turns.settle(id.uid(), plan, after);
         return new Round(resolution, before, plan, outcome, after);
+    }
+
+    private Plan plan(VirtualMachine vm, VmId id, Resolution<DesiredVm> resolution, VmObservation seen) {
+        return resolution instanceof Resolution.Absent
+                ? planner.planRemoval(id, VmResolver.retained(vm), seen, clock.instant())
+                : turns.admit(id.uid(), planner.plan(id, resolution, VmResolver.power(vm), seen, clock.instant()));
     }
 
     /** A plan that changed something is followed by a look at once: what it led to may allow the next step. */

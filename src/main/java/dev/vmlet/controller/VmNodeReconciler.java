@@ -19,8 +19,10 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.plan.HostPlanner;
+import dev.vmlet.plan.Orphans.Held;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
+import dev.vmlet.status.Holds;
 import dev.vmlet.status.NodeStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -40,13 +42,17 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Keeps what belongs to this node as a whole: the firewall's tables, the uplink's forwarding flag, and the sweep. */
 public final class VmNodeReconciler implements Reconciler<VmNode> {
+    private static final Logger log = LoggerFactory.getLogger(VmNodeReconciler.class);
     private static final Duration FULL_PASS = Duration.ofSeconds(30);
     private static final Duration SOON = Duration.ofSeconds(1);
 
@@ -63,10 +69,15 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final EventRecorder events;
     private final Clock clock;
     private final RepairPace repairs = new RepairPace();
+    private final Warmth warmth;
+    private final HoldNews news;
+    /** Of the last whole sweep. */
+    private List<Held> held = List.of();
+
     private @Nullable InformerEventSource<VirtualMachine, VmNode> vms;
     private @Nullable InformerEventSource<Network, VmNode> networks;
 
-    public VmNodeReconciler(
+    VmNodeReconciler(
             String nodeName,
             InstallationId installation,
             NodeStatus.Facts facts,
@@ -78,6 +89,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             Wakes wakes,
             Reports reports,
             EventRecorder events,
+            Warmth warmth,
             Clock clock) {
         this.nodeName = nodeName;
         this.installation = installation;
@@ -90,6 +102,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         this.wakes = wakes;
         this.reports = reports;
         this.events = events;
+        this.warmth = warmth;
+        this.news = new HoldNews(events);
         this.clock = clock;
     }
 
@@ -118,10 +132,17 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
 
     @Override
     public UpdateControl<VmNode> reconcile(VmNode node, Context<VmNode> context) throws ReconcileFailed {
+        if (warmth.isFilling()) {
+            return UpdateControl.<VmNode>noUpdate().rescheduleAfter(SOON);
+        }
+        warmth.look();
+        Optional<String> chill = warmth.chill();
         keepCluster(context.getClient());
         HostObservation before = observer.observeHost();
         wakes.knowUplink(before.uplink());
-        Plan plan = repairs.paced(nodeName, HostPlanner.plan(installation, before), clock.instant());
+        Plan wanted = chill.map(why -> Plan.waiting(Reason.CannotLook, why, SOON))
+                .orElseGet(() -> HostPlanner.plan(installation, before));
+        Plan plan = repairs.paced(nodeName, wanted, clock.instant());
         Outcome outcome = applier.apply("node " + nodeName, plan);
         repairs.made(nodeName, outcome.done(), clock.instant());
         reports.tell(node, new Resolution.Absent<>(), plan, outcome);
@@ -131,22 +152,26 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             wakes.wakeVms();
         }
         wakeOwnersOfMissingElements(after);
-        Sweeper.Result swept = sweep(node, context.getClient());
-        ImageKeeper.Result kept = images.pass(this::vms);
-        reports.tell(node, new Resolution.Absent<>(), kept.plan(), kept.outcome());
+        Sweeper.Result swept = chill.isPresent() ? notSwept(List.of()) : sweep(node, context.getClient());
         List<Finding> findings = new ArrayList<>(swept.findings());
-        findings.addAll(kept.findings());
+        Optional<String> pressure = Optional.empty();
+        if (chill.isEmpty()) {
+            ImageKeeper.Result kept = images.pass(this::vms);
+            reports.tell(node, new Resolution.Absent<>(), kept.plan(), kept.outcome());
+            findings.addAll(kept.findings());
+            pressure = kept.pressure();
+        }
         VmNodeStatus status = NodeStatus.of(
                 node,
                 facts,
                 plan,
                 outcome,
                 after,
-                bridgePorts(),
+                bridgePorts(node),
                 findings,
                 swept.holds(),
-                swept.failures(),
-                kept.pressure(),
+                chill.map(List::of).orElse(swept.failures()),
+                pressure,
                 wakes.deafness(),
                 clock.instant());
         if (outcome.failed().isPresent()) {
@@ -162,7 +187,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Duration next = plan.waitingFor()
                 .map(Plan.Wait::lookAgain)
                 // A stop takes several rungs; and what was swept may have freed the next thing.
-                .orElse(findings.isEmpty() ? FULL_PASS : SOON);
+                .orElse(findings.isEmpty() && !swept.underWay() ? FULL_PASS : SOON);
         return control.rescheduleAfter(next.compareTo(FULL_PASS) < 0 ? next : FULL_PASS);
     }
 
@@ -195,36 +220,48 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         }
     }
 
-    private Sweeper.Result sweep(VmNode node, KubernetesClient client) throws ReconcileFailed {
+    private Sweeper.Result sweep(VmNode node, KubernetesClient client) {
+        Set<String> confirmed = Holds.confirmed(node);
+        Set<String> heldTogether = Holds.heldTogether(node);
         Sweeper.Result result;
         try {
-            result = sweeper.sweep(this::known, new DirectReads(client));
+            result = sweeper.sweep(() -> known(confirmed, heldTogether), new DirectReads(client));
         } catch (HostException e) {
-            throw new ReconcileFailed("sweep of node " + nodeName + ": " + e.getMessage(), e, "");
+            return notSwept(List.of("nothing was swept: " + e.getMessage()));
         }
-        result.findings().forEach(f -> events.normal(node, Reason.Repaired, "swept " + f.name() + ": " + f.reason()));
+        held = result.holds();
+        result.findings().forEach(f -> events.normal(node, Reason.Repaired, swept(f, confirmed)));
         if (!result.findings().isEmpty()) {
             // What was swept may have stood in a Network's way.
             wakes.wakeNetworks();
         }
-        result.holds()
-                .forEach(
-                        h -> events.warning(node, Reason.EvidenceDisagrees, "holding " + h.name() + ": " + h.reason()));
+        news.tell(node, result.holds());
         result.failures().forEach(f -> events.warning(node, Reason.HostRefused, f));
         return result;
+    }
+
+    /** The host was not seen whole: who was held is held. */
+    private Sweeper.Result notSwept(List<String> failures) {
+        return new Sweeper.Result(List.of(), held, failures, !failures.isEmpty());
+    }
+
+    private static String swept(Finding finding, Set<String> confirmed) {
+        boolean byAPerson = finding.owner() != null
+                && confirmed.stream().anyMatch(uid -> finding.owner().equals("uid " + uid));
+        return "swept " + finding.name() + (byAPerson ? ", as confirmed on this VmNode" : "") + ": " + finding.reason();
     }
 
     /**
      * From the caches, which are complete before the first reconcile. Networks that their own reconciler has seen count
      * too: its cache may be ahead of ours.
      */
-    private Sweeper.Known known() {
+    private Sweeper.Known known(Set<String> confirmed, Set<String> heldTogether) {
         if (vms == null || networks == null) {
             throw new IllegalStateException("a sweep before the caches exist would take everything for an orphan");
         }
         Set<String> networkUids = new HashSet<>(uids(networks.list(n -> true).toList()));
         networkUids.addAll(wakes.networkUids());
-        return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids);
+        return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids, confirmed, heldTogether);
     }
 
     private List<VirtualMachine> vms() {
@@ -238,8 +275,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         return objects.stream().map(o -> o.getMetadata().getUid()).collect(Collectors.toSet());
     }
 
-    /** Ports of the fullest bridge of ours. */
-    private int bridgePorts() throws ReconcileFailed {
+    /** Ports of the fullest bridge of ours; where the look fails, as many as were seen last. */
+    private int bridgePorts(VmNode node) {
         try {
             List<Link> links = host.links().list();
             Map<Integer, Long> byMaster = links.stream()
@@ -253,7 +290,13 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                     .max()
                     .orElse(0);
         } catch (HostException e) {
-            throw new ReconcileFailed("bridge ports of node " + nodeName + ": " + e.getMessage(), e, "");
+            log.atWarn().addKeyValue("node", nodeName).setCause(e).log("ports of bridges were not counted");
+            VmNodeStatus last = node.getStatus();
+            return last == null
+                            || last.bridgePorts() == null
+                            || last.bridgePorts().used() == null
+                    ? 0
+                    : last.bridgePorts().used();
         }
     }
 

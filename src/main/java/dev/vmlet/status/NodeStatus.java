@@ -9,6 +9,7 @@ import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Orphans.Held;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import java.time.Instant;
@@ -62,7 +63,7 @@ public final class NodeStatus {
             HostObservation seen,
             int bridgePorts,
             List<Finding> findings,
-            List<Hold> holds,
+            List<Held> holds,
             List<String> failures,
             Optional<String> imagePressure,
             List<String> deafness,
@@ -103,17 +104,24 @@ public final class NodeStatus {
                 facts.confinementGap().isEmpty()
                         ? "Guest processes have their own user, no capabilities, seccomp and Landlock."
                         : facts.confinementGap());
-        conditions.add(
-                "Swept",
-                holds.isEmpty() && failures.isEmpty() ? Status.True : Status.False,
-                holds.isEmpty()
-                        ? failures.isEmpty() ? Reason.AsExpected : Reason.HostRefused
-                        : Reason.EvidenceDisagrees,
-                holds.isEmpty()
-                        ? failures.isEmpty()
-                                ? "Nothing of ours on this node is without an owner."
-                                : String.join("; ", failures)
-                        : holds.size() + " orphans wait for a person; see status.sweep.holds.");
+        boolean blind = !failures.isEmpty()
+                && plan.waitingFor().map(w -> w.reason() == Reason.CannotLook).orElse(false);
+        if (!holds.isEmpty()) {
+            conditions.add(
+                    "Swept",
+                    Status.False,
+                    Reason.OrphanHeld,
+                    Holds.summary(node.getMetadata().getName(), holds));
+        } else if (!failures.isEmpty()) {
+            conditions.add(
+                    "Swept",
+                    blind ? Status.Unknown : Status.False,
+                    blind ? Reason.CannotLook : Reason.HostRefused,
+                    String.join("; ", failures));
+        } else {
+            conditions.add(
+                    "Swept", Status.True, Reason.AsExpected, "Nothing of ours on this node is without an owner.");
+        }
         conditions.add(
                 "ImageSpace",
                 imagePressure.isEmpty() ? Status.True : Status.False,
@@ -127,11 +135,17 @@ public final class NodeStatus {
                         ? "Changes to this node's links, addresses, flags and tables are heard as they happen."
                         : String.join("; ", deafness) + "; what others change is seen within 30 s.");
         boolean ready = firewall && !facts.vmmName().isEmpty();
-        conditions.add(
-                "Ready",
-                ready ? Status.True : Status.False,
-                ready ? Reason.AsExpected : firewall ? withoutVmm(facts) : Reason.FirewallNotReady,
-                ready ? "This node can run VMs." : firewall ? facts.vmmProblem() : Reason.FirewallNotReady.sentence());
+        if (blind) {
+            conditions.add("Ready", Status.Unknown, Reason.CannotLook, String.join("; ", failures));
+        } else {
+            conditions.add(
+                    "Ready",
+                    ready ? Status.True : Status.False,
+                    ready ? Reason.AsExpected : firewall ? withoutVmm(facts) : Reason.FirewallNotReady,
+                    ready
+                            ? "This node can run VMs."
+                            : firewall ? facts.vmmProblem() : Reason.FirewallNotReady.sentence());
+        }
         int running = (int) seen.vms().stream()
                 .filter(v -> v.launch().flatMap(l -> l.ranAt()).isPresent())
                 .count();
@@ -161,7 +175,7 @@ public final class NodeStatus {
                 new VmNodeStatus.BridgePorts(bridgePorts, BRIDGE_PORTS_MAX),
                 new VmNodeStatus.Capacity(facts.cores(), facts.memory()),
                 new VmNodeStatus.Vms(seen.vms().size(), running),
-                sweep(before, findings, holds, now),
+                sweep(before, findings, Holds.of(node.getMetadata().getName(), holds, Holds.confirmed(node)), now),
                 node.getMetadata().getGeneration(),
                 conditions.list());
     }
@@ -181,7 +195,13 @@ public final class NodeStatus {
         List<Hold> shortHolds = holds.stream()
                 .limit(LISTED)
                 .map(h -> new Hold(
-                        h.kind(), clip(h.name(), 253), clip(h.owner(), 1024), clip(h.reason(), 1024), h.since()))
+                        h.kind(),
+                        clip(h.name(), 253),
+                        clip(h.owner(), 1024),
+                        h.cause(),
+                        clip(h.reason(), 1024),
+                        h.confirm(),
+                        h.since()))
                 .toList();
         if (last != null && findings.isEmpty() && shortHolds.equals(last.holds())) {
             return last;

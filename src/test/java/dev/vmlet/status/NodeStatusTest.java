@@ -10,6 +10,9 @@ import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.plan.Orphans;
+import dev.vmlet.plan.Orphans.Cause;
+import dev.vmlet.plan.Orphans.Held;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -24,11 +27,17 @@ import org.junit.jupiter.api.Test;
 
 class NodeStatusTest {
     private static final Seen<FirewallState> INTACT = Seen.present(new FirewallState(true, "", Set.of()));
-    private static final Hold HOLD = new Hold("VirtualMachine", "lab/web", "uid vm-1", "wait", "2026-01-01T12:00:00Z");
+    private static final Held TOGETHER = held("vm-1", Cause.ManyAtOnce, "2 VMs of this node lost their objects");
+    private static final Held WAITING = held("vm-2", Cause.GracePeriod, "it is gone");
 
     private final VmNode node = new VmNode();
     private Optional<String> pressure = Optional.empty();
     private List<String> deafness = List.of();
+    private Plan plan = Plan.nothing();
+
+    private static Held held(String uid, Cause cause, String sentence) {
+        return new Held("VirtualMachine", "lab/web-" + uid, uid, new Orphans.Doubt(cause, sentence), Given.NOW);
+    }
 
     NodeStatusTest() {
         node.setMetadata(
@@ -59,7 +68,7 @@ class NodeStatusTest {
             NodeStatus.Facts facts,
             Seen<FirewallState> firewall,
             List<Finding> findings,
-            List<Hold> holds,
+            List<Held> holds,
             List<String> failures,
             Instant now) {
         HostObservation seen = new HostObservation(
@@ -74,7 +83,7 @@ class NodeStatusTest {
         return NodeStatus.of(
                 node,
                 facts,
-                Plan.nothing(),
+                plan,
                 Outcome.nothing(),
                 seen,
                 3,
@@ -120,9 +129,9 @@ class NodeStatusTest {
 
     @Test
     void anIdleNodeWritesNothing() {
-        VmNodeStatus first = status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW);
+        VmNodeStatus first = status(GOOD, INTACT, List.of(), List.of(TOGETHER), List.of(), Given.NOW);
         node.setStatus(first);
-        assertThat(status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW.plusSeconds(3600)))
+        assertThat(status(GOOD, INTACT, List.of(), List.of(TOGETHER), List.of(), Given.NOW.plusSeconds(3600)))
                 .isEqualTo(first);
     }
 
@@ -159,10 +168,88 @@ class NodeStatusTest {
 
     @Test
     void holdsAndFailuresOfTheSweepShow() {
-        assertThat(brief(status(GOOD, INTACT, List.of(), List.of(HOLD), List.of(), Given.NOW)))
-                .contains("Swept=False/EvidenceDisagrees");
+        assertThat(brief(status(GOOD, INTACT, List.of(), List.of(TOGETHER), List.of(), Given.NOW)))
+                .contains("Swept=False/OrphanHeld");
         assertThat(brief(status(GOOD, INTACT, List.of(), List.of(), List.of("unreadable"), Given.NOW)))
                 .contains("Swept=False/HostRefused");
+    }
+
+    private String swept(List<Held> holds) {
+        return Objects.requireNonNull(status(GOOD, INTACT, List.of(), holds, List.of(), Given.NOW)
+                        .conditions())
+                .stream()
+                .filter(c -> "Swept".equals(c.type()))
+                .map(c -> String.valueOf(c.message()))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    @Test
+    void aHoldGivesTheCommandThatEndsItWithWhatIsConfirmedAlready() {
+        node.getMetadata().setAnnotations(Map.of("vmlet.dev/confirm-removal", "vm-3, vm-9"));
+        Held confirmed = held("vm-3", Cause.CannotLook, "it is to be taken down, and cannot: busy");
+        List<Hold> holds = Objects.requireNonNull(Objects.requireNonNull(
+                        status(GOOD, INTACT, List.of(), List.of(TOGETHER, WAITING, confirmed), List.of(), Given.NOW)
+                                .sweep())
+                .holds());
+        assertThat(holds)
+                .isEqualTo(List.of(
+                        new Hold(
+                                "VirtualMachine",
+                                "lab/web-vm-1",
+                                "uid vm-1",
+                                "ManyAtOnce",
+                                "2 VMs of this node lost their objects",
+                                "kubectl annotate vmnode a vmlet.dev/confirm-removal=vm-1,vm-3 --overwrite",
+                                "2026-01-01T12:00:00Z"),
+                        new Hold(
+                                "VirtualMachine",
+                                "lab/web-vm-2",
+                                "uid vm-2",
+                                "GracePeriod",
+                                "it is gone",
+                                null,
+                                "2026-01-01T12:00:00Z"),
+                        new Hold(
+                                "VirtualMachine",
+                                "lab/web-vm-3",
+                                "uid vm-3",
+                                "CannotLook",
+                                "it is to be taken down, and cannot: busy",
+                                null,
+                                "2026-01-01T12:00:00Z")));
+    }
+
+    @Test
+    void theConditionNamesWhoWaitsForAPersonAndHowThatEnds() {
+        assertThat(swept(List.of(WAITING)))
+                .isEqualTo("VirtualMachine lab/web-vm-2 (uid vm-2) without an object: it is gone.");
+        assertThat(swept(List.of(WAITING, TOGETHER)))
+                .isEqualTo("VirtualMachine lab/web-vm-1 (uid vm-1) without an object waits for a person: 2 VMs of this"
+                        + " node lost their objects. Bring the objects back, or have guests and disks removed: kubectl"
+                        + " annotate vmnode a vmlet.dev/confirm-removal=vm-1 --overwrite");
+    }
+
+    @Test
+    void readsItsOwnStatusBackOnlyToHoldMore() {
+        assertThat(Holds.heldTogether(node)).isEmpty();
+        node.setStatus(status(GOOD, INTACT, List.of(), List.of(TOGETHER, WAITING), List.of(), Given.NOW));
+        assertThat(Holds.heldTogether(node)).containsExactly("vm-1");
+    }
+
+    @Test
+    void confirmationsAreUidsWithCommasOrBlanksBetween() {
+        assertThat(Holds.confirmed(node)).isEmpty();
+        node.getMetadata().setAnnotations(Map.of("vmlet.dev/confirm-removal", " vm-1,vm-2 ,\n vm-3,"));
+        assertThat(Holds.confirmed(node)).containsExactly("vm-1", "vm-2", "vm-3");
+    }
+
+    @Test
+    void aNodeThatWasNotSeenWholeDoesNotKnowWhetherItIsReady() {
+        plan = Plan.waiting(dev.vmlet.model.Reason.CannotLook, "dump: busy", java.time.Duration.ofSeconds(1));
+        assertThat(brief(status(GOOD, INTACT, List.of(), List.of(), List.of("dump: busy"), Given.NOW)))
+                .contains("Swept=Unknown/CannotLook")
+                .endsWith("Ready=Unknown/CannotLook");
     }
 
     @Test
