@@ -16,8 +16,8 @@ import java.util.Optional;
  * @param lastExit how the last guest ended
  * @param restarts how often the guest was started again after it ended by itself
  * @param failures ends in a row without ten minutes of health between them; sets the pause before the next start
- * @param lastRun what the guest that ended last was started with: what it is started with again while its object
- *     cannot be followed
+ * @param lastRun what the guest that ran last was started with: what it is started with again while its object cannot be
+ *     followed; a start that no guest came of is nothing to go back to
  */
 public record VmRecord(
         VmId id,
@@ -152,6 +152,6 @@ public record VmRecord(
                 Optional.of(exit),
                 restarts,
                 newFailures,
-                launch.map(Launch::spec).or(() -> lastRun));
+                launch.filter(l -> l.ranAt().isPresent()).map(Launch::spec).or(() -> lastRun));
     }
 }

@@ -124,6 +124,18 @@ class ExitsTest {
     }
 
     @Test
+    void onlyAStartThatAGuestCameOfIsWorthRepeating() {
+        Exit ended = exit(Reason.StartFailed, "");
+        assertThat(RECORD.withExit(ended, 1).lastRun()).contains(RAN.spec());
+        assertThat(Given.record().withLaunch(NEVER_RAN, 0).withExit(ended, 1).lastRun())
+                .isEmpty();
+        VmRecord again = RECORD.withExit(ended, 1)
+                .withLaunch(new Launch(RAN.spec().withRestartToken("x"), Given.BOOT, NOW, Optional.empty(), ""), 1)
+                .withExit(ended, 2);
+        assertThat(again.lastRun()).contains(RAN.spec());
+    }
+
+    @Test
     void pausesDoubleUpToFiveMinutes() {
         assertThat(IntStream.of(0, 1, 2, 3, 4, 9, 10, 100)
                         .mapToObj(n -> Exits.pause(n).toSeconds())
