@@ -55,14 +55,15 @@ public record VirtualMachineStatus(
 
         @JsonPropertyDescription(
                 "The metadata.generation that the running guest was started with. While it differs from"
-                        + " metadata.generation, a change waits for the next start.")
+                        + " metadata.generation, a change may wait for the next start; RestartRequired says which.")
         @Min(0)
         @Nullable
         Long bootedGeneration,
 
         @JsonPropertyDescription(
                 "What is true of the machine, in the order of its life: Scheduled, NetworkReady, DisksReady,"
-                        + " Running, GuestReachable, and the summary Ready.")
+                        + " Running, GuestReachable, and the summary Ready; RestartRequired names the fields that wait"
+                        + " for the next start.")
         @Size(max = 16)
         @ListMapKey("type")
         @Nullable

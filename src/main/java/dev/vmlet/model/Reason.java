@@ -57,6 +57,7 @@ public enum Reason {
     EvidenceDisagrees("What is known about the guest process disagrees; nothing is touched."),
     OrphanHeld("A guest or disk whose object is gone is kept until that is certain, or a person decides."),
     NothingToConfirm("A removal was confirmed for a uid that nothing held on this node has."),
+    ChangesWait("What was changed in the object waits for the guest's next start."),
     Changed("The host was changed."),
     Repaired("Something ours was missing or different and was put right."),
     Contested("Somebody undoes a repair again and again; it is repeated after a pause."),

@@ -6,12 +6,14 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.api.VirtualMachineStatus.Phase;
+import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
+import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Reach;
@@ -163,6 +165,8 @@ public final class VmStatus {
         conditions.add("GuestReachable", reachable.status, reachable.reason, reachable.message);
         Verdict ready = ready(running, reachable);
         conditions.add("Ready", ready.status, ready.reason, ready.message);
+        Verdict restart = restart();
+        conditions.add("RestartRequired", restart.status, restart.reason, restart.message);
 
         Optional<VmRecord.Launch> launch = record.flatMap(VmRecord::launch);
         boolean alive = process() instanceof GuestProcess.Alive;
@@ -278,6 +282,7 @@ public final class VmStatus {
                 case DiskState.Preparing(String progress) -> {
                     return new Verdict(Status.False, Reason.PreparingDisks, progress);
                 }
+                case DiskState.Missing _ when waitsForTheNextStart(disk.getKey()) -> {}
                 case DiskState.Missing _ -> {
                     return new Verdict(
                             Status.False, Reason.PreparingDisks, "disk " + disk.getKey() + " does not exist yet");
@@ -289,6 +294,15 @@ public final class VmStatus {
                 ? Verdict.of(Status.True, Reason.AsExpected)
                 : new Verdict(
                         Status.Unknown, Reason.CannotLook, "the object cannot be followed, so no disk was looked at");
+    }
+
+    /** A running guest was started without it, or has read it: a boot file. */
+    private boolean waitsForTheNextStart(String disk) {
+        return process() instanceof GuestProcess.Alive
+                && record.flatMap(VmRecord::launch)
+                        .map(l -> l.spec().drives().stream()
+                                .noneMatch(d -> d.name().equals(disk) && d.role() == DesiredDisk.Role.DISK))
+                        .orElse(false);
     }
 
     private Verdict running() {
@@ -409,6 +423,41 @@ public final class VmStatus {
             return new Verdict(Status.True, reachable.reason, reachable.message);
         }
         return reachable;
+    }
+
+    /** Whether what was changed since the guest started waits for its next start, and which fields. */
+    private Verdict restart() {
+        Optional<LaunchSpec> launched = record.flatMap(VmRecord::launch).map(VmRecord.Launch::spec);
+        if (launched.isEmpty() || !(process() instanceof GuestProcess.Alive)) {
+            return process() == null && !(seen.process() instanceof Seen.Missing)
+                    ? Verdict.of(Status.Unknown, Reason.CannotLook)
+                    : new Verdict(
+                            Status.False, Reason.NotRunning, "No guest runs; the next start takes all of the spec.");
+        }
+        return switch (resolution) {
+            case Resolution.Absent<DesiredVm> _ -> Verdict.of(Status.False, Reason.Deleting);
+            case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
+                Long.valueOf(launched.get().generation())
+                                .equals(vm.getMetadata().getGeneration())
+                        ? upToDate()
+                        : new Verdict(Status.Unknown, reason, message);
+            case Resolution.Desired<DesiredVm>(DesiredVm desired) -> {
+                List<String> changes = PendingChanges.of(desired, record.orElseThrow(), launched.get(), seen);
+                yield changes.isEmpty()
+                        ? upToDate()
+                        : new Verdict(
+                                Status.True,
+                                Reason.ChangesWait,
+                                PendingChanges.sentence(changes) + ". For an orderly restart: kubectl annotate vm "
+                                        + desired.id().name() + " -n "
+                                        + desired.id().namespace() + " " + VirtualMachine.RESTARTED_AT
+                                        + "=$(date -u +%FT%TZ) --overwrite");
+            }
+        };
+    }
+
+    private static Verdict upToDate() {
+        return new Verdict(Status.False, Reason.AsExpected, "The guest runs with all that its spec asks for.");
     }
 
     private Phase phase() {

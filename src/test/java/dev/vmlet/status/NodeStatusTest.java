@@ -81,18 +81,7 @@ class NodeStatusTest {
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
                 List.of());
         return NodeStatus.of(
-                node,
-                facts,
-                plan,
-                Outcome.nothing(),
-                seen,
-                3,
-                findings,
-                holds,
-                failures,
-                pressure,
-                deafness,
-                now);
+                node, facts, plan, Outcome.nothing(), seen, 3, findings, holds, failures, pressure, deafness, now);
     }
 
     private static String brief(VmNodeStatus status) {

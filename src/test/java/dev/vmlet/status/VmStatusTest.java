@@ -77,6 +77,8 @@ class VmStatusTest {
         VirtualMachineStatus status = status(NOW);
         return status.phase() + " "
                 + Objects.requireNonNull(status.conditions()).stream()
+                        // Has tests of its own.
+                        .filter(c -> !"RestartRequired".equals(c.type()))
                         .map(c -> c.type() + "=" + c.status() + "/" + c.reason())
                         .collect(Collectors.joining(" "));
     }
@@ -124,7 +126,14 @@ class VmStatusTest {
                                 condition("DisksReady", "AsExpected", "Everything is as asked."),
                                 condition("Running", "Running", "The guest runs."),
                                 condition("GuestReachable", "PortOpen", "10.77.4.2:22 answered."),
-                                condition("Ready", "PortOpen", "10.77.4.2:22 answered."))));
+                                condition("Ready", "PortOpen", "10.77.4.2:22 answered."),
+                                new Condition(
+                                        "RestartRequired",
+                                        Condition.Status.False,
+                                        "AsExpected",
+                                        "The guest runs with all that its spec asks for.",
+                                        1L,
+                                        "2026-01-01T12:01:00Z"))));
     }
 
     @Test
@@ -148,7 +157,8 @@ class VmStatusTest {
                         "2026-01-01T12:01:00Z",
                         "2026-01-01T12:01:00Z",
                         "2026-01-01T12:01:05Z",
-                        "2026-01-01T12:01:05Z");
+                        "2026-01-01T12:01:05Z",
+                        "2026-01-01T12:01:00Z");
     }
 
     @Test
@@ -326,6 +336,65 @@ class VmStatusTest {
                 List.of());
         assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Failed);
         assertThat(message("Running")).isEqualTo("start qemu for lab/web (2 cores, 2048 MiB): no memory");
+    }
+
+    private String restart() {
+        return Objects.requireNonNull(status(NOW).conditions()).stream()
+                .filter(c -> "RestartRequired".equals(c.type()))
+                .map(c -> c.status() + "/" + c.reason() + ": " + c.message())
+                .collect(Collectors.joining());
+    }
+
+    @Test
+    void saysWhichChangesWaitForTheNextStartAndHowToHaveIt() {
+        DesiredVm asked = Given.desiredVm();
+        resolution = new Resolution.Desired<>(new DesiredVm(
+                asked.id(),
+                4,
+                asked.runStrategy(),
+                "",
+                asked.vmm(),
+                4,
+                asked.memory(),
+                asked.disks(),
+                "",
+                asked.seed(),
+                asked.nics(),
+                asked.userId(),
+                asked.readiness(),
+                asked.grace()));
+        assertThat(restart())
+                .startsWith("True/ChangesWait: spec.cpu.cores 2 → 4")
+                .endsWith(" the next start. For an orderly restart: kubectl annotate vm web -n lab"
+                        + " vmlet.dev/restartedAt=$(date -u +%FT%TZ) --overwrite");
+    }
+
+    @Test
+    void whetherChangesWaitIsUnknownWhereTheObjectCannotBeFollowed() {
+        resolution = new Resolution.Unresolved<>(Reason.SecretNotFound, "no Secret s");
+        assertThat(restart()).isEqualTo("Unknown/SecretNotFound: no Secret s");
+        vm.getMetadata().setGeneration(3L);
+        assertThat(restart())
+                .as("it runs with this very generation")
+                .isEqualTo("False/AsExpected: The guest runs with all that its spec asks for.");
+        process = Seen.unknown("busy");
+        assertThat(restart()).startsWith("Unknown/CannotLook");
+    }
+
+    @Test
+    void nothingWaitsOfAGuestThatDoesNotRunOrIsDeleted() {
+        resolution = new Resolution.Absent<>();
+        assertThat(restart()).startsWith("False/Deleting");
+        nothingRuns(Given.record());
+        assertThat(restart()).isEqualTo("False/NotRunning: No guest runs; the next start takes all of the spec.");
+    }
+
+    @Test
+    void aDiskThatWaitsForTheNextStartSaysNothingOfTheDisksOfThisOne() {
+        disks = Map.of("root", new DiskState.Ready(1000), "data", new DiskState.Missing());
+        assertThat(brief()).contains("DisksReady=True/AsExpected");
+        disks = Map.of("root", new DiskState.Missing());
+        assertThat(brief()).contains("DisksReady=False/PreparingDisks");
     }
 
     @Test
