@@ -20,7 +20,10 @@ public final class Exits {
 
     private Exits() {}
 
-    /** Names the cause of death from what is written down and what is seen. */
+    /**
+     * Names the cause of death from what is written down and what is seen. What nobody asked for has the console's last
+     * lines with it.
+     */
     static Exit classify(VmRecord record, Launch launch, GuestProcess.Ended ended, String bootId, Instant now) {
         Reason reason;
         String message;
@@ -29,13 +32,16 @@ public final class Exits {
             message = Reason.HostRebooted.sentence();
         } else if (ended.oomKilled()) {
             reason = Reason.OutOfMemory;
-            message = Reason.OutOfMemory.sentence();
+            message = Reason.OutOfMemory.sentence() + console(ended.lastSerial());
         } else if (record.stop().isPresent()) {
             reason = record.stop().get().reason();
-            message = reason.sentence() + (reason == Reason.GuestPanic ? console(ended.lastSerial()) : "");
+            message = reason.sentence()
+                    + (reason == Reason.GuestPanic || reason == Reason.GuestPoweredOff
+                            ? console(ended.lastSerial())
+                            : "");
         } else if (ended.signal() == SIGSYS) {
             reason = Reason.SeccompViolation;
-            message = Reason.SeccompViolation.sentence() + tail(ended.lastLog());
+            message = Reason.SeccompViolation.sentence() + tail(ended.lastLog()) + console(ended.lastSerial());
         } else if (ended.signal() != 0) {
             reason = Reason.VmmKilled;
             message = "The VMM was killed by signal " + ended.signal() + "." + tail(ended.lastLog())
@@ -45,7 +51,7 @@ public final class Exits {
             message = "The VMM ended with " + code(ended) + " before the guest ran." + tail(ended.lastLog());
         } else {
             reason = Reason.VmmExited;
-            message = "The VMM ended with " + code(ended) + "." + tail(ended.lastLog());
+            message = "The VMM ended with " + code(ended) + "." + tail(ended.lastLog()) + console(ended.lastSerial());
         }
         return new Exit(
                 reason,

@@ -41,6 +41,11 @@ class ExitsTest {
                         classify(RECORD, RAN, new Ended(137, 9, true, Optional.empty(), "", ""), Given.BOOT),
                         classify(stopping(Reason.StoppedOnRequest), RAN, clean, Given.BOOT),
                         classify(
+                                stopping(Reason.GuestPoweredOff),
+                                RAN,
+                                new Ended(0, 0, false, Optional.empty(), "", "Power down\n"),
+                                Given.BOOT),
+                        classify(
                                 stopping(Reason.GuestPanic),
                                 RAN,
                                 new Ended(0, 0, false, Optional.empty(), "", "oops\n"),
@@ -50,16 +55,17 @@ class ExitsTest {
                         classify(RECORD, RAN, new Ended(139, 11, false, Optional.empty(), "", "boot ok"), Given.BOOT),
                         classify(
                                 RECORD, NEVER_RAN, new Ended(1, 0, false, Optional.empty(), "no disk", ""), Given.BOOT),
-                        classify(RECORD, RAN, new Ended(-1, 0, false, Optional.empty(), "", ""), Given.BOOT)))
+                        classify(RECORD, RAN, new Ended(-1, 0, false, Optional.empty(), "", "login: "), Given.BOOT)))
                 .isEqualTo(List.of(
                         "HostRebooted: The host was rebooted.",
                         "OutOfMemory: The guest process exceeded its memory limit and was killed.",
                         "StoppedOnRequest: The guest was stopped because it was asked for.",
+                        "GuestPoweredOff: The guest powered itself off. Last on its console: Power down",
                         "GuestPanic: The guest's kernel panicked. Last on its console: oops",
                         "SeccompViolation: The VMM used a system call its filter forbids. Its last words: bad call",
                         "VmmKilled: The VMM was killed by signal 11. Last on its console: boot ok",
                         "StartFailed: The VMM ended with exit code 1 before the guest ran. Its last words: no disk",
-                        "VmmExited: The VMM ended with an exit code nobody could record."));
+                        "VmmExited: The VMM ended with an exit code nobody could record. Last on its console: login:"));
     }
 
     private static Instant at(Instant noted) {
