@@ -13,19 +13,15 @@ import dev.vmlet.model.VmRecord;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
@@ -89,7 +85,7 @@ public final class FileRecords implements Records {
             if (holder) {
                 prepare();
             }
-            for (Path folder : list(Path.of(paths.vmsDir()))) {
+            for (Path folder : DurableFiles.list(Path.of(paths.vmsDir()))) {
                 if (Files.isDirectory(folder)) {
                     if (holder) {
                         DurableFiles.removeTemps(folder);
@@ -186,29 +182,7 @@ public final class FileRecords implements Records {
     private Reservation damaged(String uid, Path file, String why, @Nullable JsonNode tree) {
         String trouble = "The record of VM uid " + uid + " was damaged" + (why.isEmpty() ? "" : " (" + why + ")")
                 + (SetAside.is(file) ? " and is set aside as " : " and cannot be set aside: ") + file;
-        return Claims.ofDamaged(uid, file.toString(), trouble, tree, owner(uid));
-    }
-
-    /** The user that the VM's files were given to; empty when there are none, or of several. */
-    private OptionalInt owner(String uid) {
-        Set<Integer> owners = new HashSet<>();
-        List<Path> files = new ArrayList<>(List.of(Path.of(paths.seed(uid))));
-        try {
-            files.addAll(list(Path.of(paths.disksDir(uid))));
-        } catch (IOException e) {
-            // No disks, or nobody can tell whose.
-        }
-        for (Path file : files) {
-            try {
-                int owner = (int) Files.getAttribute(file, "unix:uid", LinkOption.NOFOLLOW_LINKS);
-                if (owner != 0) {
-                    owners.add(owner);
-                }
-            } catch (IOException e) {
-                // Gone.
-            }
-        }
-        return owners.size() == 1 ? OptionalInt.of(owners.iterator().next()) : OptionalInt.empty();
+        return Claims.ofDamaged(uid, file.toString(), trouble, tree, GivenTo.of(paths, uid));
     }
 
     /** Where the file is now: a full disk or one that is mounted read-only leaves it where it was, for now. */
@@ -227,7 +201,7 @@ public final class FileRecords implements Records {
     }
 
     private void loadNetworks() throws IOException {
-        for (Path file : list(Path.of(paths.networksDir()))) {
+        for (Path file : DurableFiles.list(Path.of(paths.networksDir()))) {
             String name = file.getFileName().toString();
             if (name.endsWith(SUFFIX)) {
                 loadNetwork(name.substring(0, name.length() - SUFFIX.length()));
@@ -274,7 +248,7 @@ public final class FileRecords implements Records {
 
     /** Without its original nobody can restore a flag: it stays as it is, and the next change takes that for the original. */
     private void setFlagsAside() throws IOException {
-        for (Path file : list(Path.of(paths.forwardingDir()))) {
+        for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
             if (!DurableFiles.isTemp(file)
                     && !SetAside.is(file)
                     && keptForwarding(file.getFileName().toString()) instanceof Seen.Unknown) {
@@ -286,15 +260,6 @@ public final class FileRecords implements Records {
     private static String unreadable(Path file, IOException e) {
         return "The record " + file + " cannot be read: " + DurableFiles.cause(e)
                 + ". It is left as it is, and read again at every look";
-    }
-
-    private static List<Path> list(Path folder) throws IOException {
-        List<Path> entries = new ArrayList<>();
-        try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder)) {
-            stream.forEach(entries::add);
-        }
-        entries.sort(Comparator.naturalOrder());
-        return entries;
     }
 
     @Override
@@ -529,7 +494,7 @@ public final class FileRecords implements Records {
     public List<String> forwardingOriginals() throws HostException {
         List<String> links = new ArrayList<>();
         try {
-            for (Path file : list(Path.of(paths.forwardingDir()))) {
+            for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
                 if (!DurableFiles.isTemp(file) && !SetAside.is(file)) {
                     links.add(file.getFileName().toString());
                 }
