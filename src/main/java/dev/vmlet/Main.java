@@ -5,6 +5,7 @@ import dev.vmlet.cli.CommandErrors;
 import dev.vmlet.cli.ConsoleCommand;
 import dev.vmlet.cli.ControllerCommand;
 import dev.vmlet.cli.DoctorCommand;
+import dev.vmlet.cli.EvacuateCommand;
 import dev.vmlet.cli.InventoryCommand;
 import dev.vmlet.cli.LogsCommand;
 import dev.vmlet.cli.PlanCommand;
@@ -32,6 +33,7 @@ import picocli.CommandLine.Command;
             PlanCommand.class,
             InventoryCommand.class,
             DoctorCommand.class,
+            EvacuateCommand.class,
             LogsCommand.class,
             ConsoleCommand.class,
             VersionCommand.class,

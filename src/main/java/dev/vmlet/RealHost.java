@@ -3,12 +3,15 @@ package dev.vmlet;
 import dev.vmlet.cli.HostOptions;
 import dev.vmlet.controller.Agent;
 import dev.vmlet.controller.AgentSettings;
+import dev.vmlet.controller.Downtimes;
 import dev.vmlet.controller.Wakes;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
 import dev.vmlet.host.disk.LinuxDisks;
+import dev.vmlet.host.files.EvacuationFile;
 import dev.vmlet.host.files.FileRecords;
+import dev.vmlet.host.files.FileWatch;
 import dev.vmlet.host.files.Installation;
 import dev.vmlet.host.net.FirewallMonitor;
 import dev.vmlet.host.net.LinkMonitor;
@@ -57,6 +60,7 @@ public final class RealHost implements AutoCloseable {
     private final String bootId;
     private final VmmChoice vmms;
     private final Wakes wakes;
+    private final Downtimes downtimes;
     private final Host host;
     private final HostOptions options;
     private final LinuxVmms guests;
@@ -83,6 +87,7 @@ public final class RealHost implements AutoCloseable {
         this.names = new HostNames(installation);
         this.bootId = LinuxVmms.currentBootId();
         this.wakes = new Wakes(names, nodeName);
+        this.downtimes = new Downtimes(new EvacuationFile(paths)::read);
         LinuxLinks links = keep(new LinuxLinks());
         NftFirewall firewall = keep(new NftFirewall(installation, Path.of(paths.firewallBaseline())));
         FileRecords records = purpose == Purpose.ACT ? new FileRecords(paths) : FileRecords.toLook(paths);
@@ -112,6 +117,10 @@ public final class RealHost implements AutoCloseable {
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
         this.host = new Host(links, firewall, guests, disks, records, probes);
         if (purpose == Purpose.ACT) {
+            keep(new FileWatch(Path.of(paths.evacuationFile()), () -> {
+                wakes.wakeVms();
+                wakes.wakeNode();
+            }));
             KernelEvents events = new KernelEvents(wakes);
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));
@@ -198,6 +207,10 @@ public final class RealHost implements AutoCloseable {
         return bootId;
     }
 
+    Downtimes downtimes() {
+        return downtimes;
+    }
+
     public Host host() {
         return host;
     }
@@ -205,7 +218,18 @@ public final class RealHost implements AutoCloseable {
     /** Everything an agent is made of. */
     public Agent.Parts parts(KubernetesClient client, AgentSettings settings, Clock clock) throws HostException {
         return new Agent.Parts(
-                client, nodeName, installation, paths, bootId, host, wakes, facts(), nodeFacts(), settings, clock);
+                client,
+                nodeName,
+                installation,
+                paths,
+                bootId,
+                host,
+                wakes,
+                downtimes,
+                facts(),
+                nodeFacts(),
+                settings,
+                clock);
     }
 
     /** What resolving needs to know, read anew at each call as far as it changes. */

@@ -5,12 +5,16 @@ import dev.vmlet.RealHost;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VmNode;
+import dev.vmlet.controller.Downtimes;
 import dev.vmlet.controller.ImageKeeper;
 import dev.vmlet.controller.UserDataReader;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
+import dev.vmlet.host.files.EvacuationFile;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.Downtime;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
@@ -174,6 +178,7 @@ public final class PlanCommand implements Callable<Integer> {
         Clock clock = Clock.systemUTC();
         UserDataReader userData = new UserDataReader(client, clock, _ -> {});
         VmPlanner planner = new VmPlanner(real.names(), real.paths(), real.bootId());
+        Optional<Downtime> downtime = downtime(real, client);
         for (VirtualMachine vm : vms) {
             VmId id = VmResolver.idOf(vm);
             Resolution<DesiredVm> resolution = vm.getMetadata().getDeletionTimestamp() != null
@@ -192,8 +197,19 @@ public final class PlanCommand implements Callable<Integer> {
             tally.show(
                     "VirtualMachine " + id,
                     planner.plan(
-                            id, resolution, VmResolver.power(vm), observer.observeVm(id, desired), clock.instant()));
+                            id,
+                            resolution,
+                            VmResolver.power(vm),
+                            downtime,
+                            observer.observeVm(id, desired),
+                            clock.instant()));
         }
+    }
+
+    /** As the agent sees it: by the mark of {@code vmlet evacuate}, or by the annotation of its VmNode. */
+    private static Optional<Downtime> downtime(RealHost real, KubernetesClient client) {
+        VmNode node = client.resources(VmNode.class).withName(real.nodeName()).get();
+        return Downtimes.of(new EvacuationFile(real.paths()).read(), node != null && Downtimes.isAnnotated(node));
     }
 
     /** What is here without an object. The agent asks the API server again for each before it takes one down. */

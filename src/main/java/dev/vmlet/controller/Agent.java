@@ -37,6 +37,7 @@ public final class Agent implements AutoCloseable {
     private final NodeLease lease;
     private final Warmth warmth;
     private final Wakes wakes;
+    private final Downtimes downtimes;
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -47,6 +48,7 @@ public final class Agent implements AutoCloseable {
             String bootId,
             Host host,
             Wakes wakes,
+            Downtimes downtimes,
             Supplier<HostFacts> facts,
             NodeStatus.Facts nodeFacts,
             AgentSettings settings,
@@ -62,6 +64,7 @@ public final class Agent implements AutoCloseable {
         this.wakes = parts.wakes;
         this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
         this.lease = new NodeLease(parts.client, parts.nodeName, parts.clock);
+        this.downtimes = parts.downtimes;
         this.operator = operator;
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
@@ -79,6 +82,7 @@ public final class Agent implements AutoCloseable {
                 userData,
                 observer,
                 vmPlanner,
+                parts.downtimes,
                 turns(parts),
                 applier,
                 parts.wakes,
@@ -136,6 +140,7 @@ public final class Agent implements AutoCloseable {
                 applier,
                 sweeper,
                 new ImageKeeper(parts.host.disks(), applier, parts.facts, parts.clock),
+                parts.downtimes,
                 parts.wakes,
                 reports,
                 events,
@@ -145,8 +150,7 @@ public final class Agent implements AutoCloseable {
                 node,
                 new Selected<>(
                         configure(node, "vmlet-agent-node")
-                                // A person confirms by annotation, which raises no generation.
-                                .withOnUpdateFilter(Agent::isAsked)
+                                .withOnUpdateFilter(Agent::concernsNode)
                                 .withGenerationAware(false)
                                 .build(),
                         VmNode.class,
@@ -182,8 +186,8 @@ public final class Agent implements AutoCloseable {
                         before.getMetadata().getDeletionTimestamp());
     }
 
-    /** Not our own status. */
-    private static boolean isAsked(VmNode now, VmNode before) {
+    /** Not our own status. Spec and annotations: an evacuation may be asked for, or a removal confirmed. */
+    private static boolean concernsNode(VmNode now, VmNode before) {
         return !Objects.equals(
                         now.getMetadata().getGeneration(), before.getMetadata().getGeneration())
                 || !Objects.equals(
@@ -206,6 +210,11 @@ public final class Agent implements AutoCloseable {
         } catch (KubernetesClientException e) {
             if (e.getCode() != 409) {
                 throw e;
+            }
+            // Known before the first reconcile: an evacuated node starts no guest.
+            VmNode known = client.resource(node).get();
+            if (known != null) {
+                boolean _ = downtimes.see(known);
             }
         }
         operator.start();

@@ -25,6 +25,9 @@ public final class Reports {
             Reason.Starting,
             Reason.Stopping,
             Reason.Stopped,
+            // Told once, as the end of the guest.
+            Reason.Evacuated,
+            Reason.HostShutdown,
             Reason.Completed,
             Reason.PreparingDisks,
             Reason.NetworkNotReady,
@@ -35,8 +38,13 @@ public final class Reports {
             Reason.BackOff,
             Reason.WaitingForCidr);
 
-    private static final Set<Reason> EXPECTED =
-            EnumSet.of(Reason.StoppedOnRequest, Reason.Deleting, Reason.GuestPoweredOff, Reason.HostRebooted);
+    private static final Set<Reason> EXPECTED = EnumSet.of(
+            Reason.StoppedOnRequest,
+            Reason.Evacuated,
+            Reason.HostShutdown,
+            Reason.Deleting,
+            Reason.GuestPoweredOff,
+            Reason.HostRebooted);
 
     private final EventRecorder events;
 

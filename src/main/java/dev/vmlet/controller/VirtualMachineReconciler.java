@@ -67,6 +67,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final UserDataReader userData;
     private final Observer observer;
     private final VmPlanner planner;
+    private final Downtimes downtimes;
     private final StartTurns turns;
     private final Rebuild rebuild;
     private final Applier applier;
@@ -86,6 +87,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             UserDataReader userData,
             Observer observer,
             VmPlanner planner,
+            Downtimes downtimes,
             StartTurns turns,
             Applier applier,
             Wakes wakes,
@@ -97,6 +99,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.userData = userData;
         this.observer = observer;
         this.planner = planner;
+        this.downtimes = downtimes;
         this.turns = turns;
         this.rebuild = new Rebuild(planner);
         this.applier = applier;
@@ -301,7 +304,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private Plan plan(VirtualMachine vm, VmId id, Resolution<DesiredVm> resolution, VmObservation seen) {
         return resolution instanceof Resolution.Absent
                 ? planner.planRemoval(id, VmResolver.retained(vm), seen, clock.instant())
-                : turns.admit(id.uid(), planner.plan(id, resolution, VmResolver.power(vm), seen, clock.instant()));
+                : turns.admit(
+                        id.uid(),
+                        planner.plan(id, resolution, VmResolver.power(vm), downtimes.now(), seen, clock.instant()));
     }
 
     /** A plan that changed something is followed by a look at once: what it led to may allow the next step. */

@@ -64,6 +64,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final Applier applier;
     private final Sweeper sweeper;
     private final ImageKeeper images;
+    private final Downtimes downtimes;
     private final Wakes wakes;
     private final Reports reports;
     private final EventRecorder events;
@@ -86,6 +87,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             Applier applier,
             Sweeper sweeper,
             ImageKeeper images,
+            Downtimes downtimes,
             Wakes wakes,
             Reports reports,
             EventRecorder events,
@@ -99,6 +101,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         this.applier = applier;
         this.sweeper = sweeper;
         this.images = images;
+        this.downtimes = downtimes;
         this.wakes = wakes;
         this.reports = reports;
         this.events = events;
@@ -132,6 +135,9 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
 
     @Override
     public UpdateControl<VmNode> reconcile(VmNode node, Context<VmNode> context) throws ReconcileFailed {
+        if (downtimes.see(node)) {
+            wakes.wakeVms();
+        }
         if (warmth.isFilling()) {
             return UpdateControl.<VmNode>noUpdate().rescheduleAfter(SOON);
         }
@@ -173,6 +179,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                 chill.map(List::of).orElse(swept.failures()),
                 pressure,
                 wakes.deafness(),
+                downtimes.now(),
                 clock.instant());
         if (outcome.failed().isPresent()) {
             Outcome.Failure failure = outcome.failed().get();

@@ -155,7 +155,7 @@ public final class Wakes {
         networksByUid.keySet().forEach(this::wakeNetwork);
     }
 
-    void wakeVms() {
+    public void wakeVms() {
         vmsByUid.keySet().forEach(this::wakeVm);
     }
 

@@ -66,6 +66,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/forwarding";
     }
 
+    /** There while this node is evacuated. */
+    public String evacuationFile() {
+        return stateDir + "/evacuation";
+    }
+
     /** Id of the boot that the flags in {@link #forwardingDir} were found in. */
     public String bootFile() {
         return stateDir + "/boot";

@@ -73,6 +73,8 @@ public enum Reason {
     FirewallNotReady("The node's firewall tables are not installed yet."),
     SeccompViolation("The VMM used a system call its filter forbids."),
     HostRebooted("The host was rebooted."),
+    Evacuated("The guest was stopped because its node is evacuated."),
+    HostShutdown("The guest was shut down because its host shuts down."),
     StoppedOnRequest("The guest was stopped because it was asked for.");
 
     private final String sentence;

@@ -65,7 +65,10 @@ final class Endings {
     /** Whether a start counts as one more after an end that nobody asked for. */
     static boolean isStartedAgain(VmRecord record) {
         return record.lastExit()
-                .map(exit -> exit.reason() != Reason.StoppedOnRequest)
+                .map(exit -> switch (exit.reason()) {
+                    case StoppedOnRequest, Evacuated, HostShutdown -> false;
+                    default -> true;
+                })
                 .orElse(false);
     }
 

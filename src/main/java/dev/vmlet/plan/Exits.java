@@ -74,7 +74,7 @@ public final class Exits {
     /** Ends in a row without ten minutes of health between them, this one included. */
     static int failures(VmRecord record, Launch launch, Exit exit) {
         return switch (exit.reason()) {
-            case HostRebooted, StoppedOnRequest, Deleting, TapLost -> 0;
+            case HostRebooted, HostShutdown, Evacuated, StoppedOnRequest, Deleting, TapLost -> 0;
             default -> {
                 boolean healthy = launch.ranAt()
                         .map(ran -> Duration.between(ran, exit.at()).compareTo(HEALTHY) >= 0)

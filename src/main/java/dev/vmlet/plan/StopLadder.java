@@ -95,6 +95,8 @@ final class StopLadder {
         return switch (reason) {
             case StoppedOnRequest -> "a stop or restart is asked for";
             case Deleting -> "its object is deleted";
+            case Evacuated -> "this node is evacuated";
+            case HostShutdown -> "the host shuts down";
             case GuestPoweredOff -> "the guest has powered itself off";
             case GuestPanic -> "the guest's kernel has panicked";
             case TapLost -> "its tap was deleted under it, and only a new start gives it another";

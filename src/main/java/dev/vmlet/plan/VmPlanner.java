@@ -4,6 +4,7 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
+import dev.vmlet.model.Downtime;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostNames;
@@ -62,17 +63,30 @@ public final class VmPlanner {
         return plan(vm, resolution, Optional.empty(), seen, now);
     }
 
-    /** @param wish whether the VM is to run, which holds even where the rest of its object cannot be followed */
     public Plan plan(
             VmId vm, Resolution<DesiredVm> resolution, Optional<PowerWish> wish, VmObservation seen, Instant now) {
+        return plan(vm, resolution, wish, Optional.empty(), seen, now);
+    }
+
+    /**
+     * @param wish whether the VM is to run, which holds even where the rest of its object cannot be followed
+     * @param downtime when the node's guests are to be down, whatever their objects ask for
+     */
+    public Plan plan(
+            VmId vm,
+            Resolution<DesiredVm> resolution,
+            Optional<PowerWish> wish,
+            Optional<Downtime> downtime,
+            VmObservation seen,
+            Instant now) {
         Optional<Plan> blind = blind(seen);
         if (blind.isPresent()) {
             return blind.get();
         }
         return switch (resolution) {
             case Resolution.Unresolved<DesiredVm>(Reason reason, String message) ->
-                unresolved(Plan.waiting(reason, message, LATER), PASSING.contains(reason), wish, seen, now);
-            case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, seen, now);
+                unresolved(Plan.waiting(reason, message, LATER), PASSING.contains(reason), wish, downtime, seen, now);
+            case Resolution.Desired<DesiredVm>(DesiredVm desired) -> realise(desired, downtime, seen, now);
             case Resolution.Absent<DesiredVm> _ ->
                 remove(
                         vm,
@@ -115,17 +129,25 @@ public final class VmPlanner {
      * @param wait for what the object lacks
      * @param passing whether that comes by itself soon: then a start waits for it
      */
-    private Plan unresolved(Plan wait, boolean passing, Optional<PowerWish> wish, VmObservation seen, Instant now) {
+    private Plan unresolved(
+            Plan wait,
+            boolean passing,
+            Optional<PowerWish> wish,
+            Optional<Downtime> downtime,
+            VmObservation seen,
+            Instant now) {
         if (!(seen.record() instanceof Seen.Present<VmRecord>(VmRecord record))) {
             return wait;
         }
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)) {
             return record.launch()
-                    .flatMap(launch -> stopUnresolved(record, launch, passing, wish, seen))
+                    .flatMap(launch -> stopUnresolved(record, launch, passing, wish, downtime, seen))
                     .map(reason -> stop(
-                            wish.map(w -> record.withAsked(
-                                            record.userId(), record.nics(), record.retained(), w.grace()))
-                                    .orElse(record),
+                            record.withAsked(
+                                    record.userId(),
+                                    record.nics(),
+                                    record.retained(),
+                                    grace(downtime, wish.map(PowerWish::grace).orElse(record.grace()))),
                             seen,
                             reason,
                             now))
@@ -152,18 +174,26 @@ public final class VmPlanner {
         if (wish.map(w -> w.runStrategy() == RunStrategy.HALTED).orElse(false)) {
             return new Plan(NicPlanner.remove(record.id(), seen, names.installation(), HALTED), wait.waitingFor());
         }
-        return passing
+        return passing || downtime.isPresent()
                 ? wait
                 : wish.flatMap(w -> startAsBefore(record, w, seen, now)).orElse(wait);
     }
 
     private Optional<Reason> stopUnresolved(
-            VmRecord record, Launch launch, boolean passing, Optional<PowerWish> wish, VmObservation seen) {
+            VmRecord record,
+            Launch launch,
+            boolean passing,
+            Optional<PowerWish> wish,
+            Optional<Downtime> downtime,
+            VmObservation seen) {
         if (record.stop().isPresent()) {
             return Optional.of(record.stop().get().reason());
         }
         if (wish.map(w -> w.runStrategy() == RunStrategy.HALTED).orElse(false)) {
             return Optional.of(Reason.StoppedOnRequest);
+        }
+        if (stops(downtime).isPresent()) {
+            return stops(downtime);
         }
         // A restart is no stop: the guest goes down only when it can come up again.
         if (!passing
@@ -213,7 +243,7 @@ public final class VmPlanner {
         }));
     }
 
-    private Plan realise(DesiredVm desired, VmObservation seen, Instant now) {
+    private Plan realise(DesiredVm desired, Optional<Downtime> downtime, VmObservation seen, Instant now) {
         VmId vm = desired.id();
         if (!(seen.record() instanceof Seen.Present<VmRecord>(VmRecord record))) {
             if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive alive)) {
@@ -231,7 +261,7 @@ public final class VmPlanner {
         }
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess process)) {
             return switch (process) {
-                case GuestProcess.Alive alive -> alive(desired, record, alive, seen, now);
+                case GuestProcess.Alive alive -> alive(desired, downtime, record, alive, seen, now);
                 case GuestProcess.Ended ended ->
                     record.launch().isPresent()
                             ? endings.plan(record, record.launch().get(), ended, now)
@@ -243,11 +273,17 @@ public final class VmPlanner {
         if (record.launch().isPresent()) {
             return endings.plan(record, record.launch().get(), GuestProcess.Ended.WITHOUT_TRACE, now);
         }
-        return idle(desired, record, seen, now);
+        return idle(desired, downtime, record, seen, now);
     }
 
     /** The guest process lives. */
-    private Plan alive(DesiredVm desired, VmRecord record, GuestProcess.Alive alive, VmObservation seen, Instant now) {
+    private Plan alive(
+            DesiredVm desired,
+            Optional<Downtime> downtime,
+            VmRecord record,
+            GuestProcess.Alive alive,
+            VmObservation seen,
+            Instant now) {
         if (record.launch().isEmpty()) {
             return Plan.waiting(
                     Reason.EvidenceDisagrees,
@@ -255,11 +291,12 @@ public final class VmPlanner {
                     LATER);
         }
         Launch launch = record.launch().get();
-        Optional<Reason> stopReason = stopReason(desired, record, launch, seen);
+        Optional<Reason> stopReason = stopReason(desired, downtime, record, launch, seen);
         if (stopReason.isPresent()) {
             // With the grace that is asked for now: one edit may halt the VM and change its grace.
             return stop(
-                    record.withAsked(record.userId(), record.nics(), retained(desired), desired.grace()),
+                    record.withAsked(
+                            record.userId(), record.nics(), retained(desired), grace(downtime, desired.grace())),
                     seen,
                     stopReason.get(),
                     now);
@@ -320,11 +357,26 @@ public final class VmPlanner {
         return Mending.heard(StopLadder.climb(record, seen.guest(), reason, now), record, seen);
     }
 
-    private Optional<Reason> stopReason(DesiredVm desired, VmRecord record, Launch launch, VmObservation seen) {
+    private static Optional<Reason> stops(Optional<Downtime> downtime) {
+        return downtime.filter(Downtime::stops).map(Downtime::reason);
+    }
+
+    private static Duration grace(Optional<Downtime> downtime, Duration own) {
+        return downtime.map(d -> d.grace(own)).orElse(own);
+    }
+
+    private Optional<Reason> stopReason(
+            DesiredVm desired, Optional<Downtime> downtime, VmRecord record, Launch launch, VmObservation seen) {
         if (record.stop().isPresent()) {
             return Optional.of(record.stop().get().reason());
         }
-        if (desired.runStrategy() == RunStrategy.HALTED || asksRestart(desired.restartToken(), launch)) {
+        if (desired.runStrategy() == RunStrategy.HALTED) {
+            return Optional.of(Reason.StoppedOnRequest);
+        }
+        if (stops(downtime).isPresent()) {
+            return stops(downtime);
+        }
+        if (asksRestart(desired.restartToken(), launch)) {
             return Optional.of(Reason.StoppedOnRequest);
         }
         Optional<Reason> inside = endedInside(seen);
@@ -344,7 +396,8 @@ public final class VmPlanner {
     }
 
     /** No process: start one, or rest. */
-    private Plan idle(DesiredVm desired, VmRecord record, VmObservation seen, Instant now) {
+    private Plan idle(
+            DesiredVm desired, Optional<Downtime> downtime, VmRecord record, VmObservation seen, Instant now) {
         boolean start = desired.runStrategy() != RunStrategy.HALTED
                 && record.lastExit()
                         .map(exit -> Exits.startsAgain(desired.runStrategy(), exit, desired.restartToken()))
@@ -352,6 +405,9 @@ public final class VmPlanner {
         VmRecord asked = record.withAsked(record.userId(), desired.nics(), retained(desired), desired.grace());
         if (!start) {
             return rest(desired, record, asked, seen);
+        }
+        if (downtime.isPresent()) {
+            return Plan.waiting(downtime.get().reason(), downtime.get().message(), LATER);
         }
         Optional<Plan> pause = backOff(record, desired.restartToken(), now);
         if (pause.isPresent()) {

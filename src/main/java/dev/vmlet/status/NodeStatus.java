@@ -5,6 +5,7 @@ import dev.vmlet.api.VmNode;
 import dev.vmlet.api.VmNodeStatus;
 import dev.vmlet.api.VmNodeStatus.Finding;
 import dev.vmlet.api.VmNodeStatus.Hold;
+import dev.vmlet.model.Downtime;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.Reason;
@@ -54,6 +55,7 @@ public final class NodeStatus {
     /**
      * @param imagePressure why the file system of the images stays too full, with the remedy
      * @param deafness what of the kernel's events is not heard, sentences
+     * @param downtime when the node's guests are to be down
      */
     public static VmNodeStatus of(
             VmNode node,
@@ -67,6 +69,7 @@ public final class NodeStatus {
             List<String> failures,
             Optional<String> imagePressure,
             List<String> deafness,
+            Optional<Downtime> downtime,
             Instant now) {
         VmNodeStatus before = node.getStatus();
         Conditions conditions = new Conditions(
@@ -137,6 +140,12 @@ public final class NodeStatus {
         boolean ready = firewall && !facts.vmmName().isEmpty();
         if (blind) {
             conditions.add("Ready", Status.Unknown, Reason.CannotLook, String.join("; ", failures));
+        } else if (downtime.isPresent()) {
+            conditions.add(
+                    "Ready",
+                    Status.False,
+                    downtime.get().reason(),
+                    downtime.get().message());
         } else {
             conditions.add(
                     "Ready",

@@ -483,11 +483,18 @@ public final class VmStatus {
         if (desired.runStrategy() == RunStrategy.HALTED) {
             return Phase.Stopped;
         }
+        if (plan.waitingFor()
+                .map(w -> w.reason() == Reason.Evacuated || w.reason() == Reason.HostShutdown)
+                .orElse(false)) {
+            return Phase.Stopped;
+        }
         Optional<VmRecord.Exit> exit = record.flatMap(VmRecord::lastExit);
         if (exit.isPresent()) {
             boolean failed = exit.get().reason() != Reason.GuestPoweredOff
                     && exit.get().reason() != Reason.StoppedOnRequest
                     && exit.get().reason() != Reason.HostRebooted
+                    && exit.get().reason() != Reason.Evacuated
+                    && exit.get().reason() != Reason.HostShutdown
                     && exit.get().reason() != Reason.TapLost;
             boolean waits =
                     plan.waitingFor().map(w -> w.reason() == Reason.BackOff).orElse(false);

@@ -20,7 +20,10 @@ import dev.vmlet.host.Host;
 import dev.vmlet.host.Probes;
 import dev.vmlet.host.Records;
 import dev.vmlet.host.Vmms;
+import dev.vmlet.host.files.EvacuationFile;
+import dev.vmlet.host.files.FileWatch;
 import dev.vmlet.model.Given;
+import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -64,9 +67,17 @@ final class NodeOnItsOwnServer implements AutoCloseable {
     private final ClusterController controller;
     private @Nullable Agent agent;
     private String bootId = Given.BOOT;
+    private final Wakes wakes = new Wakes(Given.NAMES, Given.NODE);
+    private final EvacuationFile evacuation;
+    private final Downtimes downtimes;
+    private final FileWatch watch;
 
     NodeOnItsOwnServer(Path directory, int startParallelism) throws Exception {
         this.settings = new AgentSettings(Duration.ofMinutes(5), startParallelism, (_, _, _) -> {});
+        HostPaths paths = new HostPaths(directory.toString(), directory.toString());
+        evacuation = new EvacuationFile(paths);
+        downtimes = new Downtimes(evacuation::read);
+        watch = new FileWatch(Path.of(paths.evacuationFile()), wakes::wakeAll);
         plugIn();
         server = ApiServer.start(
                 Settings.of(directory.resolve("api"), new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)));
@@ -84,6 +95,18 @@ final class NodeOnItsOwnServer implements AutoCloseable {
 
     KubernetesClient client() {
         return client;
+    }
+
+    EvacuationFile evacuation() {
+        return evacuation;
+    }
+
+    Wakes wakes() {
+        return wakes;
+    }
+
+    Downtimes downtimes() {
+        return downtimes;
     }
 
     void startAgent() {
@@ -188,7 +211,8 @@ final class NodeOnItsOwnServer implements AutoCloseable {
                 Given.PATHS,
                 bootId,
                 host,
-                new Wakes(Given.NAMES, Given.NODE),
+                wakes,
+                downtimes,
                 () -> Given.facts(look(records::vms)),
                 new NodeStatus.Facts(
                         "test",
@@ -214,6 +238,7 @@ final class NodeOnItsOwnServer implements AutoCloseable {
     @Override
     public void close() {
         endAgent();
+        watch.close();
         controller.close();
         client.close();
         server.close();

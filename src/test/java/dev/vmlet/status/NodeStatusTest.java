@@ -81,7 +81,19 @@ class NodeStatusTest {
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
                 List.of());
         return NodeStatus.of(
-                node, facts, plan, Outcome.nothing(), seen, 3, findings, holds, failures, pressure, deafness, now);
+                node,
+                facts,
+                plan,
+                Outcome.nothing(),
+                seen,
+                3,
+                findings,
+                holds,
+                failures,
+                pressure,
+                deafness,
+                Optional.empty(),
+                now);
     }
 
     private static String brief(VmNodeStatus status) {
