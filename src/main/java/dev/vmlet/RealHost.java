@@ -13,6 +13,7 @@ import dev.vmlet.host.files.EvacuationFile;
 import dev.vmlet.host.files.FileRecords;
 import dev.vmlet.host.files.FileWatch;
 import dev.vmlet.host.files.Installation;
+import dev.vmlet.host.login.ShutdownLock;
 import dev.vmlet.host.net.FirewallMonitor;
 import dev.vmlet.host.net.LinkMonitor;
 import dev.vmlet.host.net.LinuxLinks;
@@ -121,6 +122,7 @@ public final class RealHost implements AutoCloseable {
                 wakes.wakeVms();
                 wakes.wakeNode();
             }));
+            ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records)).ifPresent(this::keep);
             KernelEvents events = new KernelEvents(wakes);
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));
@@ -205,10 +207,6 @@ public final class RealHost implements AutoCloseable {
 
     public String bootId() {
         return bootId;
-    }
-
-    Downtimes downtimes() {
-        return downtimes;
     }
 
     public Host host() {
