@@ -13,6 +13,7 @@ import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.PlannedStep.Cause;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -46,6 +47,14 @@ public final class HostPlanner {
                             new Step.InstallFirewall(new Ruleset(installation, members)),
                             state.difference(),
                             Cause.DRIFT));
+                } else {
+                    List<FirewallElement> smuggled = smuggled(state.elements(), seen);
+                    if (!smuggled.isEmpty()) {
+                        steps.add(new PlannedStep(
+                                new Step.DeleteElements(smuggled),
+                                "somebody else added them, and they would let a guest do what its record does not",
+                                Cause.DRIFT));
+                    }
                 }
             }
             case Seen.Unknown<FirewallState> _ -> throw new IllegalStateException("handled above");
@@ -95,6 +104,26 @@ public final class HostPlanner {
                     case Seen.Missing<List<String>> _ ->
                         throw new IllegalStateException("who relies on forwarding is a list, even if empty");
                 });
+    }
+
+    /**
+     * Members in the name of an owner whose record does not know them. The record is written before its members and goes
+     * after them, so none of ours is among these. Those of owners without a record are the sweep's.
+     */
+    private static List<FirewallElement> smuggled(Set<FirewallElement> inForce, HostObservation seen) {
+        Map<String, Set<FirewallElement>> known = new HashMap<>();
+        seen.networks()
+                .forEach(n -> known.computeIfAbsent(n.id().uid(), _ -> new HashSet<>())
+                        .addAll(n.realised().elements()));
+        for (VmRecord vm : seen.vms()) {
+            Set<FirewallElement> own = known.computeIfAbsent(vm.id().uid(), _ -> new HashSet<>());
+            vm.nics().forEach(nic -> own.addAll(nic.elements(vm.id().uid())));
+        }
+        return inForce.stream()
+                .filter(e -> known.containsKey(e.ownerUid())
+                        && !known.get(e.ownerUid()).contains(e))
+                .sorted(Looks.ELEMENTS)
+                .toList();
     }
 
     /** What the records say must be in the sets: enough to rebuild them without asking anybody. */

@@ -1,8 +1,10 @@
 package dev.vmlet.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.vmlet.host.files.FileRecords;
+import dev.vmlet.host.net.LinkMonitor;
 import dev.vmlet.host.net.LinuxLinks;
 import dev.vmlet.host.net.NftFirewall;
 import dev.vmlet.host.net.OwnNamespace;
@@ -23,8 +25,13 @@ import dev.vmlet.plan.NetworkPlanner;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.Step;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -121,6 +128,69 @@ class SharedUplinkIT {
         assertThat(first.records.forwardingOriginals()).isEmpty();
     }
 
+    /**
+     * Between its look and its act the first was overtaken, and it dies before it looks again. Nobody but the second is
+     * left to mend it, and the kernel tells the second.
+     */
+    @Test
+    void whatAnAgentLeavesOffWhenItDiesInBetweenTheOtherHearsOfAndTurnsOn() throws Exception {
+        first.realise();
+        first.remove();
+        first.hook = (_, _, next) -> {
+            if (next instanceof Step.RestoreForwarding) {
+                second.realise();
+            }
+        };
+        BlockingQueue<LinkName> heard = new LinkedBlockingQueue<>();
+        try (LinkMonitor monitor = new LinkMonitor(new FlagsOnly(heard))) {
+            assertThat(monitor).isNotNull();
+            first.diesAfterTurningOff = true;
+            assertThatThrownBy(first::lookAtHost).isInstanceOf(AgentDied.class);
+            assertThat(forwards()).as("the second's guests are cut").isFalse();
+            LinkName told;
+            do {
+                told = heard.poll(5, TimeUnit.SECONDS);
+                assertThat(told).isNotNull();
+            } while (!told.equals(UPLINK));
+            second.lookAtHost();
+        }
+        assertThat(forwards()).isTrue();
+        // The first comes back, finds the second's bridge and keeps its note; the last to go leaves the flag as it was.
+        first.diesAfterTurningOff = false;
+        first.hook = (_, _, _) -> {};
+        first.lookAtHost();
+        assertThat(forwards()).isTrue();
+        second.letGo();
+        first.lookAtHost();
+        assertThat(forwards()).isFalse();
+        assertThat(first.records.forwardingOriginals()).isEmpty();
+        assertThat(second.records.forwardingOriginals()).isEmpty();
+    }
+
+    private static final class AgentDied extends Error {
+        private static final long serialVersionUID = 1;
+    }
+
+    /** Hears whose flag was written and nothing else. */
+    private record FlagsOnly(BlockingQueue<LinkName> heard) implements LinkMonitor.Listener {
+        @Override
+        public void changed(LinkName link) {}
+
+        @Override
+        public void forwardingWritten(LinkName link) {
+            heard.add(link);
+        }
+
+        @Override
+        public void everything() {}
+
+        @Override
+        public void deaf(String monitor, String why) {}
+
+        @Override
+        public void hears(String monitor) {}
+    }
+
     private boolean forwards() {
         return links.forwarding(UPLINK).equals(Seen.present(true));
     }
@@ -135,6 +205,7 @@ class SharedUplinkIT {
         private final NetworkPlanner planner;
         private final DesiredNetwork network;
         private Applier.StepHook hook = (_, _, _) -> {};
+        private boolean diesAfterTurningOff;
 
         Installed(String name, String subnet) throws HostException {
             id = new InstallationId(name);
@@ -143,7 +214,8 @@ class SharedUplinkIT {
             records = new FileRecords(
                     new HostPaths(state.toString(), state.resolve("run").toString()));
             firewall = new NftFirewall(id, state.resolve("firewall"));
-            Host host = new Host(links, firewall, new FakeVmms("boot-1"), new FakeDisks(), records, new FakeProbes());
+            Host host =
+                    new Host(mortal(), firewall, new FakeVmms("boot-1"), new FakeDisks(), records, new FakeProbes());
             observer = new Observer(host, names);
             applier = new Applier(host, (subject, done, next) -> hook.at(subject, done, next), () -> {});
             planner = new NetworkPlanner(names);
@@ -156,6 +228,25 @@ class SharedUplinkIT {
                     Ipv4Prefix.parse(subnet),
                     1500,
                     Egress.MASQUERADE);
+        }
+
+        /** The kernel's links, in the hands of an agent that may die with a flag turned off. */
+        private Links mortal() {
+            return (Links) Proxy.newProxyInstance(
+                    Links.class.getClassLoader(), new Class<?>[] {Links.class}, (_, method, arguments) -> {
+                        Object answer;
+                        try {
+                            answer = method.invoke(links, arguments);
+                        } catch (InvocationTargetException e) {
+                            throw e.getCause();
+                        }
+                        if (diesAfterTurningOff
+                                && method.getName().equals("setForwarding")
+                                && Boolean.FALSE.equals(arguments[1])) {
+                            throw new AgentDied();
+                        }
+                        return answer;
+                    });
         }
 
         void realise() {

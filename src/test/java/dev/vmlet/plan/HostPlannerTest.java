@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostObservation;
@@ -77,6 +78,24 @@ class HostPlannerTest {
     void leavesIntactTablesAlone() {
         assertThat(HostPlanner.plan(Given.INSTALLATION, seen(INTACT, true, Map.of(), List.of(OPEN), List.of())))
                 .isEqualTo(Plan.nothing());
+    }
+
+    @Test
+    void takesOutWhatSomebodyAddedInTheNameOfAGuestOrNetwork() {
+        Set<FirewallElement> members = new HashSet<>(HostPlanner.members(List.of(OPEN), List.of(RUNNING)));
+        FirewallElement spoof = new FirewallElement(
+                FirewallSet.OK4,
+                List.of(Given.nic().tap().value(), Given.nic().mac().value(), "10.77.4.66"),
+                "vm-1");
+        FirewallElement nobodys = new FirewallElement(FirewallSet.TAPS, List.of("eth7"), "vm-9");
+        members.add(spoof);
+        // The sweep asks about owners that nobody knows.
+        members.add(nobodys);
+        assertThat(plan(seen(
+                        Seen.present(new FirewallState(true, "", members)), true, Map.of(), List.of(OPEN), List.of())))
+                .isEqualTo(
+                        "remove " + spoof + " from the firewall, because somebody else added them, and they would let a"
+                                + " guest do what its record does not [drift]\n");
     }
 
     @Test
