@@ -54,8 +54,8 @@ final class Mending {
 
     /**
      * The stop of a guest that hears of it: a stopped VMM takes no command, and a paused guest no power button, so that
-     * the ladder would end in a power cut. The guest is resumed after the button is pressed: should the VMM refuse, the
-     * stop goes on all the same.
+     * the ladder would end in a power cut. It is resumed after the rung is on disk: should the VMM refuse, the ladder goes
+     * on all the same.
      */
     static Plan heard(Plan stop, VmRecord record, VmObservation seen) {
         List<PlannedStep> steps = new ArrayList<>();
@@ -63,11 +63,12 @@ final class Mending {
             steps.add(new PlannedStep(
                     new Step.ContinueVmm(record.id()), "stopped by a signal, it hears of no stop", Cause.DRIFT));
         }
-        steps.addAll(stop.steps());
-        if (seen.guest().kind() == GuestState.Kind.PAUSED
-                && stop.steps().stream().anyMatch(s -> s.step() instanceof Step.PressPowerButton)) {
-            steps.add(new PlannedStep(
-                    new Step.ResumeGuest(record.id()), "a paused guest hears no power button", Cause.DRIFT));
+        for (PlannedStep step : stop.steps()) {
+            if (step.step() instanceof Step.PressPowerButton && seen.guest().kind() == GuestState.Kind.PAUSED) {
+                steps.add(new PlannedStep(
+                        new Step.ResumeGuest(record.id()), "a paused guest hears no power button", Cause.DRIFT));
+            }
+            steps.add(step);
         }
         return new Plan(steps, stop.waitingFor());
     }

@@ -118,12 +118,12 @@ class MendingTest {
     void aPausedGuestIsResumedSoThatItHearsThePowerButton() {
         asked = RunStrategy.HALTED;
         guest = GuestState.Kind.PAUSED;
-        assertThat(plan().steps())
-                .last()
-                .isEqualTo(new PlannedStep(
-                        new Step.ResumeGuest(Given.WEB),
-                        "a paused guest hears no power button",
-                        PlannedStep.Cause.DRIFT));
+        assertThat(text()).isEqualTo("""
+                write the next rung of its stop into the record of lab/web, because a stop or restart is asked for
+                resume the guest of lab/web, because a paused guest hears no power button [drift]
+                press the power button of lab/web, because a stop or restart is asked for
+                wait PT0.5S for Stopping: stopping: press the power button of lab/web
+                """);
     }
 
     @Test

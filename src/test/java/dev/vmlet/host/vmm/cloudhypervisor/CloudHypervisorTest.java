@@ -110,6 +110,19 @@ class CloudHypervisorTest {
     }
 
     @Test
+    void aPausedGuestIsSeenAndResumed() throws Exception {
+        Process _ = start();
+        awaitState(GuestState.Kind.RUNNING);
+        new ApiClient(files.control()).put("vm.pause", Duration.ofSeconds(5));
+        assertThat(state(true).kind()).isEqualTo(GuestState.Kind.PAUSED);
+        vmm.resume(files);
+        assertThat(state(true).kind()).isEqualTo(GuestState.Kind.RUNNING);
+        assertThatThrownBy(() -> vmm.resume(files))
+                .as("somebody else was quicker")
+                .isInstanceOf(HostException.Refused.class);
+    }
+
+    @Test
     void cutsThePowerOfADeafGuest() throws Exception {
         tell("deaf");
         Process process = start();
