@@ -198,6 +198,9 @@ class DriftTableE2E {
                 .contains("198.51.100.9/32")
                 .contains("ageing_time 12300");
         place.run("ip addr del 198.51.100.9/32 dev $BRIDGE");
+        assertThat(cluster.guest(NS, "web").ssh("ping -c 1 -W 5 " + Outside.ADDRESS))
+                .as("the guest's way out, after all that was mended")
+                .contains(" 0% packet loss");
     }
 
     @Test
