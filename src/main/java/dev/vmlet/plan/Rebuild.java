@@ -231,7 +231,7 @@ public final class Rebuild {
                 asked.memory(),
                 asked.drives(),
                 asked.cmdline(),
-                VmPlanner.launchNics(nics));
+                Launches.nics(nics));
         Instant startedAt =
                 process.flatMap(Testimony::startedAt).or(told::startedAt).orElse(now);
         GuestState guest = process.map(Testimony::guest).orElse(GuestState.of(GuestState.Kind.NONE));

@@ -44,15 +44,15 @@ public final class VmPlanner {
     private static final Duration HEALTHY = Duration.ofMinutes(10);
 
     private final HostNames names;
-    private final HostPaths paths;
     private final String bootId;
     private final Endings endings;
+    private final Launches launches;
 
     public VmPlanner(HostNames names, HostPaths paths, String bootId) {
         this.names = names;
-        this.paths = paths;
         this.bootId = bootId;
         this.endings = new Endings(bootId);
+        this.launches = new Launches(paths, bootId);
     }
 
     /** Waits that pass by themselves: what the object asks for will be known in a moment. */
@@ -219,7 +219,7 @@ public final class VmPlanner {
     /** The NICs that the record names are those of the launch, and their bridges are there. */
     private static boolean canStartAsBefore(VmRecord record, LaunchSpec spec, VmObservation seen) {
         return spec.userId() == record.userId()
-                && spec.nics().equals(launchNics(record.nics()))
+                && spec.nics().equals(Launches.nics(record.nics()))
                 && record.nics().stream().allMatch(nic -> {
                     NicObservation look = seen.nics().get(nic.network().uid());
                     return look != null
@@ -239,7 +239,7 @@ public final class VmPlanner {
         return Optional.of(backOff(record, wish.restartToken(), now).orElseGet(() -> {
             LaunchSpec spec = record.lastRun().get().withRestartToken(wish.restartToken());
             Plan nics = nics(record, record.nics(), seen);
-            return nics.waitingFor().isPresent() ? nics : launch(record, record, spec, nics.steps(), now);
+            return nics.waitingFor().isPresent() ? nics : launches.plan(record, record, spec, nics.steps(), now);
         }));
     }
 
@@ -500,7 +500,7 @@ public final class VmPlanner {
         if (nics.waitingFor().isPresent()) {
             return new Plan(steps, nics.waitingFor());
         }
-        return launch(record, asked, launch(desired, asked.userId()), steps, now);
+        return launches.plan(record, asked, launch(desired, asked.userId()), steps, now);
     }
 
     private Plan nics(VmRecord record, List<DesiredNic> nics, VmObservation seen) {
@@ -520,53 +520,12 @@ public final class VmPlanner {
         return new Plan(steps, waiting);
     }
 
-    /** @param before what goes ahead of the start */
-    private Plan launch(VmRecord record, VmRecord asked, LaunchSpec spec, List<PlannedStep> before, Instant now) {
-        VmRecord launched = asked.withLaunch(
-                new Launch(spec, bootId, now, Optional.empty(), ""),
-                record.restarts() + (Endings.isStartedAgain(record) ? 1 : 0));
-        String because = record.lastExit()
-                .map(exit -> "the last one ended (" + exit.reason() + ") and runStrategy starts it again")
-                .orElse("VM " + record.id() + " is to run");
-        PlannedStep.Cause cause = record.lastExit()
-                .filter(exit -> exit.reason() == Reason.TapLost)
-                .map(_ -> PlannedStep.Cause.DRIFT)
-                .orElse(PlannedStep.Cause.ASKED);
-        List<PlannedStep> steps = new ArrayList<>(before);
-        steps.add(new PlannedStep(new Step.WriteVmRecord(launched, "what is started"), because));
-        steps.add(new PlannedStep(new Step.SpawnVmm(spec), because, cause));
-        return new Plan(steps, wait(Reason.Starting, "waiting for the VMM to answer", Duration.ofMillis(100)));
-    }
-
     String bootId() {
         return bootId;
     }
 
     LaunchSpec launch(DesiredVm desired, int userId) {
-        String uid = desired.id().uid();
-        List<LaunchSpec.Drive> drives = new ArrayList<>();
-        for (DesiredDisk disk : desired.disks()) {
-            drives.add(new LaunchSpec.Drive(
-                    disk.name(), disk.role(), paths.disk(uid, disk), disk.role() != DesiredDisk.Role.DISK));
-        }
-        drives.add(new LaunchSpec.Drive(LaunchSpec.SEED, DesiredDisk.Role.DISK, paths.seed(uid), true));
-        return new LaunchSpec(
-                desired.id(),
-                desired.vmm(),
-                desired.generation(),
-                desired.restartToken(),
-                userId,
-                desired.cores(),
-                desired.memory(),
-                drives,
-                desired.cmdline(),
-                launchNics(desired.nics()));
-    }
-
-    static List<LaunchSpec.Nic> launchNics(List<DesiredNic> nics) {
-        return nics.stream()
-                .map(nic -> new LaunchSpec.Nic(nic.network().name(), nic.tap(), nic.mac()))
-                .toList();
+        return launches.spec(desired, userId);
     }
 
     private Plan remove(VmId vm, List<String> retained, VmObservation seen, Instant now) {

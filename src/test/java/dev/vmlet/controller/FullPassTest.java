@@ -47,18 +47,19 @@ class FullPassTest {
             node.createNetwork();
             node.createVm("web", RunStrategy.Always);
             String uid = node.vm("web").getMetadata().getUid();
-            await().atMost(PATIENCE).until(() -> node.look(() -> {
-                node.disks.finishAll();
-                return node.vmms.lives(uid);
-            }));
+            await().atMost(PATIENCE)
+                    .until(() -> node.look(() -> {
+                        node.disks.finishAll();
+                        return node.vmms.lives(uid);
+                    }));
             FakeVmms.Guest guest = Objects.requireNonNull(node.look(() -> node.vmms.guest(uid)));
             node.look(() -> {
                 guest.boots();
                 return guest;
             });
             await().atMost(PATIENCE)
-                    .untilAsserted(
-                            () -> assertThat(node.vm("web").getStatus()).asString().contains("phase=Running"));
+                    .untilAsserted(() ->
+                            assertThat(node.vm("web").getStatus()).asString().contains("phase=Running"));
             LinkName bridge = Given.NAMES.bridge(node.client()
                     .resources(Network.class)
                     .inNamespace("default")

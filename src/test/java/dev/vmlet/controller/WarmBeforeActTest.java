@@ -29,6 +29,7 @@ import dev.vmlet.host.Records;
 import dev.vmlet.host.Vmms;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
+import dev.vmlet.model.Seen;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Prefix;
@@ -217,6 +218,7 @@ class WarmBeforeActTest {
                 Given.BOOT,
                 host,
                 wakes,
+                new Downtimes(Seen::missing),
                 () -> Given.facts(host.records().vms()),
                 new NodeStatus.Facts(
                         "test",

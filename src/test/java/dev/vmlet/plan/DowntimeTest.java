@@ -15,6 +15,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import java.time.Duration;
@@ -59,6 +60,7 @@ class DowntimeTest {
                 Map.of("root", new DiskState.Ready(1000)),
                 Seen.present(Given.desiredVm().seed().fingerprint()),
                 process,
+                Seen.present(Tampering.NONE),
                 guest,
                 Reach.OPEN,
                 Seen.present(true));

@@ -67,7 +67,7 @@ public final class ShutdownLock implements AutoCloseable {
     ShutdownLock(String address, Guests guests) {
         this.address = address;
         this.guests = guests;
-        thread.scheduleWithFixedDelay(this::tend, 0, TEND_SECONDS, TimeUnit.SECONDS);
+        var _ = thread.scheduleWithFixedDelay(this::tend, 0, TEND_SECONDS, TimeUnit.SECONDS);
     }
 
     /** Where systemd runs (sd_booted(3)); empty elsewhere: who shuts such a host down has to evacuate it first. */
