@@ -141,7 +141,13 @@ public final class VmPlanner {
         }
         if (seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)) {
             return record.launch()
-                    .flatMap(launch -> stopUnresolved(record, launch, passing, wish, downtime, seen))
+                    .flatMap(launch -> StopReasons.ofUnresolved(
+                            wish,
+                            downtime,
+                            record,
+                            launch,
+                            !passing && canStartAsBefore(record, launch.spec(), seen),
+                            seen))
                     .map(reason -> stop(
                             record.withAsked(
                                     record.userId(),
@@ -177,43 +183,6 @@ public final class VmPlanner {
         return passing || downtime.isPresent()
                 ? wait
                 : wish.flatMap(w -> startAsBefore(record, w, seen, now)).orElse(wait);
-    }
-
-    private Optional<Reason> stopUnresolved(
-            VmRecord record,
-            Launch launch,
-            boolean passing,
-            Optional<PowerWish> wish,
-            Optional<Downtime> downtime,
-            VmObservation seen) {
-        if (record.stop().isPresent()) {
-            return Optional.of(record.stop().get().reason());
-        }
-        if (wish.map(w -> w.runStrategy() == RunStrategy.HALTED).orElse(false)) {
-            return Optional.of(Reason.StoppedOnRequest);
-        }
-        if (stops(downtime).isPresent()) {
-            return stops(downtime);
-        }
-        // A restart is no stop: the guest goes down only when it can come up again.
-        if (!passing
-                && wish.map(w -> asksRestart(w.restartToken(), launch)).orElse(false)
-                && canStartAsBefore(record, launch.spec(), seen)) {
-            return Optional.of(Reason.StoppedOnRequest);
-        }
-        return endedInside(seen);
-    }
-
-    /** The VMM lives on after its guest has powered itself off or panicked. */
-    private static Optional<Reason> endedInside(VmObservation seen) {
-        if (seen.guest().kind() == GuestState.Kind.POWERED_OFF) {
-            return Optional.of(Reason.GuestPoweredOff);
-        }
-        return seen.guest().panicked() ? Optional.of(Reason.GuestPanic) : Optional.empty();
-    }
-
-    private static boolean asksRestart(String token, Launch launch) {
-        return !token.isEmpty() && !token.equals(launch.spec().restartToken());
     }
 
     /** The NICs that the record names are those of the launch, and their bridges are there. */
@@ -291,7 +260,7 @@ public final class VmPlanner {
                     LATER);
         }
         Launch launch = record.launch().get();
-        Optional<Reason> stopReason = stopReason(desired, downtime, record, launch, seen);
+        Optional<Reason> stopReason = StopReasons.of(desired, downtime, record, launch, seen);
         if (stopReason.isPresent()) {
             // With the grace that is asked for now: one edit may halt the VM and change its grace.
             return stop(
@@ -357,42 +326,8 @@ public final class VmPlanner {
         return Mending.heard(StopLadder.climb(record, seen.guest(), reason, now), record, seen);
     }
 
-    private static Optional<Reason> stops(Optional<Downtime> downtime) {
-        return downtime.filter(Downtime::stops).map(Downtime::reason);
-    }
-
     private static Duration grace(Optional<Downtime> downtime, Duration own) {
         return downtime.map(d -> d.grace(own)).orElse(own);
-    }
-
-    private Optional<Reason> stopReason(
-            DesiredVm desired, Optional<Downtime> downtime, VmRecord record, Launch launch, VmObservation seen) {
-        if (record.stop().isPresent()) {
-            return Optional.of(record.stop().get().reason());
-        }
-        if (desired.runStrategy() == RunStrategy.HALTED) {
-            return Optional.of(Reason.StoppedOnRequest);
-        }
-        if (stops(downtime).isPresent()) {
-            return stops(downtime);
-        }
-        if (asksRestart(desired.restartToken(), launch)) {
-            return Optional.of(Reason.StoppedOnRequest);
-        }
-        Optional<Reason> inside = endedInside(seen);
-        if (inside.isPresent()) {
-            return inside;
-        }
-        // The VMM keeps the descriptor of a deleted tap and cannot be given a new one: only a new start helps.
-        for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().uid());
-            boolean launchedWith =
-                    launch.spec().nics().stream().anyMatch(n -> n.tap().equals(nic.tap()));
-            if (nicSeen != null && launchedWith && nicSeen.tap() instanceof Seen.Missing<Link>) {
-                return Optional.of(Reason.TapLost);
-            }
-        }
-        return Optional.empty();
     }
 
     /** No process: start one, or rest. */

@@ -12,7 +12,6 @@ import org.freedesktop.dbus.FileDescriptor;
 import org.freedesktop.dbus.connections.impl.DBusConnection;
 import org.freedesktop.dbus.connections.impl.DBusConnectionBuilder;
 import org.freedesktop.dbus.exceptions.DBusException;
-import org.freedesktop.dbus.exceptions.DBusExecutionException;
 import org.freedesktop.dbus.interfaces.Properties;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -86,7 +85,8 @@ public final class ShutdownLock implements AutoCloseable {
                 take();
             }
             sayWhereTimeIsShort();
-        } catch (DBusException | DBusExecutionException e) {
+        } catch (DBusException | RuntimeException e) {
+            // Runtime exceptions too, as the library throws for what the bus refuses: a task that throws is not run again.
             say("logind cannot be asked to wait for guests when the host shuts down: " + e.getMessage());
         }
     }
