@@ -86,7 +86,8 @@ public final class ShutdownLock implements AutoCloseable {
             }
             sayWhereTimeIsShort();
         } catch (DBusException | RuntimeException e) {
-            // Runtime exceptions too, as the library throws for what the bus refuses: a task that throws is not run again.
+            // Runtime exceptions too, as the library throws for what the bus refuses: a task that throws is not run
+            // again.
             say("logind cannot be asked to wait for guests when the host shuts down: " + e.getMessage());
         }
     }

@@ -12,8 +12,11 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,6 +24,9 @@ import org.slf4j.LoggerFactory;
  * One leaf {@code vmlet-<inst>/<vm uid>} per guest in every hierarchy of the host, and one leaf {@code launchers} for the
  * shells that wait for them. Every hierarchy, not only those with limits: a container runtime finds the processes it
  * kills through whichever hierarchy it likes, and a guest must be in none of the agent's.
+ *
+ * <p>Where systemd owns the tree, new guests get a scope of theirs ({@link Scopes}) and no leaf of this kind; guests that
+ * a former agent started in leaves are found there all the same.
  *
  * <p>Stateless but for the list of hierarchies; safe for use by several threads as long as one VM has one caller.
  */
@@ -31,12 +37,26 @@ final class Cgroups {
 
     private final List<Hierarchy> hierarchies;
     private final String parent;
+    private final Optional<Scopes> scopes;
 
     /** @param parent name of our directory below the root of every hierarchy */
     Cgroups(List<Hierarchy> hierarchies, String parent) {
+        this(hierarchies, parent, Scopes.find(hierarchies, parent));
+    }
+
+    Cgroups(List<Hierarchy> hierarchies, String parent, Optional<Scopes> scopes) {
         this.hierarchies = List.copyOf(hierarchies);
         this.parent = parent;
+        this.scopes = scopes;
     }
+
+    /**
+     * Where a launcher and its VMM are to be.
+     *
+     * @param before words before the launcher's command, which make what follows
+     * @param delegated a cgroup that is ours, with what is below it, once those words have run
+     */
+    record Place(List<String> before, Optional<Path> delegated, List<Path> homes, List<Path> leaves) {}
 
     /** What one guest process may use. */
     record Limits(long memoryBytes, int cpus, int processes) {}
@@ -57,9 +77,11 @@ final class Cgroups {
         return homes;
     }
 
+    /** Where the VM's process may be; those that do not exist hold nothing. */
     List<Path> leaves(String vmUid) {
-        return hierarchies.stream()
-                .map(h -> h.mount().resolve(parent).resolve(vmUid))
+        return Stream.concat(
+                        scopes.map(s -> s.guest(vmUid)).stream(),
+                        hierarchies.stream().map(h -> h.mount().resolve(parent).resolve(vmUid)))
                 .toList();
     }
 
@@ -68,15 +90,32 @@ final class Cgroups {
      *
      * @throws HostException.Busy when a process is left in one of them
      */
-    List<Path> create(String vmUid, Limits limits) throws HostException {
+    Place create(String vmUid, Limits limits) throws HostException {
         remove(vmUid);
-        homes();
+        if (scopes.isPresent()) {
+            Scopes own = scopes.get();
+            return new Place(
+                    own.words(vmUid, limits),
+                    Optional.of(own.scope(vmUid)),
+                    List.of(own.launcher(vmUid)),
+                    List.of(own.guest(vmUid)));
+        }
+        List<Path> homes = homes();
         for (Hierarchy hierarchy : hierarchies) {
             Path leaf = hierarchy.mount().resolve(parent).resolve(vmUid);
             make(hierarchy, leaf);
             new CgroupLimits(limits).set(leaf);
         }
-        return leaves(vmUid);
+        return new Place(List.of(), Optional.empty(), homes, leaves(vmUid));
+    }
+
+    /** Sets the limits of a leaf that only the launch has made; until then its scope has held them. */
+    void limit(String vmUid, Limits limits) throws HostException {
+        for (Path leaf : leaves(vmUid)) {
+            if (Files.isDirectory(leaf)) {
+                new CgroupLimits(limits).set(leaf);
+            }
+        }
     }
 
     /** Pids in any of the VM's leaves; Missing when it has no leaf at all. The dead are not listed by the kernel. */
@@ -193,11 +232,14 @@ final class Cgroups {
                 throw new HostException.Busy("remove cgroup " + leaf, last[0]);
             }
         }
+        if (scopes.isPresent()) {
+            scopes.get().awaitGone(vmUid);
+        }
     }
 
-    /** Uids of VMs that have a leaf of ours. */
+    /** Uids of VMs that have a leaf or a scope of ours. */
     Set<String> names() throws HostException {
-        Set<String> names = new TreeSet<>();
+        Set<String> names = scopes.isPresent() ? scopes.get().names() : new TreeSet<>();
         for (Hierarchy hierarchy : hierarchies) {
             Path top = hierarchy.mount().resolve(parent);
             try (DirectoryStream<Path> entries = Files.newDirectoryStream(top, Files::isDirectory)) {
@@ -214,33 +256,47 @@ final class Cgroups {
 
     /** What this host cannot limit, as sentences for a person. Empty where all is well. */
     List<String> notEnforced() {
-        List<String> missing = new ArrayList<>();
         if (hierarchies.isEmpty()) {
             return List.of("no writable cgroup hierarchy is mounted: guests are neither limited nor kept apart");
+        }
+        if (scopes.isPresent()) {
+            // systemd hands a scope what its properties need, of what the root has.
+            return missing(Cgroups::available);
         }
         try {
             homes();
         } catch (HostException e) {
             return List.of("cgroups cannot be made (" + e.getMessage() + "): guests cannot be limited");
         }
-        for (String controller : LIMITING) {
-            if (hierarchies.stream().noneMatch(h -> has(h, controller))) {
-                missing.add("the " + controller + " controller is in no cgroup hierarchy: the " + controller
-                        + " limit of guests is not enforced");
-            }
-        }
-        return missing;
+        return missing(this::handedOn);
     }
 
-    private boolean has(Hierarchy hierarchy, String controller) {
+    private List<String> missing(Function<Hierarchy, Set<String>> controllers) {
+        Set<String> there = new TreeSet<>();
+        hierarchies.forEach(h -> there.addAll(controllers.apply(h)));
+        return LIMITING.stream()
+                .filter(controller -> !there.contains(controller))
+                .map(controller -> "the " + controller + " controller is in no cgroup hierarchy: the " + controller
+                        + " limit of guests is not enforced")
+                .toList();
+    }
+
+    private static Set<String> available(Hierarchy hierarchy) {
+        try {
+            return Set.copyOf(words(hierarchy.mount().resolve("cgroup.controllers")));
+        } catch (IOException e) {
+            return Set.of();
+        }
+    }
+
+    private Set<String> handedOn(Hierarchy hierarchy) {
         if (!hierarchy.unified()) {
-            return hierarchy.has(controller);
+            return hierarchy.controllers();
         }
         try {
-            return words(hierarchy.mount().resolve(parent).resolve("cgroup.subtree_control"))
-                    .contains(controller);
+            return Set.copyOf(words(hierarchy.mount().resolve(parent).resolve("cgroup.subtree_control")));
         } catch (IOException e) {
-            return false;
+            return Set.of();
         }
     }
 

@@ -28,22 +28,23 @@ import java.util.concurrent.TimeUnit;
  *
  * The child passes the gate only after its pid is on disk: a crash of anything in between leaves no unrecorded VMM.
  *
- * <p>Two seams are left: under systemd the command goes behind {@code systemd-run --scope}, and an agent in a container
- * goes through {@code nsenter} into the host's namespaces. Both are words before {@code setsid}, hence {@code prefix}.
+ * <p>Where systemd owns the cgroups, the command goes behind {@code systemd-run --scope}, and the launcher makes the two
+ * cgroups below that scope itself. One seam is left: an agent in a container goes through {@code nsenter} into the host's
+ * namespaces, words before all others.
  */
 final class Launcher {
-    private static final Duration PID_PATIENCE = Duration.ofSeconds(5);
+    private static final Duration PID_PATIENCE = Duration.ofSeconds(10);
 
     // dash and busybox sh read this as well as bash. Kept small: it lives as long as the guest.
     private static final String SCRIPT = """
             #!/bin/sh
-            # vmlet's launcher: --run DIR --boot ID [--home CGROUP]... [--leaf CGROUP]... -- COMMAND...
+            # vmlet's launcher: --run DIR --boot ID [--delegated CGROUP] [--home CGROUP]... [--leaf CGROUP]... -- COMMAND...
             # Stays as the parent of COMMAND: writes DIR/pid before it starts and DIR/exit when it has ended.
             set -uf
             umask 077
             nl='
             '
-            run= boot= homes= leaves=
+            run= boot= delegated= homes= leaves=
             fail() {
                 echo "vmlet launcher: $*" >&2
                 exit 125
@@ -59,6 +60,7 @@ final class Launcher {
                 case $1 in
                 --run) run=$2 ;;
                 --boot) boot=$2 ;;
+                --delegated) delegated=$2 ;;
                 --home) homes=$homes$2$nl ;;
                 --leaf) leaves=$leaves$2$nl ;;
                 *) fail "unknown option $1" ;;
@@ -70,10 +72,17 @@ final class Launcher {
             # Nothing inherited from the agent: neither its cgroups nor its place in the queue of the OOM killer.
             IFS=$nl
             for home in $homes; do
+                [ -d "$home" ] || mkdir "$home" || fail "cannot make $home"
                 echo $$ >"$home/cgroup.procs" || fail "cannot join $home"
             done
             IFS=' '
             { echo 0 >/proc/$$/oom_score_adj; } 2>/dev/null || echo "vmlet launcher: oom_score_adj stays" >&2
+            if [ -n "$delegated" ]; then
+                # Only now, when it holds no process itself (cgroups(7)); what is missing shows in the limits.
+                for controller in memory cpu pids; do
+                    { echo "+$controller" >"$delegated/cgroup.subtree_control"; } 2>/dev/null
+                done
+            fi
             trap '' HUP INT TERM
 
             # A pipe between parent and child that ends when the parent does: a fifo, opened at both ends, then unlinked.
@@ -95,6 +104,7 @@ final class Launcher {
             exec 5<&-
             IFS=$nl
             for leaf in $leaves; do
+                [ -d "$leaf" ] || mkdir "$leaf" || fail "cannot make $leaf"
                 echo $pid >"$leaf/cgroup.procs" || fail "cannot put the VMM into $leaf"
             done
             start=$(start_of $pid) && own=$(start_of $$) || fail "cannot read /proc"
@@ -108,19 +118,24 @@ final class Launcher {
             # The run directory may have been cleared, or belong to the next launch by now.
             IFS=' '
             read -r p s rest 2>/dev/null <"$run/pid" && [ "$p $s" = "$pid $start" ] || exit 0
+            # Noted here: a scope goes, with its counters, when this ends.
+            IFS=$nl
+            for leaf in $leaves; do
+                { while IFS=' ' read -r key count; do
+                    [ "$key" != oom_kill ] || [ "$count" = 0 ] || : >"$run/oom"
+                done <"$leaf/memory.events"; } 2>/dev/null
+            done
             echo $code >"$run/exit.new" && chmod 644 "$run/exit.new" && mv "$run/exit.new" "$run/exit"
             """;
 
     private final Path script;
     private final String bootId;
-    private final List<String> prefix;
 
     /** @param binDir of the state directory, on the host */
     Launcher(Path binDir, String bootId) {
         // Named after its content: a shell reads its script as it goes, so a running one must never change.
         this.script = binDir.resolve("launcher-" + HostNames.fingerprint(SCRIPT).substring(0, 8) + ".sh");
         this.bootId = bootId;
-        this.prefix = List.of();
     }
 
     /** Whom the VMM runs as. */
@@ -144,17 +159,17 @@ final class Launcher {
     /**
      * Returns once the pid file is on disk and the gate open.
      *
-     * @param homes cgroups of the launcher, {@code leaves} those of the VMM
+     * @param place cgroups of the launcher and of the VMM
      * @throws HostException.Refused when the launcher gave up, with the end of its log
      * @throws HostException.TimedOut when neither pid nor end came in time; the launcher is then ended
      */
-    void launch(VmFiles files, List<Path> homes, List<Path> leaves, Credentials credentials, List<String> vmm)
-            throws HostException {
-        List<String> command = new ArrayList<>(prefix);
+    void launch(VmFiles files, Cgroups.Place place, Credentials credentials, List<String> vmm) throws HostException {
+        List<String> command = new ArrayList<>(place.before());
         command.addAll(
                 List.of("setsid", "sh", script.toString(), "--run", files.run().toString(), "--boot", bootId));
-        homes.forEach(home -> command.addAll(List.of("--home", home.toString())));
-        leaves.forEach(leaf -> command.addAll(List.of("--leaf", leaf.toString())));
+        place.delegated().ifPresent(scope -> command.addAll(List.of("--delegated", scope.toString())));
+        place.homes().forEach(home -> command.addAll(List.of("--home", home.toString())));
+        place.leaves().forEach(leaf -> command.addAll(List.of("--leaf", leaf.toString())));
         command.add("--");
         command.addAll(credentials.command());
         command.addAll(vmm);

@@ -216,7 +216,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         return new GuestProcess.Ended(
                 ended.code(),
                 ended.signal(),
-                cgroups.oomKilled(files.vmUid()),
+                cgroups.oomKilled(files.vmUid()) || Files.exists(files.oom()),
                 ended.at(),
                 LogFiles.tail(files.vmmLog()),
                 LogFiles.tail(files.serialLog()));
@@ -358,8 +358,10 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
             events.forget(files.vmUid());
             runFiles.prepare(files, launch.userId());
             limitWatch.forget(files.vmUid());
-            List<Path> leaves = cgroups.create(files.vmUid(), limits(launch, vmm));
-            launcher.launch(files, cgroups.homes(), leaves, new Launcher.Credentials(launch.userId(), group), command);
+            Cgroups.Limits limits = limits(launch, vmm);
+            Cgroups.Place place = cgroups.create(files.vmUid(), limits);
+            launcher.launch(files, place, new Launcher.Credentials(launch.userId(), group), command);
+            cgroups.limit(files.vmUid(), limits);
             if (PidFile.read(files.pid()) instanceof Seen.Present<PidFile>(var file)) {
                 exits.watch(files.vmUid(), file.pid(), file.startTicks());
             }

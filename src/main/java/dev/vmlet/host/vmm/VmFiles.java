@@ -23,6 +23,11 @@ public record VmFiles(HostPaths paths, String vmUid) {
         return run().resolve("exit");
     }
 
+    /** There when the launcher saw that the kernel had killed a process of the guest for lack of memory. */
+    public Path oom() {
+        return run().resolve("oom");
+    }
+
     /** cloud-hypervisor's event monitor: made by the agent, owned by the VM's user, written by the VMM. */
     public Path events() {
         return run().resolve("events");

@@ -49,6 +49,8 @@ import org.junit.jupiter.api.Test;
 
 /** Real processes, cgroups and users, with QEMU booting nothing but its BIOS. */
 class LinuxVmmsIT {
+    private static final Cgroups.Place NOWHERE = new Cgroups.Place(List.of(), Optional.empty(), List.of(), List.of());
+
     private static final Path QEMU = Path.of("/usr/bin/qemu-system-x86_64");
     private static final InstallationId INSTALLATION = new InstallationId("testtest");
 
@@ -291,15 +293,14 @@ class LinuxVmmsIT {
         Path marker = files.sockets().resolve("ran");
         Launcher launcher = new Launcher(dir.resolve("state/bin"), boot);
         Launcher.Credentials user = new Launcher.Credentials(Hosts.USER, OptionalInt.empty());
-        assertThatThrownBy(
-                        () -> launcher.launch(files, List.of(), List.of(), user, List.of("touch", marker.toString())))
+        assertThatThrownBy(() -> launcher.launch(files, NOWHERE, user, List.of("touch", marker.toString())))
                 .isInstanceOf(HostException.Refused.class)
                 .hasMessageContaining("cannot write " + files.run() + "/pid");
         assertThat(Waiting.until(Duration.ofMillis(500), () -> Files.exists(marker)))
                 .isFalse();
         // The same without the obstacle, so that the test above means something.
         Files.delete(files.run().resolve("pid.new"));
-        launcher.launch(files, List.of(), List.of(), user, List.of("touch", marker.toString()));
+        launcher.launch(files, NOWHERE, user, List.of("touch", marker.toString()));
         assertThat(Waiting.until(Duration.ofSeconds(5), () -> Files.exists(marker)))
                 .isTrue();
         assertThat(awaitEnd().code()).isZero();
