@@ -85,6 +85,11 @@ public final class Reports {
                 });
     }
 
+    /** Nothing of ours ended or was started. */
+    void rebooted(HasMetadata object, String news) {
+        events.normal(object, Reason.GuestRebooted, news);
+    }
+
     static Reason reason(List<PlannedStep> news) {
         boolean repair = news.stream().anyMatch(s -> s.cause() == PlannedStep.Cause.DRIFT);
         return repair ? Reason.Repaired : Reason.Changed;

@@ -76,6 +76,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Warmth warmth;
     private final Clock clock;
     private final StatusPace pace = new StatusPace();
+    private final RebootNews reboots = new RebootNews();
     private final Resolutions resolutions = new Resolutions();
     private final RepairPace repairs = new RepairPace();
     private @Nullable InformerEventSource<Network, VirtualMachine> networks;
@@ -215,6 +216,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private void report(VirtualMachine vm, Round round) {
         reports.tell(vm, round.resolution, round.plan, round.outcome);
         reports.exit(vm, record(round.before), record(round.after));
+        reboots.of(vm.getMetadata().getUid(), round.after).ifPresent(news -> reports.rebooted(vm, news));
     }
 
     /** The same line with nothing desired; the finalizer goes when nothing of the VM is left to be seen. */

@@ -1,7 +1,15 @@
 package dev.vmlet.model;
 
-/** What the VMM says of its guest. */
-public record GuestState(Kind kind, boolean panicked, String version) {
+/**
+ * What the VMM says of its guest.
+ *
+ * @param reboots how often the guest has started over inside this process, as far as its VMM told anybody who listened
+ */
+public record GuestState(Kind kind, boolean panicked, String version, int reboots) {
+    public GuestState(Kind kind, boolean panicked, String version) {
+        this(kind, panicked, version, 0);
+    }
+
     /** One word for what the VMM answered. */
     public enum Kind {
         /** There is no process to ask. */
@@ -24,6 +32,10 @@ public record GuestState(Kind kind, boolean panicked, String version) {
         public boolean isPaused() {
             return this == PAUSED || this == WRITE_FAILED || this == HELD;
         }
+    }
+
+    public GuestState withReboots(int seen) {
+        return new GuestState(kind, panicked, version, seen);
     }
 
     public static GuestState of(Kind kind) {

@@ -65,6 +65,7 @@ public enum Reason {
     InUse("The object is still in use."),
     Deleting("The object is being deleted."),
     GuestPoweredOff("The guest powered itself off."),
+    GuestRebooted("The guest restarted itself; its VMM runs on."),
     GuestPanic("The guest's kernel panicked."),
     VmmKilled("The VMM was killed by a signal."),
     VmmExited("The VMM ended with an error."),

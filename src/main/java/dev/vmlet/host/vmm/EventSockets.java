@@ -11,22 +11,26 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Calls when a VMM that tells its events over a socket says anything at all; what it says is not read, for it is a hint
- * to look. One daemon thread listens to all. Calls also after each connection: what was told before it was missed.
+ * Calls when a VMM that tells its events over a socket says anything at all: a hint to look. Of what it says only its
+ * guest's reboots are kept, which no later look would find; those told before the connection are missed. One daemon thread
+ * listens to all. Calls also after each connection.
  *
  * <p>A VMM may be in the hands of its guest: however fast it talks, it is heard {@link #PAUSE} apart.
  */
 final class EventSockets implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(EventSockets.class);
+    private static final int LINE_MAX = 4096;
     private static final Duration PAUSE = Duration.ofMillis(50);
     private static final Duration RECONNECT_FIRST = Duration.ofMillis(100);
     /** Guests of an earlier agent have no such socket and never will. */
@@ -52,6 +56,11 @@ final class EventSockets implements AutoCloseable {
         long nextAt = System.nanoTime();
 
         Duration reconnect = RECONNECT_FIRST;
+
+        /** The line that has not ended yet. */
+        final StringBuilder unfinished = new StringBuilder();
+
+        final AtomicInteger reboots = new AtomicInteger();
 
         Line(String vmUid, Vmm.Events source) {
             this.vmUid = vmUid;
@@ -80,6 +89,12 @@ final class EventSockets implements AutoCloseable {
             leaving.add(line);
             selector.wakeup();
         }
+    }
+
+    /** How often the guest has started over since it is followed. */
+    synchronized int reboots(String vmUid) {
+        Line line = lines.get(vmUid);
+        return line == null ? 0 : line.reboots.get();
     }
 
     @Override
@@ -176,6 +191,7 @@ final class EventSockets implements AutoCloseable {
             if (channel.read(buffer) < 0) {
                 throw new IOException("the VMM hung up");
             }
+            hear(line);
             key.interestOps(0);
             line.nextAt = System.nanoTime() + PAUSE.toNanos();
         } catch (IOException e) {
@@ -188,6 +204,22 @@ final class EventSockets implements AutoCloseable {
             again(line, System.nanoTime());
         }
         call(line.vmUid);
+    }
+
+    /** Counts what the lines in the buffer tell. Whoever talks without end of line is not kept in memory. */
+    private void hear(Line line) {
+        for (byte b : Arrays.copyOf(buffer.array(), buffer.position())) {
+            if (b != '\n') {
+                if (line.unfinished.length() < LINE_MAX) {
+                    line.unfinished.append((char) (b & 0xff));
+                }
+            } else {
+                if (line.source.reboot().test(line.unfinished.toString())) {
+                    line.reboots.incrementAndGet();
+                }
+                line.unfinished.setLength(0);
+            }
+        }
     }
 
     private void call(String vmUid) {

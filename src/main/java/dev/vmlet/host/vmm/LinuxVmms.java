@@ -271,7 +271,15 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         Vmm.Answer answer = ask(files(record.id().uid()), record.launch().get());
         boolean another = !answer.uuid().isEmpty()
                 && !answer.uuid().equalsIgnoreCase(record.id().uid());
-        return another ? GuestState.of(GuestState.Kind.BUSY) : answer.state();
+        return another
+                ? GuestState.of(GuestState.Kind.BUSY)
+                : withReboots(record.id().uid(), answer.state());
+    }
+
+    /** A VMM that tells of them over a socket keeps no book itself. */
+    private GuestState withReboots(String uid, GuestState state) {
+        int heard = events.reboots(uid);
+        return heard == 0 ? state : state.withReboots(heard);
     }
 
     /** Remembers who answered: a VMM that keeps silent is busy, and what it said before stands. */

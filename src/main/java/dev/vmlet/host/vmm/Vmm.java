@@ -7,6 +7,7 @@ import dev.vmlet.model.VmRecord;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * One virtual machine monitor: what to run, and how to talk to it. Knows nothing of processes, cgroups and users. Every
@@ -39,8 +40,11 @@ public interface Vmm {
     /** Where it tells what happens to its guest as it happens; empty for a VMM that writes {@link VmFiles#events}. */
     Optional<Events> events(VmFiles files);
 
-    /** @param hello what the VMM wants to hear before it tells anything */
-    record Events(Path socket, String hello) {}
+    /**
+     * @param hello what the VMM wants to hear before it tells anything
+     * @param reboot whether a line of what it tells says that the guest started over by itself
+     */
+    record Events(Path socket, String hello, Predicate<String> reboot) {}
 
     /**
      * Looks at its guest. Never throws: no answer is {@link GuestState.Kind#STARTING} while nobody listens yet, and

@@ -204,6 +204,27 @@ class ExitTruthIT {
                 .endsWith("oops: all is lost");
     }
 
+    /** Reset control register of q35: full reset. */
+    private static final String RESET = "baf90cb006ee";
+
+    @Test
+    void aGuestThatStartsOverHasNotEnded() throws Exception {
+        spawn(guest("again\n", RESET), boot);
+        awaitRunning();
+        int pid = pid();
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(60))
+                .until(() -> observer.observeVm(id, java.util.Optional.empty())
+                                .guest()
+                                .reboots()
+                        >= 2);
+        assertThat(pid()).isEqualTo(pid);
+        pass();
+        assertThat(record().lastExit()).isEmpty();
+        assertThat(record().restarts()).isZero();
+        assertThat(record().launch()).isPresent();
+    }
+
     @Test
     void aVmmThatIsKilledBySomebody() throws Exception {
         spawn(guest("working\n", ""), boot);
@@ -266,7 +287,7 @@ class ExitTruthIT {
                     case "command" -> List.of("tail", "/dev/zero");
                     case "overheadBytes" -> 0L;
                     case "needsKvm", "serialNeedsReader" -> false;
-                    case "events" -> java.util.Optional.empty();
+                    case "events", "machineOf" -> java.util.Optional.empty();
                     case "ask" -> Vmm.Answer.of(dev.vmlet.model.GuestState.Kind.BUSY);
                     case "binary" -> Path.of("/usr/bin/tail");
                     default -> throw new UnsupportedOperationException(method.getName());

@@ -120,7 +120,7 @@ public final class CloudHypervisor implements Vmm {
                 default -> GuestState.Kind.BUSY;
             };
             return new Answer(
-                    new GuestState(kind, log.panicked(), version),
+                    new GuestState(kind, log.panicked(), version, log.reboots()),
                     info.path("config").path("platform").path("system_uuid").asText(""));
         } catch (SocketTimeoutException | EOFException | ApiClient.Crowded | ApiClient.Refused e) {
             return Answer.of(GuestState.Kind.BUSY);

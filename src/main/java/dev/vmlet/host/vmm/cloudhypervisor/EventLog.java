@@ -29,6 +29,7 @@ final class EventLog {
     private long offset;
     private boolean booted;
     private boolean panicked;
+    private int reboots;
 
     private EventLog(Path file, Object key) {
         this.file = file;
@@ -56,6 +57,11 @@ final class EventLog {
 
     boolean panicked() {
         return panicked;
+    }
+
+    /** How often the guest started over; the file holds all of the process's life. */
+    int reboots() {
+        return reboots;
     }
 
     EventLog readOn() throws IOException {
@@ -112,6 +118,7 @@ final class EventLog {
             JsonNode event = JSON.readTree(text);
             switch (event.path("source").asText() + "/" + event.path("event").asText()) {
                 case "vm/booted", "vm/restored" -> booted = true;
+                case "vm/rebooted" -> reboots++;
                 case "guest/panic" -> panicked = true;
                 default -> {}
             }

@@ -1,6 +1,7 @@
 package dev.vmlet.host.vmm.qemu;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.vmlet.host.vmm.VersionProbe;
 import dev.vmlet.host.vmm.VmFiles;
 import dev.vmlet.host.vmm.Vmm;
@@ -21,6 +22,7 @@ public final class Qemu implements Vmm {
     static final int TRANSLATION_BUFFER_MIB = 256;
     private static final Duration PATIENCE = Duration.ofSeconds(2);
     private static final long MIB = 1 << 20;
+    private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path binary;
 
@@ -65,7 +67,22 @@ public final class Qemu implements Vmm {
     @Override
     public Optional<Events> events(VmFiles files) {
         // A monitor of its own: one that serves a client keeps the next waiting (docs/interop/qmp-spec.rst).
-        return Optional.of(new Events(files.eventSocket(), "{\"execute\":\"qmp_capabilities\"}\n"));
+        return Optional.of(new Events(files.eventSocket(), "{\"execute\":\"qmp_capabilities\"}\n", Qemu::isReboot));
+    }
+
+    /** Event RESET (qapi/run-state.json), asked for by the guest; the monitor's own system_reset is not. */
+    static boolean isReboot(String line) {
+        if (!line.contains("\"RESET\"")) {
+            return false;
+        }
+        try {
+            JsonNode told = JSON.readTree(line);
+            return told.path("event").asText().equals("RESET")
+                    && told.path("data").path("guest").asBoolean();
+        } catch (IOException e) {
+            // Not a line of QEMU's: the guest may have a hand in it.
+            return false;
+        }
     }
 
     @Override

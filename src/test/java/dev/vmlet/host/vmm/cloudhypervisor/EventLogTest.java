@@ -47,6 +47,14 @@ class EventLogTest {
     }
 
     @Test
+    void countsHowOftenTheGuestStartedOver() throws Exception {
+        append(event("vm", "booted") + event("vm", "rebooting") + event("vm", "rebooted"));
+        assertThat(log().reboots()).isEqualTo(1);
+        append(event("vm", "rebooting") + event("vm", "rebooted"));
+        assertThat(log().reboots()).isEqualTo(2);
+    }
+
+    @Test
     void findsEventsBetweenOthers() throws IOException {
         append(event("vmm", "starting") + event("vm", "booting") + event("vm", "booted") + event("guest", "panic"));
         assertThat(log().booted()).isTrue();

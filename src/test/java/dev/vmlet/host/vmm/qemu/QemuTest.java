@@ -52,6 +52,19 @@ class QemuTest {
     }
 
     @Test
+    void onlyAResetThatTheGuestAskedForIsAReboot() {
+        String when = "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": ";
+        assertThat(List.of(
+                        Qemu.isReboot(when + "\"RESET\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r"),
+                        Qemu.isReboot(when
+                                + "\"RESET\", \"data\": {\"guest\": false, \"reason\": \"host-qmp-system-reset\"}}\r"),
+                        Qemu.isReboot(when + "\"RESUME\"}\r"),
+                        Qemu.isReboot("{\"return\": \"RESET\"}"),
+                        Qemu.isReboot("\"RESET\" {")))
+                .isEqualTo(List.of(true, false, false, false, false));
+    }
+
+    @Test
     void bootsDisksThroughItsBios() {
         assertThat(String.join("\n", qemu.command(Hosts.launch(VmmKind.QEMU), Hosts.files(Path.of("/a,b")))))
                 .isEqualTo("""
