@@ -320,6 +320,10 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                         Path.of("/proc"), pid, cgroups.leaves(launch.id().uid()), limits(launch, vmm)));
     }
 
+    /**
+     * Guests are held to these for as long as they run, those of an earlier agent too: lowered here, they are lowered
+     * under running guests by the first pass of the new agent.
+     */
     private static Cgroups.Limits limits(LaunchSpec launch, Vmm vmm) {
         return new Cgroups.Limits(
                 launch.memory().bytes() + vmm.overheadBytes(launch),
