@@ -11,6 +11,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/format";
     }
 
+    /** Space kept back for the day on which the file system is full. */
+    public String reserveFile() {
+        return stateDir + "/reserve";
+    }
+
     /** Identity of the cluster this node belongs to. */
     public String clusterFile() {
         return stateDir + "/cluster";

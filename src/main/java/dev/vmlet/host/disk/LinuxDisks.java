@@ -171,7 +171,7 @@ public final class LinuxDisks implements Disks, AutoCloseable {
         } catch (DiskFailure e) {
             failed = new DiskState.Failed(e.reason(), what + ": " + e.getMessage(), e.retry(), Instant.now());
         } catch (IOException e) {
-            DiskFailure failure = DiskFailure.of("prepare", e);
+            DiskFailure failure = DiskFailure.of("prepare " + paths.disk(job.vm.uid(), job.disk), e);
             failed = new DiskState.Failed(
                     failure.reason(), what + ": " + failure.getMessage(), failure.retry(), Instant.now());
         } catch (InterruptedException e) {

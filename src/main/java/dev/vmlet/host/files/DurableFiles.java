@@ -15,9 +15,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -198,15 +195,5 @@ public final class DurableFiles {
                     what + ": " + cause + "; the agent must be root or own the state directory", e);
         }
         return new HostException.Refused(what + ": " + cause, e);
-    }
-
-    /** The folder's entries, sorted. */
-    static List<Path> list(Path folder) throws IOException {
-        List<Path> entries = new ArrayList<>();
-        try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder)) {
-            stream.forEach(entries::add);
-        }
-        entries.sort(Comparator.naturalOrder());
-        return entries;
     }
 }
