@@ -431,7 +431,8 @@ class ImagesE2E {
                     "small",
                     url(web.url(web.offer("/endless.raw", large)), sha256(large)),
                     Reason.NoSpace,
-                    "disk root: write image .*/endless\\.raw: No space left on device; free some space");
+                    "disk root: write image .*/endless\\.raw: No space left on device; free some space on that file"
+                            + " system");
 
             // Nobody has used the first image for an hour.
             cluster.kubectl("delete", "vm", "first", "-n", NAMESPACE, "--timeout=60s");

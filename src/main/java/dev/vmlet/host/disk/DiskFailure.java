@@ -26,12 +26,13 @@ final class DiskFailure extends Exception {
         return new DiskFailure(reason, message, true, null);
     }
 
-    /** What a file system refused. {@code what} names operation and object. */
+    /** What a file system refused, with the remedy. {@code what} names operation and path. */
     static DiskFailure of(String what, IOException e) {
-        if (DurableFiles.isNoSpace(e)) {
-            return new DiskFailure(Reason.NoSpace, what + ": " + DurableFiles.cause(e) + "; free some space", true, e);
-        }
-        return new DiskFailure(Reason.HostRefused, what + ": " + DurableFiles.cause(e), true, e);
+        return new DiskFailure(
+                DurableFiles.isNoSpace(e) ? Reason.NoSpace : Reason.HostRefused,
+                String.valueOf(DurableFiles.refusal(what, e).getMessage()),
+                true,
+                e);
     }
 
     Reason reason() {

@@ -31,20 +31,28 @@ final class Baseline {
         this.directory = Objects.requireNonNull(this.file.getParent(), "baseline file has a directory");
     }
 
+    Path file() {
+        return file;
+    }
+
     /** Replaces the file as a whole; a crash leaves the old or the new one. */
     void write(List<NftObject> objects) throws IOException {
         Files.createDirectories(directory);
         Path draft = directory.resolve(file.getFileName() + ".new");
-        try (FileChannel out = FileChannel.open(
-                draft, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ByteBuffer bytes =
-                    ByteBuffer.wrap((String.join("\n", lines(objects)) + "\n").getBytes(StandardCharsets.UTF_8));
-            while (bytes.hasRemaining()) {
-                out.write(bytes);
+        try {
+            try (FileChannel out = FileChannel.open(
+                    draft, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+                ByteBuffer bytes =
+                        ByteBuffer.wrap((String.join("\n", lines(objects)) + "\n").getBytes(StandardCharsets.UTF_8));
+                while (bytes.hasRemaining()) {
+                    out.write(bytes);
+                }
+                out.force(true);
             }
-            out.force(true);
+            Files.move(draft, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(draft);
         }
-        Files.move(draft, file, StandardCopyOption.ATOMIC_MOVE);
         try (FileChannel parent = FileChannel.open(directory)) {
             parent.force(true);
         }

@@ -166,7 +166,10 @@ public final class NftFirewall implements Firewall, AutoCloseable {
             }
             baseline.write(objects(inet, bridge));
         } catch (IOException e) {
-            throw new HostException.Refused(operation + ": installed, but not recorded: " + e, e);
+            throw new HostException.Refused(
+                    operation + ": installed, but what was installed cannot be written to " + baseline.file() + ": "
+                            + e.getMessage() + "; make that file system writable, or free some space on it",
+                    e);
         } finally {
             lock.unlock();
         }
