@@ -116,6 +116,7 @@ class Checker:
         directory = f"{self.stage.state}/vms/{uid}"
         record = host.read(f"{directory}/record.json")
         if record is None:
+            record = ""
             wrong("record", f"{name} has no record")
         facts = {"process": None, "taps": {}, "disk": None, "macs": {},
                  "addresses": {a["network"]: a["ip"] for a in status.get("addresses", [])}}
@@ -159,6 +160,8 @@ class Checker:
                              f" {conditions(status)}")
             return
         pid, start = facts["process"] = processes[0]
+        if vm.outlived == (pid, start) or vm.token not in record:
+            wrong("restart", f"{name} has not been restarted, as {vm.token} asks")
         if vm.process and vm.process != (pid, start) and not vm.may_die:
             wrong("guest death", f"{name} runs as {(pid, start)} and ran as {vm.process}; nobody asked for that")
         if host.state_of(pid) == "T":

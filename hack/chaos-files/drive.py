@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,16 +30,20 @@ def arguments():
     parser.add_argument("--restarts", type=int, help="instead of rounds: agent's start until every status is true, so often")
     parser.add_argument("--cycles", type=int, help="instead of rounds: create and delete so many VMs, or until --minutes")
     parser.add_argument("--pace", type=int, default=100, help="milliseconds between packets to one guest (default 100)")
+    parser.add_argument("--patience", type=float, default=120, metavar="SECONDS",
+                        help="until all must be as asked after a round (default 120)")
     parser.add_argument("--keep", action="store_true", help="keep the directory with the logs")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
+    # Control groups and mounts are put away on every way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 32)
     figure = next((name for name in ("kills", "restarts", "cycles") if getattr(options, name)), None)
-    given = " ".join(f"--{name} {getattr(options, name):g}"
+    given = " ".join(f"--{name} {getattr(options, name)}".removesuffix(".0")
                      for name in ("kills", "restarts", "cycles", "minutes", "vms", "seed") if getattr(options, name) is not None)
     given += f" --only {options.only}" if options.only else ""
     print(f"hack/chaos {given}", flush=True)

@@ -2,6 +2,7 @@
 of /sys, /proc and libnftables, so that the stopwatch measures the agent and not the asking."""
 
 import fcntl
+import glob
 import os
 import signal
 import socket
@@ -265,6 +266,23 @@ class Vandal:
     def kinds(self):
         return sorted(name for name in dir(Vandal) if not name.startswith("_") and name != "kinds"
                       and callable(getattr(Vandal, name)))
+
+
+class Clock:
+    """The agent's clock, set by libfaketime (Debian's package of that name) within its process alone."""
+
+    def __init__(self, stage):
+        self.library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+        self.file = f"{stage.work}/clock"
+
+    def environment(self):
+        # The monotonic clock never jumps, on no machine.
+        return {"LD_PRELOAD": self.library, "FAKETIME_TIMESTAMP_FILE": self.file, "FAKETIME_CACHE_DURATION": "1",
+                "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+    def set(self, offset):
+        write(self.file + ".new", offset + "\n")
+        os.rename(self.file + ".new", self.file)
 
 
 class Ballast:

@@ -1,6 +1,8 @@
 """Rounds of random faults; after each the world must be as the API asks, and nothing may have happened that nobody asked
 for."""
 
+import os
+import resource
 import signal
 import time
 
@@ -9,7 +11,6 @@ from checker import Checker, Foreign
 from stage import now_ms
 from world import falsify
 
-SETTLE_SECONDS = 120
 # Address resolution and the kernel's carrier events come up to a second behind a repaired link.
 AFTER_LINKS_MS, AFTER_FIREWALL_MS = 2500, 300
 LASTING = ["guest_process_stopped", "control_group_limit_changed"]
@@ -56,6 +57,9 @@ class Rounds:
         self.foreign.plant()
         self.vandal = faults.Vandal(self.stage, self.world, self.checker, self.foreign, self.random)
         self.ballast = faults.Ballast(self.stage)
+        self.clock = faults.Clock(self.stage)
+        if not self.clock.library:
+            print("no libfaketime here: no jumps of the agent's clock", flush=True)
         for _ in range(self.options.vms):
             self.world.create()
         self.settle()
@@ -77,8 +81,8 @@ class Rounds:
         if self.stage.deaths.double:
             raise Broken("two processes of one VM", self.stage.deaths.double.pop())
 
-    def settle(self, seconds=SETTLE_SECONDS):
-        begin = time.monotonic()
+    def settle(self):
+        begin, seconds = time.monotonic(), self.options.patience
         calm = 0
         while True:
             self.watch_out()
@@ -201,7 +205,7 @@ class Rounds:
         for _ in range(self.random.randint(3, 5)):
             self.operations(self.random.randint(1, 3))
             self.kill()
-            self.start("--halt-before-step", str(self.random.randint(1, 12)))
+            self.start("--halt-before-step", str(self.random.choice([1, 1, 2, 2, 3, 4, 6, 9])))
             self.pause(3, 6)
             # Where it found less to do than that, it lives on, and is killed by the next turn.
 
@@ -282,8 +286,74 @@ class Rounds:
             self.ballast.free()
             self.did("disk freed")
 
+    def round_of_clock_jumps(self):
+        """The agent's clock is hours wrong, and jumps; then an agent with the right one takes over."""
+        if not self.clock.library:
+            return
+        self.clock.set("+0")
+        self.kill()
+        self.agent.start(environment=self.clock.environment())
+        self.did("agent started with a clock of its own")
+        for _ in range(self.random.randint(2, 4)):
+            self.pause(1, 4)
+            offset = self.random.choice(["-20h", "-1h", "-90", "+0", "+90", "+1h", "+20h"])
+            self.clock.set(offset)
+            self.tally.add("jumps of the agent's clock, by 90 s to 20 h")
+            self.did(f"clock {offset}")
+            self.operations(self.random.randint(0, 2))
+            if self.random.random() < 0.3:
+                self.vandalise(self.random.choice(self.vandal.kinds()), timed=False)
+        self.pause(1, 4)
+        self.kill()
+        self.start()
+
+    def round_of_starved_agent(self):
+        """The agent can open no file and no socket for some seconds."""
+        self.pause(0, 2)
+        pid = self.agent.process.pid
+        try:
+            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), before[1]))
+        except OSError:
+            return
+        self.tally.add("agent without free file descriptors")
+        self.did("the agent can open no more files")
+        for _ in range(self.random.randint(1, 3)):
+            self.operations(self.random.randint(0, 2))
+            if self.random.random() < 0.4:
+                self.vandalise(self.random.choice(self.vandal.kinds()), timed=False)
+            self.pause(1, 4)
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        except OSError:
+            pass  # It ended, and its successor has the usual limit.
+        self.did("it can again")
+
+    def round_of_hidden_evidence(self):
+        """A witness of a guest is away for some seconds: not knowing must not pass for absence."""
+        settled = [vm for vm in self.world.running() if vm.process]
+        vm = self.random.choice(settled)
+        file = f"{self.stage.run}/vms/{vm.uid}/pid"
+        if self.random.random() < 0.7:
+            self.kill()
+        os.rename(file, f"{self.stage.work}/hidden")
+        self.tally.add("pid file of a guest hidden")
+        self.did(f"pid file of {vm.name} hidden")
+        if not self.agent.alive():
+            self.start()
+        self.pause(3, 9)
+        if self.random.random() < 0.3:
+            self.kill()
+            self.start()
+            self.pause(1, 4)
+        # Where vmlet made it anew, that is its good right.
+        if not os.path.exists(file):
+            os.rename(f"{self.stage.work}/hidden", file)
+            self.did("pid file given back")
+
     KINDS = (["round_of_kills"] * 6 + ["round_of_halts"] * 2 + ["round_of_vandalism"] * 4 + ["round_of_exits"] * 2
-             + ["round_of_api_trouble"] * 4 + ["round_of_server_death", "round_of_full_disk"])
+             + ["round_of_api_trouble"] * 4 + ["round_of_server_death", "round_of_full_disk", "round_of_clock_jumps", "round_of_starved_agent",
+                "round_of_hidden_evidence"])
 
     def play(self, number, kind):
         self.log = []

@@ -213,9 +213,9 @@ class Agent:
                 "--run-dir", stage.run, "--image-dir", stage.images, "--emulation", "on", "--qemu", stage.vmm,
                 "--orphan-grace", stage.orphan_grace, *extra]
 
-    def start(self, *extra, before=()):
+    def start(self, *extra, before=(), environment=None):
         with self.lock:
-            environment = dict(os.environ, VMLET_AOT=f"{self.stage.work}/agent.aot")
+            environment = dict(os.environ, VMLET_AOT=f"{self.stage.work}/agent.aot", **(environment or {}))
             self.log_from = self.log_size()
             self.started = time.monotonic()
             self.process = self.stage.spawn("agent", self.stage.vmlet(*before, *self.command(*extra)), env=environment)

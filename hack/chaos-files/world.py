@@ -25,6 +25,8 @@ class Vm:
     taps: dict = field(default_factory=dict)  # network -> (name, ifindex)
     disk: tuple = None  # (device, inode) of its root disk: for ever
     generation: int = 1
+    token: str = ""  # the restart that was asked for last
+    outlived: tuple = None  # the process that this restart is to end
     vandalised: int = 0  # how often its process was killed by us: restarts back off
 
 
@@ -101,8 +103,9 @@ class World:
 
     def restart(self, vm):
         self._may_die(vm, "restart asked for")
-        self._edit(vm, {"metadata": {"annotations": {"vmlet.dev/restartedAt": f"chaos-{now_ms()}"}}})
-        vm.generation = vm.generation
+        vm.token = f"chaos-{now_ms()}"
+        vm.outlived = vm.process
+        self._edit(vm, {"metadata": {"annotations": {"vmlet.dev/restartedAt": vm.token}}})
         self.asked["restart"] += 1
 
     def edit(self, vm):
@@ -153,7 +156,7 @@ class World:
             for network, ip in facts["addresses"].items():
                 vm.addresses.setdefault(network, ip)
             vm.macs.update(facts["macs"])
-            vm.may_die = ""
+            vm.may_die, vm.outlived = "", None
         self.bridges = seen["bridges"]
         self.traffic.aim({vm.name: (vm.addresses[vm.networks[0]], vm.macs[vm.networks[0]], vm.networks[0])
                           for vm in self.running()})
