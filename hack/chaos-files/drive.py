@@ -75,6 +75,9 @@ def main():
     except Broken as broken:
         tally.add(broken.promise)
         failure = str(broken)
+    except SystemExit:
+        print("ended from outside", flush=True)
+        raise
     except BaseException:
         options.keep = True
         print(f"the driver failed; see {work}", file=sys.stderr)

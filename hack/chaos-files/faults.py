@@ -4,13 +4,15 @@ of /sys, /proc and libnftables, so that the stopwatch measures the agent and not
 import fcntl
 import glob
 import os
+import shutil
 import signal
 import socket
 import struct
 import time
+import uuid
 
 import host
-from stage import UPLINK, now_ms
+from stage import UPLINK, remove_cgroups
 
 
 class Vandal:
@@ -283,6 +285,24 @@ class Clock:
     def set(self, offset):
         write(self.file + ".new", offset + "\n")
         os.rename(self.file + ".new", self.file)
+
+
+def power_cut(stage, inst):
+    """What a reboot leaves of an installation: its state directory. The boot id becomes another, in our mounts."""
+    for mount in host.cgroup_mounts():
+        remove_cgroups(f"{mount}/vmlet-{inst}")
+    for name, link in host.links().items():
+        if host.alias(link).startswith(f"vmlet:{inst}:"):
+            host.run("ip", "link", "del", name)
+    for family in host.FAMILIES:
+        host.run("nft", f"add table {family} vmlet_{inst}; delete table {family} vmlet_{inst}")
+    write(f"/proc/sys/net/ipv4/conf/{UPLINK}/forwarding", "0")
+    for entry in os.listdir(stage.run):
+        shutil.rmtree(f"{stage.run}/{entry}")
+    bound = os.path.exists(f"{stage.work}/boot_id")
+    write(f"{stage.work}/boot_id", f"{uuid.uuid4()}\n")
+    if not bound:
+        host.run("mount", "--bind", f"{stage.work}/boot_id", "/proc/sys/kernel/random/boot_id")
 
 
 class Ballast:

@@ -63,6 +63,13 @@ class Holdings:
         }
 
 
+def await_batch(what, condition):
+    try:
+        await_true(what, 300, condition, 0.1)
+    except RuntimeError as e:
+        raise Broken("not healed in time", str(e)) from e
+
+
 def many_cycles(rounds, options):
     """VMs are created, run and are deleted, a batch at a time."""
     batch, done, begin = 50, 0, time.monotonic()
@@ -70,12 +77,11 @@ def many_cycles(rounds, options):
     first, samples = None, []
     while done < options.cycles and time.monotonic() - begin < options.minutes * 60:
         vms = [world.create([list(NETWORKS)[i % 2]]) for i in range(batch)]
-        await_true("all of a batch to run", 180, lambda: len(rounds.checker.proc.guests()) >= len(vms) + options.vms, 0.1)
+        await_batch("all of a batch to run", lambda: len(rounds.checker.proc.guests()) >= len(vms) + options.vms)
         rounds.watch_out()
         for vm in vms:
             world.delete(vm)
-        await_true("all of a batch to be gone", 180,
-                   lambda: len(kube_client.items(kube.vms())) == options.vms, 0.2)
+        await_batch("all of a batch to be gone", lambda: len(kube_client.items(kube.vms())) == options.vms)
         done += batch
         if done % 250 == 0:
             rounds.settle()

@@ -351,9 +351,27 @@ class Rounds:
             os.rename(f"{self.stage.work}/hidden", file)
             self.did("pid file given back")
 
+    def round_of_reboot(self):
+        """Nothing of the host is left but the state directory, and the boot id is another."""
+        self.tally.add("host rebooted")
+        for vm in self.world.living():
+            vm.may_die = "host rebooted"
+            self.traffic.drop(vm.name)
+        self.open_windows.append(self.traffic.excuse("*", "host rebooted", now_ms()))
+        self.kill()
+        self.did("power cut")
+        faults.power_cut(self.stage, self.checker.inst)
+        if self.random.random() < 0.5:
+            self.operations(1)
+        self.start()
+        if self.random.random() < 0.3:
+            self.pause(0.5, 4)
+            self.kill()
+            self.start()
+
     KINDS = (["round_of_kills"] * 6 + ["round_of_halts"] * 2 + ["round_of_vandalism"] * 4 + ["round_of_exits"] * 2
              + ["round_of_api_trouble"] * 4 + ["round_of_server_death", "round_of_full_disk", "round_of_clock_jumps", "round_of_starved_agent",
-                "round_of_hidden_evidence"])
+                "round_of_hidden_evidence", "round_of_reboot"])
 
     def play(self, number, kind):
         self.log = []
