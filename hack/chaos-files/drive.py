@@ -25,7 +25,8 @@ def arguments():
     parser.add_argument("--seed", type=int, help="of all that is random; printed (default: another each time)")
     parser.add_argument("--vms", type=int, default=10, help="VMs to begin with; half as many to half as many more later")
     parser.add_argument("--report", nargs="?", const="-", metavar="FILE", help="print the report, and write it to FILE")
-    parser.add_argument("--only", metavar="KIND", help="only rounds of that kind, for instance kills or full_disk")
+    parser.add_argument("--only", metavar="KIND[:FAULT]", help="only rounds of that kind, for instance kills or"
+                        " api_trouble, and in rounds of api_trouble and vandalism only that fault")
     parser.add_argument("--kills", type=int, help="instead of rounds: kill the agent so often, or until --minutes are over")
     parser.add_argument("--restarts", type=int, help="instead of rounds: agent's start until every status is true, so often")
     parser.add_argument("--cycles", type=int, help="instead of rounds: create and delete so many VMs, or until --minutes")
@@ -40,12 +41,13 @@ def main():
     options = arguments()
     # Control groups and mounts are put away on every way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options.only, _, options.fault = (options.only or "").partition(":")
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 32)
     figure = next((name for name in ("kills", "restarts", "cycles") if getattr(options, name)), None)
     given = " ".join(f"--{name} {getattr(options, name)}".removesuffix(".0")
                      for name in ("kills", "restarts", "cycles", "minutes", "vms", "seed") if getattr(options, name) is not None)
-    given += f" --only {options.only}" if options.only else ""
+    given += f" --only {options.only}{':' if options.fault else ''}{options.fault}" if options.only else ""
     print(f"hack/chaos {given}", flush=True)
     # Short, for unix sockets lie beneath it, and passable for guests' users.
     work = tempfile.mkdtemp(prefix="vc.", dir="/var/tmp")

@@ -212,7 +212,7 @@ class Rounds:
     def round_of_vandalism(self):
         """One after another, each with the stopwatch; the agent lives."""
         for _ in range(self.random.randint(4, 8)):
-            kind = self.random.choice(self.vandal.kinds())
+            kind = self.options.fault or self.random.choice(self.vandal.kinds())
             self.vandalise(kind, timed=True)
             if kind in ("guest_process_killed", "tap_deleted"):
                 self.settle()
@@ -238,7 +238,7 @@ class Rounds:
             self.settle()
 
     def round_of_api_trouble(self):
-        kind = self.random.choice(API_FAULTS)
+        kind = self.options.fault or self.random.choice(API_FAULTS)
         share = self.random.choice([0.3, 0.7, 1.0]) if kind in ("error", "conflict", "expired") else 1.0
         self.tally.add(f"API server: {kind}")
         self.did(f"API fault {kind}, share {share}")
