@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -38,7 +39,7 @@ func main() {
 			if err != nil {
 				fail("tap", err)
 			}
-			go guest(tap, mac)
+			go guest(tap, mac, address(mac))
 		}
 	}
 	qmp(chardev("qmp"), uuid)
@@ -82,6 +83,20 @@ func chardev(id string) string {
 		}
 	}
 	return ""
+}
+
+// address is what the cloud-init seed gives the NIC with that MAC, nil where it says nothing.
+func address(mac string) net.IP {
+	path := regexp.MustCompile(`/[^,"]*/seed\.img`).FindString(strings.Join(os.Args, " "))
+	seed, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	config := regexp.MustCompile(regexp.QuoteMeta(mac) + `(?s).{1,200}?addresses:\s*- "?([0-9.]+)/`)
+	if found := config.FindSubmatch(seed); found != nil {
+		return net.ParseIP(string(found[1])).To4()
+	}
+	return nil
 }
 
 func listen(path string) net.Listener {
@@ -161,9 +176,10 @@ func openTap(name string) (int, error) {
 	return fd, nil
 }
 
-// guest answers ARP for every address and accepts every TCP connection, without a byte of data: the anti-spoofing rules
-// of vmlet let only answers for its own address through, as they would with a real guest.
-func guest(tap int, macText string) {
+// guest answers ARP for its own address and accepts every TCP connection, without a byte of data. Without a seed it
+// answers for every address: the anti-spoofing rules of vmlet let only those for its own through. But while somebody has
+// flushed them, the host would learn wrong neighbours from that, and keep them long after.
+func guest(tap int, macText string, own net.IP) {
 	mac, err := net.ParseMAC(macText)
 	if err != nil {
 		fail("mac", err)
@@ -175,13 +191,13 @@ func guest(tap int, macText string) {
 			// The tap was deleted. QEMU goes on without a network, too.
 			return
 		}
-		if answer := reply(frame[:n], mac); answer != nil {
+		if answer := reply(frame[:n], mac, own); answer != nil {
 			syscall.Write(tap, answer)
 		}
 	}
 }
 
-func reply(in []byte, mac net.HardwareAddr) []byte {
+func reply(in []byte, mac net.HardwareAddr, own net.IP) []byte {
 	if len(in) < 42 {
 		return nil
 	}
@@ -192,7 +208,7 @@ func reply(in []byte, mac net.HardwareAddr) []byte {
 	switch binary.BigEndian.Uint16(in[12:]) {
 	case 0x0806:
 		arp := in[14:]
-		if binary.BigEndian.Uint16(arp[6:]) != 1 {
+		if binary.BigEndian.Uint16(arp[6:]) != 1 || own != nil && !own.Equal(net.IP(arp[24:28])) {
 			return nil
 		}
 		out = append(out, 0, 1, 8, 0, 6, 4, 0, 2)
