@@ -74,6 +74,9 @@ def main():
             number += 1
             kind = f"round_of_{options.only}" if options.only else chance.choice(Rounds.KINDS)
             rounds.play(number, kind)
+        # Until the last packets sent are back or lost.
+        rounds.pause(11, 12)
+        rounds.judge()
     except Broken as broken:
         tally.add(broken.promise)
         failure = str(broken)

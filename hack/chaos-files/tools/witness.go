@@ -16,8 +16,12 @@ import (
 // The port on which the stand-in guests answer; see bench/standin/packets.go.
 const echoPort = 7777
 
-// patience is when a packet without an answer counts as lost: far more than a queue on a busy machine holds it.
-const patience = 3 * time.Second
+// A packet without an answer counts as lost after patience, far more than a queue on a busy machine holds it, and after
+// as many of our own rounds: where we were not let run ourselves, the answer may lie in our socket.
+const (
+	patience       = 10 * time.Second
+	patienceRounds = 50
+)
 
 // target is a guest that packets go to, and one that it passes others on to.
 type target struct {
@@ -30,6 +34,7 @@ type target struct {
 type flying struct {
 	target, peer string
 	sent         time.Time
+	round        int
 }
 
 type counter struct {
@@ -38,6 +43,7 @@ type counter struct {
 	flying             map[uint64]flying
 	sent, lost, unsent int
 	next               uint64
+	round              int
 }
 
 // witness LOSSES MILLISECONDS: sends one packet to each target and one through it to its peer at that pace. Reads lines
@@ -108,8 +114,9 @@ func (c *counter) send(socket *net.UDPConn, losses *os.File, pace time.Duration)
 	for range time.Tick(pace) {
 		c.lock.Lock()
 		now := time.Now()
+		c.round++
 		for key, f := range c.flying {
-			if now.Sub(f.sent) > patience {
+			if now.Sub(f.sent) > patience && c.round-f.round > patienceRounds {
 				delete(c.flying, key)
 				c.lost++
 				tell(losses, f, "lost")
@@ -134,7 +141,7 @@ func (c *counter) one(socket *net.UDPConn, losses *os.File, t target, peer strin
 	} else {
 		packet = binary.BigEndian.AppendUint64(append([]byte("V1"), hop...), c.next)
 	}
-	f := flying{t.name, peer, time.Now()}
+	f := flying{t.name, peer, time.Now(), c.round}
 	if _, err := socket.WriteToUDP(packet, &net.UDPAddr{IP: t.ip, Port: echoPort}); err != nil {
 		c.unsent++
 		tell(losses, f, "unsent")
