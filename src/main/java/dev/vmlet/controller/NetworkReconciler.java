@@ -54,6 +54,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /** Keeps this node's slices of Networks. Writes the status of its own NetworkSlices and nothing else of the API. */
@@ -242,7 +243,10 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 && network.getStatus().cidr() != null;
     }
 
-    /** The API server's uniqueness of names is the allocator: create, and on AlreadyExists try the next index. */
+    /**
+     * The API server's uniqueness of names is the allocator: create, and on AlreadyExists try the next index. What is
+     * realised already is tried first: where only our slice was lost, guests keep their addresses and their gateway.
+     */
     private void takeSlice(Network network, KubernetesClient client) {
         Ipv4Prefix cidr = Ipv4Prefix.parse(Objects.requireNonNull(
                 Objects.requireNonNull(network.getStatus()).cidr()));
@@ -251,7 +255,14 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 : network.getSpec().nodePrefixLength();
         int sliceLength = Math.max(length, cidr.length());
         String name = network.getMetadata().getName();
-        for (long index = 0; index < cidr.count(sliceLength); index++) {
+        Optional<Ipv4Prefix> had =
+                realised(observer.observeNetwork(network.getMetadata().getUid(), Optional.empty()));
+        long[] indexes = LongStream.concat(
+                        LongStream.range(0, cidr.count(sliceLength))
+                                .filter(i -> had.equals(Optional.of(cidr.slice(sliceLength, i)))),
+                        LongStream.range(0, cidr.count(sliceLength)))
+                .toArray();
+        for (long index : indexes) {
             NetworkSlice slice = new NetworkSlice();
             slice.setMetadata(new ObjectMetaBuilder()
                     .withName(name + "-" + index)

@@ -9,6 +9,8 @@ import dev.vmlet.api.CloudInit;
 import dev.vmlet.api.Condition;
 import dev.vmlet.api.Disk;
 import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSliceSpec;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.Serialization;
 import dev.vmlet.api.VirtualMachine;
@@ -195,6 +197,7 @@ class WarmBeforeActTest {
                 .withConfig(new ConfigBuilder(config)
                         .withOnlyHttpWatches(true)
                         .withRequestRetryBackoffLimit(0)
+                        .withRequestTimeout(60_000)
                         .build())
                 .withKubernetesSerialization(Serialization.lenient())
                 .withHttpClientBuilderConsumer(builder -> {
@@ -464,6 +467,53 @@ class WarmBeforeActTest {
         TimeUnit.SECONDS.sleep(2);
         assertThat(sight()).isEqualTo(before);
         assertThat(steps).isEmpty();
+    }
+
+    @Test
+    void aNodeThatLostItsSliceTakesTheSameAgain() throws Exception {
+        ApiServer server = server("api", 0);
+        KubernetesClient client = client(server);
+        // Of another node, so that ours is not the first one of all.
+        client.resource(slice("net-0", "b", "10.77.0.0/24")).create();
+        var _ = run(server, "web-1");
+        Sight before = sight();
+        assertThat(before.networks().values().stream()
+                        .map(n -> n.realised().subnet().toString()))
+                .containsExactly("10.77.1.0/24");
+        for (String lost : List.of("net-0", "net-1")) {
+            var slice =
+                    client.resources(NetworkSlice.class).inNamespace("default").withName(lost);
+            var _ = slice.delete();
+            if (slice.get() != null) {
+                slice.edit(s -> {
+                    s.getMetadata().setFinalizers(List.of());
+                    return s;
+                });
+            }
+        }
+        agent(client).start();
+        await().atMost(PATIENCE)
+                .until(() -> client.resources(NetworkSlice.class).inNamespace("default").list().getItems().stream()
+                        .anyMatch(s -> Given.NODE.equals(
+                                        Objects.requireNonNull(s.getSpec()).nodeName())
+                                && s.getStatus() != null));
+        assertThat(client.resources(NetworkSlice.class)
+                        .inNamespace("default")
+                        .list()
+                        .getItems())
+                .extracting(s -> s.getMetadata().getName())
+                .containsExactly("net-1");
+        awaitSweeps(1);
+        assertThat(sight()).isEqualTo(before);
+        assertThat(steps).isEmpty();
+    }
+
+    private static NetworkSlice slice(String name, String node, String cidr) {
+        NetworkSlice slice = new NetworkSlice();
+        slice.setMetadata(
+                new ObjectMetaBuilder().withName(name).withNamespace("default").build());
+        slice.setSpec(new NetworkSliceSpec("net", node, cidr));
+        return slice;
     }
 
     // ---- another cluster ----
