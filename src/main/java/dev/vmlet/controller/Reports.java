@@ -75,7 +75,8 @@ public final class Reports {
     /** How a guest ended, when that was written down in this round. */
     void exit(HasMetadata object, Optional<VmRecord> before, Optional<VmRecord> after) {
         after.flatMap(VmRecord::lastExit)
-                .filter(exit -> !before.flatMap(VmRecord::lastExit).equals(Optional.of(exit)))
+                // Without a record before there was none to end by: one that was rebuilt tells of an old exit.
+                .filter(exit -> before.isPresent() && !before.get().lastExit().equals(Optional.of(exit)))
                 .ifPresent(exit -> {
                     if (EXPECTED.contains(exit.reason())) {
                         events.normal(object, exit.reason(), exit.message());
