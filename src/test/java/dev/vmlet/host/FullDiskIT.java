@@ -105,6 +105,9 @@ class FullDiskIT {
         records = new FileRecords(paths);
         records.enterBoot("boot-1");
         records.write(Given.record());
+        // An empty folder of the VM's own is no half of a disk, and a lock no half of an installation.
+        Files.createDirectories(Path.of(paths.disksDir("vm-1")));
+        Files.createFile(Files.createDirectory(small.resolve("other")).resolve("lock"));
         Path images = Files.createDirectory(folder.resolve("images"));
         byte[] image = new byte[256 << 10];
         java.util.Arrays.fill(image, (byte) 7);

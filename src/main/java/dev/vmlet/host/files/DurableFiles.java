@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -15,6 +16,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -94,6 +98,15 @@ public final class DurableFiles {
     public static void delete(Path target) throws IOException {
         if (Files.deleteIfExists(target)) {
             syncFolder(target);
+        }
+    }
+
+    /** Deletes the folder durably unless something is in it. */
+    public static void deleteEmptyFolder(Path folder) throws IOException {
+        try {
+            delete(folder);
+        } catch (DirectoryNotEmptyException e) {
+            // It is in use.
         }
     }
 
@@ -195,5 +208,15 @@ public final class DurableFiles {
                     what + ": " + cause + "; the agent must be root or own the state directory", e);
         }
         return new HostException.Refused(what + ": " + cause, e);
+    }
+
+    /** The folder's entries, sorted. */
+    static List<Path> list(Path folder) throws IOException {
+        List<Path> entries = new ArrayList<>();
+        try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder)) {
+            stream.forEach(entries::add);
+        }
+        entries.sort(Comparator.naturalOrder());
+        return entries;
     }
 }

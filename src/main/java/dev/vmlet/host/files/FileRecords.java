@@ -4,30 +4,29 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.vmlet.host.Records;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Records as JSON files in the state directory, read at construction. Readers take from memory; writers take turns under
@@ -52,6 +51,7 @@ public final class FileRecords implements Records {
 
     private static final String FILE_MODE = "rw-------";
     private static final String SUFFIX = ".json";
+    private static final Logger log = LoggerFactory.getLogger(FileRecords.class);
 
     private final HostPaths paths;
     private final ReentrantLock writing = new ReentrantLock();
@@ -66,7 +66,6 @@ public final class FileRecords implements Records {
 
     private final boolean holder;
     private final Reserve reserve;
-    private final HostNotes notes;
 
     /** @throws HostException when the state directory cannot be listed or created */
     public FileRecords(HostPaths paths) throws HostException {
@@ -82,24 +81,23 @@ public final class FileRecords implements Records {
         this.paths = paths;
         this.holder = holder;
         this.reserve = new Reserve(Path.of(paths.reserveFile()));
-        this.notes = new HostNotes(paths);
         try {
             StateFormat.check(Path.of(paths.formatFile()));
             if (holder) {
                 prepare();
             }
-            for (Path folder : list(Path.of(paths.vmsDir()))) {
+            for (Path folder : DurableFiles.list(Path.of(paths.vmsDir()))) {
                 if (Files.isDirectory(folder)) {
                     if (holder) {
                         DurableFiles.removeTemps(folder);
-                        removeEmpty(folder);
+                        DurableFiles.deleteEmptyFolder(folder);
                     }
                     loadVm(folder.getFileName().toString());
                 }
             }
             loadNetworks();
             if (holder) {
-                notes.setFlagsAside();
+                setFlagsAside();
                 reserve.take();
             }
         } catch (IOException e) {
@@ -187,37 +185,26 @@ public final class FileRecords implements Records {
     private Reservation damaged(String uid, Path file, String why, @Nullable JsonNode tree) {
         String trouble = "The record of VM uid " + uid + " was damaged" + (why.isEmpty() ? "" : " (" + why + ")")
                 + (SetAside.is(file) ? " and is set aside as " : " and cannot be set aside: ") + file;
-        return Claims.ofDamaged(uid, file.toString(), trouble, tree, owner(uid));
+        return Claims.ofDamaged(uid, file.toString(), trouble, tree, GivenTo.of(paths, uid));
     }
 
-    /** The user that the VM's files were given to; empty when there are none, or of several. */
-    private OptionalInt owner(String uid) {
-        Set<Integer> owners = new HashSet<>();
-        List<Path> files = new ArrayList<>(List.of(Path.of(paths.seed(uid))));
-        try {
-            files.addAll(list(Path.of(paths.disksDir(uid))));
-        } catch (IOException e) {
-            // No disks, or nobody can tell whose.
-        }
-        for (Path file : files) {
-            try {
-                int owner = (int) Files.getAttribute(file, "unix:uid", LinkOption.NOFOLLOW_LINKS);
-                if (owner != 0) {
-                    owners.add(owner);
-                }
-            } catch (IOException e) {
-                // Gone.
-            }
-        }
-        return owners.size() == 1 ? OptionalInt.of(owners.iterator().next()) : OptionalInt.empty();
-    }
-
+    /** Where the file is now: a full disk or one that is mounted read-only leaves it where it was, for now. */
     private Path setAside(Path file) {
-        return holder ? SetAside.tryMove(file) : file;
+        if (!holder) {
+            return file;
+        }
+        try {
+            Path target = SetAside.move(file);
+            log.atError().addKeyValue("file", file).addKeyValue("now", target).log("a damaged file was set aside");
+            return target;
+        } catch (IOException e) {
+            log.atError().addKeyValue("file", file).setCause(e).log("a damaged file could not be set aside");
+            return file;
+        }
     }
 
     private void loadNetworks() throws IOException {
-        for (Path file : list(Path.of(paths.networksDir()))) {
+        for (Path file : DurableFiles.list(Path.of(paths.networksDir()))) {
             String name = file.getFileName().toString();
             if (name.endsWith(SUFFIX)) {
                 loadNetwork(name.substring(0, name.length() - SUFFIX.length()));
@@ -262,18 +249,20 @@ public final class FileRecords implements Records {
                 + " node uses the Network. Delete that file when nobody does";
     }
 
+    /** Without its original nobody can restore a flag: it stays as it is, and the next change takes that for the original. */
+    private void setFlagsAside() throws IOException {
+        for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
+            if (!DurableFiles.isTemp(file)
+                    && !SetAside.is(file)
+                    && keptForwarding(file.getFileName().toString()) instanceof Seen.Unknown) {
+                Path _ = setAside(file);
+            }
+        }
+    }
+
     private static String unreadable(Path file, IOException e) {
         return "The record " + file + " cannot be read: " + DurableFiles.cause(e)
                 + ". It is left as it is, and read again at every look";
-    }
-
-    static List<Path> list(Path folder) throws IOException {
-        List<Path> entries = new ArrayList<>();
-        try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder)) {
-            stream.forEach(entries::add);
-        }
-        entries.sort(Comparator.naturalOrder());
-        return entries;
     }
 
     @Override
@@ -365,6 +354,19 @@ public final class FileRecords implements Records {
     }
 
     @Override
+    public List<String> lostFlags() {
+        try {
+            return SetAside.names(Path.of(paths.forwardingDir())).stream()
+                    .map(link -> "The original forwarding flag of " + link + " was damaged and is set aside as "
+                            + paths.forwardingDir() + "/" + link + ".damaged-…: the flag stays as it is when vmlet's"
+                            + " last Network goes. Set it as you want it, and delete that file")
+                    .toList();
+        } catch (IOException e) {
+            return List.of("The folder " + paths.forwardingDir() + " cannot be listed: " + DurableFiles.cause(e));
+        }
+    }
+
+    @Override
     public void write(VmRecord record) throws HostException {
         String uid = record.id().uid();
         Path file = Path.of(paths.vmRecord(uid));
@@ -391,40 +393,18 @@ public final class FileRecords implements Records {
                     }
                 }
             }
-            write(file, RecordJson.write(record), claims.containsKey(uid));
+            // A VM that is here can be stopped on a full file system too; a new one may not come.
+            if (claims.containsKey(uid)) {
+                reserve.write(file, RecordJson.write(record));
+            } else {
+                Reserve.writeNew(file, RecordJson.write(record), PASSAGE_MODE);
+            }
             remember(record);
             reserve.take();
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         } finally {
             writing.unlock();
-        }
-    }
-
-    /** A VM that is here already may be stopped on a full file system too; a new one may not come. */
-    private void write(Path file, byte[] content, boolean known) throws IOException {
-        Path folder = DurableFiles.folderOf(file);
-        boolean made = Files.notExists(folder);
-        try {
-            DurableFiles.createFolders(folder, PASSAGE_MODE);
-            DurableFiles.write(file, content, FILE_MODE);
-        } catch (IOException e) {
-            if (known && DurableFiles.isNoSpace(e) && reserve.spend()) {
-                DurableFiles.write(file, content, FILE_MODE);
-                return;
-            }
-            if (made) {
-                removeEmpty(folder);
-            }
-            throw e;
-        }
-    }
-
-    private static void removeEmpty(Path folder) throws IOException {
-        try {
-            DurableFiles.delete(folder);
-        } catch (DirectoryNotEmptyException e) {
-            // Something of the VM is in it.
         }
     }
 
@@ -452,8 +432,9 @@ public final class FileRecords implements Records {
             DurableFiles.delete(file);
             vms.remove(vm.uid());
             claims.remove(vm.uid());
-            // Files of the VM that are left keep the folder, which shows them until the door to disks has deleted them.
-            removeEmpty(Path.of(paths.vmDir(vm.uid())));
+            DurableFiles.delete(Path.of(paths.vmDir(vm.uid())));
+        } catch (DirectoryNotEmptyException e) {
+            // Files of the VM are left; the folder shows them until the door to disks has deleted them.
         } catch (IOException e) {
             throw DurableFiles.refusal("delete " + file, e);
         } finally {
@@ -495,58 +476,117 @@ public final class FileRecords implements Records {
         }
     }
 
-    /** See {@link HostNotes#enterBoot}. */
+    /**
+     * Forgets what another boot of the host knew: a reboot puts every forwarding flag where the host's own settings want
+     * it, which the operator may have changed since. To be called before anything is recorded in this boot.
+     */
     public void enterBoot(String bootId) throws HostException {
+        Path file = Path.of(paths.bootFile());
         try {
-            notes.enterBoot(bootId);
-        } catch (HostException e) {
-            if (!spendReserve(e)) {
-                throw e;
+            if (Files.exists(file)) {
+                if (Files.readString(file, StandardCharsets.ISO_8859_1).strip().equals(bootId)) {
+                    return;
+                }
+                for (String link : forwardingOriginals()) {
+                    forgetForwarding(link);
+                }
             }
-            notes.enterBoot(bootId);
-        }
-    }
-
-    private boolean spendReserve(HostException refusal) {
-        try {
-            return refusal.getCause() instanceof IOException cause && DurableFiles.isNoSpace(cause) && reserve.spend();
+            // Without the file the flags are a former version's, of a boot nobody knows: they are kept as they are.
+            reserve.write(file, (bootId + "\n").getBytes(StandardCharsets.US_ASCII));
         } catch (IOException e) {
-            return false;
+            throw DurableFiles.refusal("write " + file, e);
         }
-    }
-
-    @Override
-    public List<String> lostFlags() {
-        return notes.lostFlags();
     }
 
     @Override
     public List<String> forwardingOriginals() throws HostException {
-        return notes.forwardingOriginals();
+        List<String> links = new ArrayList<>();
+        try {
+            for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
+                if (!DurableFiles.isTemp(file) && !SetAside.is(file)) {
+                    links.add(file.getFileName().toString());
+                }
+            }
+        } catch (IOException e) {
+            throw DurableFiles.refusal("list " + paths.forwardingDir(), e);
+        }
+        return List.copyOf(links);
     }
 
     @Override
     public void keepForwarding(String link, boolean original) throws HostException {
-        notes.keepForwarding(link, original);
+        Path file = forwarding(link);
+        try {
+            byte[] content = (original ? "1\n" : "0\n").getBytes(StandardCharsets.US_ASCII);
+            if (!DurableFiles.writeNew(file, content, FILE_MODE)
+                    && keptForwarding(link) instanceof Seen.Unknown<Boolean>(String cause)) {
+                // The caller changes the flag next; without a readable original nobody could ever restore it.
+                throw new HostException.Refused("record the forwarding flag of " + link + ": " + cause, null);
+            }
+        } catch (IOException e) {
+            throw DurableFiles.refusal("write " + file, e);
+        }
     }
 
     @Override
     public Seen<Boolean> keptForwarding(String link) {
-        return notes.keptForwarding(link);
+        Path file = forwarding(link);
+        try {
+            String text = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1).strip();
+            return switch (text) {
+                case "1" -> Seen.present(true);
+                case "0" -> Seen.present(false);
+                default ->
+                    Seen.unknown("The original forwarding flag of " + link + " in " + file
+                            + " is neither 0 nor 1; write the right one, or delete the file to keep the flag as it is");
+            };
+        } catch (NoSuchFileException e) {
+            return Seen.missing();
+        } catch (IOException e) {
+            return Seen.unknown(
+                    "The original forwarding flag in " + file + " cannot be read: " + DurableFiles.cause(e));
+        }
     }
 
     @Override
     public void forgetForwarding(String link) throws HostException {
-        notes.forgetForwarding(link);
+        Path file = forwarding(link);
+        try {
+            DurableFiles.delete(file);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("delete " + file, e);
+        }
     }
 
     @Override
     public Seen<String> cluster() {
-        return notes.cluster();
+        Path file = Path.of(paths.clusterFile());
+        try {
+            String uid = Files.readString(file, StandardCharsets.US_ASCII).strip();
+            return uid.isEmpty()
+                    ? Seen.unknown("The cluster's identity in " + file + " is empty; delete the file to take the"
+                            + " present cluster for this node's own")
+                    : Seen.present(uid);
+        } catch (NoSuchFileException e) {
+            return Seen.missing();
+        } catch (IOException e) {
+            return Seen.unknown("The cluster's identity in " + file + " cannot be read: " + DurableFiles.cause(e));
+        }
     }
 
     @Override
     public void keepCluster(String kubeSystemUid) throws HostException {
-        notes.keepCluster(kubeSystemUid);
+        Path file = Path.of(paths.clusterFile());
+        try {
+            boolean _ =
+                    DurableFiles.writeNew(file, (kubeSystemUid + "\n").getBytes(StandardCharsets.US_ASCII), FILE_MODE);
+        } catch (IOException e) {
+            throw DurableFiles.refusal("write " + file, e);
+        }
+    }
+
+    /** A link name becomes a file name: its shape is checked here, at the border. */
+    private Path forwarding(String link) {
+        return Path.of(paths.forwardingDir(), new LinkName(link).value());
     }
 }

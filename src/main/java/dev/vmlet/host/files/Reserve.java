@@ -12,6 +12,8 @@ final class Reserve {
     /** Some dozens of records; next to nothing beside a disk. */
     private static final int BYTES = 256 << 10;
 
+    private static final String FILE_MODE = "rw-------";
+
     private final Path file;
 
     Reserve(Path file) {
@@ -25,14 +27,32 @@ final class Reserve {
         }
         try {
             // Written, not only made so large: a sparse file keeps nothing back.
-            DurableFiles.write(file, new byte[BYTES], "rw-------");
+            DurableFiles.write(file, new byte[BYTES], FILE_MODE);
         } catch (IOException e) {
             // Full, or not writable: then there is nothing to keep back.
         }
     }
 
-    /** Gives it up; false when there was none. */
-    boolean spend() throws IOException {
-        return Files.deleteIfExists(file);
+    /** Writes durably, and gives the reserve for it where nothing else is left. */
+    void write(Path target, byte[] content) throws IOException {
+        try {
+            DurableFiles.write(target, content, FILE_MODE);
+        } catch (IOException e) {
+            if (!DurableFiles.isNoSpace(e) || !Files.deleteIfExists(file)) {
+                throw e;
+            }
+            DurableFiles.write(target, content, FILE_MODE);
+        }
+    }
+
+    /** The first file of a folder that is made for it. The reserve is not for what is new. */
+    static void writeNew(Path target, byte[] content, String folderMode) throws IOException {
+        DurableFiles.createFolders(DurableFiles.folderOf(target), folderMode);
+        try {
+            DurableFiles.write(target, content, FILE_MODE);
+        } catch (IOException e) {
+            DurableFiles.deleteEmptyFolder(DurableFiles.folderOf(target));
+            throw e;
+        }
     }
 }
