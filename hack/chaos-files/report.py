@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 
 
 def percentile(values, share):
@@ -64,5 +65,9 @@ def markdown(title, arguments, tally, agent, traffic, minutes, extra=()):
     if tally.times:
         lines += ["", "| from … to … | times | p50 | p99 | longest |", "|---|---|---|---|---|"]
         lines += [f"| {name} | {tally.line(name)} |" for name in sorted(tally.times)]
+    if agent.ended_by_itself:
+        lines += ["", "The agent ended by itself with the words:", ""]
+        words = [re.sub(r"\d+", "…", text) for text in agent.ended_by_itself]
+        lines += [f"* {words.count(text)} × {text}" for text in sorted(set(words))]
     lines += list(extra)
     return "\n".join(lines) + "\n"
