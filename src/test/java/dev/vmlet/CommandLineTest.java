@@ -1,6 +1,7 @@
 package dev.vmlet;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -151,6 +152,9 @@ class CommandLineTest {
 
     @Test
     void aStateDirectoryOfANewerVmletIsNamedWithTheRemedy(@TempDir Path dir) throws Exception {
+        assumeTrue(
+                System.getProperty("user.name").equals("root"),
+                "SKIPPED: nobody looked into a newer vmlet's state directory: inventory needs root");
         Files.writeString(dir.resolve("format"), "99\n");
         Files.writeString(dir.resolve("installation"), "inst2345\n");
         Said said = run("inventory", "--state-dir", dir.toString());
