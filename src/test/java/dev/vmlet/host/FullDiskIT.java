@@ -235,7 +235,8 @@ class FullDiskIT {
     void aReadOnlyFileSystemRefusesEachWriteWithPathAndRemedyAndHeals() throws Exception {
         for (Map.Entry<String, Write> write : writes.entrySet()) {
             Map<String, Long> before = tree();
-            assertThat(exit("mount", "-o", "remount,ro", small.toString())).isZero();
+            // The mount, not the file system: in a user namespace mount(8) would name an owner that is none there.
+            assertThat(exit("mount", "-o", "remount,bind,ro", small.toString())).isZero();
             assertThatThrownBy(write.getValue()::happen, write.getKey())
                     .as(write.getKey())
                     .isInstanceOf(HostException.class)
@@ -244,7 +245,7 @@ class FullDiskIT {
                     .hasMessageContaining("writable");
             assertThat(tree()).as("after " + write.getKey()).isEqualTo(before);
             assertThat(records.vm("vm-1")).isEqualTo(Seen.present(Given.record()));
-            assertThat(exit("mount", "-o", "remount,rw", small.toString())).isZero();
+            assertThat(exit("mount", "-o", "remount,bind,rw", small.toString())).isZero();
             write.getValue().happen();
         }
     }
@@ -302,10 +303,10 @@ class FullDiskIT {
     void aDamagedRecordThatCannotBeSetAsideIsSetAsideWhenItCan() throws Exception {
         Path file = Path.of(paths.vmRecord("vm-1"));
         Files.writeString(file, "torn");
-        assertThat(exit("mount", "-o", "remount,ro", small.toString())).isZero();
+        assertThat(exit("mount", "-o", "remount,bind,ro", small.toString())).isZero();
         FileRecords blind = FileRecords.toLook(paths);
         assertThat(blind.vm("vm-1")).isInstanceOf(Seen.Unknown.class);
-        assertThat(exit("mount", "-o", "remount,rw", small.toString())).isZero();
+        assertThat(exit("mount", "-o", "remount,bind,rw", small.toString())).isZero();
         FileRecords opened = new FileRecords(paths);
         assertThat(file).doesNotExist();
         opened.write(Given.record());
