@@ -64,13 +64,19 @@ final class Mending {
                     new Step.ContinueVmm(record.id()), "stopped by a signal, it hears of no stop", Cause.DRIFT));
         }
         for (PlannedStep step : stop.steps()) {
-            if (step.step() instanceof Step.PressPowerButton && seen.guest().kind() == GuestState.Kind.PAUSED) {
+            if (step.step() instanceof Step.PressPowerButton && isPaused(seen)) {
                 steps.add(new PlannedStep(
                         new Step.ResumeGuest(record.id()), "a paused guest hears no power button", Cause.DRIFT));
             }
             steps.add(step);
         }
         return new Plan(steps, stop.waitingFor());
+    }
+
+    /** By somebody, or by its VMM at a write that failed: there may be room by now, and the button is pressed again. */
+    private static boolean isPaused(VmObservation seen) {
+        GuestState.Kind kind = seen.guest().kind();
+        return kind == GuestState.Kind.PAUSED || kind == GuestState.Kind.WRITE_FAILED;
     }
 
     private static boolean isStopped(VmObservation seen) {

@@ -237,7 +237,7 @@ public final class Rebuild {
         GuestState guest = process.map(Testimony::guest).orElse(GuestState.of(GuestState.Kind.NONE));
         boolean ran = !lives
                 || guest.kind() == GuestState.Kind.RUNNING
-                || guest.kind() == GuestState.Kind.PAUSED
+                || guest.kind().isPaused()
                 || guest.kind() == GuestState.Kind.POWERED_OFF;
         return Optional.of(new Launch(
                 spec,

@@ -127,6 +127,15 @@ class MendingTest {
     }
 
     @Test
+    void aGuestThatCouldNotWriteIsResumedSoThatItHearsThePowerButton() {
+        asked = RunStrategy.HALTED;
+        guest = GuestState.Kind.WRITE_FAILED;
+        assertThat(text())
+                .contains("resume the guest of lab/web, because a paused guest hears no power button [drift]\n"
+                        + "press the power button of lab/web");
+    }
+
+    @Test
     void limitsThatCannotBeReadChangeNothingAndAreTold() {
         tampering = Seen.unknown("cannot read memory.max: input/output error");
         assertThat(text()).isEqualTo("wait PT2S for CannotLook: cannot read memory.max: input/output error\n");
