@@ -37,6 +37,10 @@ public final class ShutdownLock implements AutoCloseable {
     /** What is left of logind's patience for the VMM's own end. */
     static final Duration MARGIN = Duration.ofSeconds(1);
 
+    static final Duration LEAST = Duration.ofMillis(500);
+    /** Longer than any guest's own grace. */
+    static final Duration UNKNOWN = Duration.ofDays(1);
+
     /** The guests of this host, as whoever stops them sees them. */
     public interface Guests {
         /** Press the power buttons; the power goes off after so long. Must not block. */
@@ -108,10 +112,11 @@ public final class ShutdownLock implements AutoCloseable {
         if (on == null) {
             return;
         }
-        lock = on.getRemoteObject(Login1.BUS_NAME, Login1.PATH, Login1.class)
-                .inhibit("shutdown", "vmlet", "Guests shut down first", "delay");
+        // First: with a lock in hand nobody would ask again how long it holds.
         Number micros = property(on, "InhibitDelayMaxUSec");
         delay = Duration.of(micros.longValue(), java.time.temporal.ChronoUnit.MICROS);
+        lock = on.getRemoteObject(Login1.BUS_NAME, Login1.PATH, Login1.class)
+                .inhibit("shutdown", "vmlet", "Guests shut down first", "delay");
         log.atInfo()
                 .addKeyValue("seconds", delay.toSeconds())
                 .log("a shutdown of this host waits for its guests, so long at most");
@@ -153,11 +158,23 @@ public final class ShutdownLock implements AutoCloseable {
             tend();
             return;
         }
-        Duration within = delay.compareTo(MARGIN) > 0 ? delay.minus(MARGIN) : Duration.ZERO;
+        Duration within = within(delay);
         log.atInfo().addKeyValue("seconds", within.toSeconds()).log("this host shuts down; guests have so long");
         deadline = System.nanoTime() + delay.toNanos();
         guests.hostShutsDown(within);
         await();
+    }
+
+    /**
+     * What guests are given. Never nothing, which would be a power cut by us: where the host waits for a moment only, the
+     * button is pressed all the same, and where nobody could tell for how long, each guest has its own grace.
+     */
+    static Duration within(Duration delay) {
+        if (delay.isZero()) {
+            return UNKNOWN;
+        }
+        Duration left = delay.minus(MARGIN);
+        return left.compareTo(LEAST) > 0 ? left : LEAST;
     }
 
     private void await() {

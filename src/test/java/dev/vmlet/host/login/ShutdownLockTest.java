@@ -138,6 +138,14 @@ class ShutdownLockTest {
     }
 
     @Test
+    void neverGivesGuestsNothing() {
+        assertThat(ShutdownLock.within(Duration.ZERO)).as("unknown").isEqualTo(Duration.ofDays(1));
+        assertThat(ShutdownLock.within(Duration.ofMillis(200))).isEqualTo(Duration.ofMillis(500));
+        assertThat(ShutdownLock.within(Duration.ofSeconds(1))).isEqualTo(Duration.ofMillis(500));
+        assertThat(ShutdownLock.within(Duration.ofSeconds(5))).isEqualTo(Duration.ofSeconds(4));
+    }
+
+    @Test
     void letsGoWhenLogindWouldWaitNoLonger() throws Exception {
         logind.delay = Duration.ofMillis(1500);
         try (ShutdownLock _ = lock()) {
