@@ -3,6 +3,7 @@ package dev.vmlet.cli;
 import dev.vmlet.host.files.FileRecords;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.VmRecord;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -58,7 +59,10 @@ final class EvacuationProgress {
                         .toList();
                 List<VmRecord> up =
                         all.stream().filter(r -> r.launch().isPresent()).toList();
-                List<String> unreadable = records.unreadable();
+                // Of VMs only: a Network's record tells nothing of guests.
+                List<String> unreadable = records.reservations().stream()
+                        .map(Reservation::trouble)
+                        .toList();
                 if (first) {
                     out.println(
                             up.isEmpty()
