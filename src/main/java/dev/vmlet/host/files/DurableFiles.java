@@ -219,4 +219,14 @@ public final class DurableFiles {
         entries.sort(Comparator.naturalOrder());
         return entries;
     }
+
+    /** Whether its content can be had at this moment, whatever it says. */
+    static boolean canBeRead(Path file) {
+        try {
+            byte[] _ = Files.readAllBytes(file);
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
 }

@@ -65,6 +65,7 @@ public final class FileRecords implements Records {
     private final Map<String, String> lostNetworks = new ConcurrentHashMap<>();
 
     private final boolean holder;
+    private final BootNote boot;
     private final Reserve reserve;
 
     /** @throws HostException when the state directory cannot be listed or created */
@@ -81,6 +82,7 @@ public final class FileRecords implements Records {
         this.paths = paths;
         this.holder = holder;
         this.reserve = new Reserve(Path.of(paths.reserveFile()));
+        this.boot = new BootNote(Path.of(paths.bootFile()), reserve);
         try {
             StateFormat.check(Path.of(paths.formatFile()));
             if (holder) {
@@ -252,8 +254,10 @@ public final class FileRecords implements Records {
     /** Without its original nobody can restore a flag: it stays as it is, and the next change takes that for the original. */
     private void setFlagsAside() throws IOException {
         for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
+            // One that cannot be read at all, for the moment, may be as good as ever.
             if (!DurableFiles.isTemp(file)
                     && !SetAside.is(file)
+                    && DurableFiles.canBeRead(file)
                     && keptForwarding(file.getFileName().toString()) instanceof Seen.Unknown) {
                 Path _ = setAside(file);
             }
@@ -393,11 +397,14 @@ public final class FileRecords implements Records {
                     }
                 }
             }
-            // A VM that is here can be stopped on a full file system too; a new one may not come.
-            if (claims.containsKey(uid)) {
+            // A VM that is here can be stopped on a full file system too; a new one may not come, and what is only
+            // good to know of one that runs must not use up what its stop needs.
+            if (!claims.containsKey(uid)) {
+                Reserve.writeNew(file, RecordJson.write(record), PASSAGE_MODE);
+            } else if (record.launch().isEmpty() || record.stop().isPresent()) {
                 reserve.write(file, RecordJson.write(record));
             } else {
-                Reserve.writeNew(file, RecordJson.write(record), PASSAGE_MODE);
+                DurableFiles.write(file, RecordJson.write(record), FILE_MODE);
             }
             remember(record);
             reserve.take();
@@ -467,6 +474,8 @@ public final class FileRecords implements Records {
             refuseUnreadable("delete", networks.getOrDefault(networkUid, Seen.missing()));
             if (networks.containsKey(networkUid)) {
                 DurableFiles.delete(file);
+                // Else the next agent would take the damaged file of long ago for a record that was lost.
+                SetAside.forget(file);
                 networks.remove(networkUid);
             }
         } catch (IOException e) {
@@ -481,21 +490,11 @@ public final class FileRecords implements Records {
      * it, which the operator may have changed since. To be called before anything is recorded in this boot.
      */
     public void enterBoot(String bootId) throws HostException {
-        Path file = Path.of(paths.bootFile());
-        try {
-            if (Files.exists(file)) {
-                if (Files.readString(file, StandardCharsets.ISO_8859_1).strip().equals(bootId)) {
-                    return;
-                }
-                for (String link : forwardingOriginals()) {
-                    forgetForwarding(link);
-                }
+        boot.enter(bootId, () -> {
+            for (String link : forwardingOriginals()) {
+                forgetForwarding(link);
             }
-            // Without the file the flags are a former version's, of a boot nobody knows: they are kept as they are.
-            reserve.write(file, (bootId + "\n").getBytes(StandardCharsets.US_ASCII));
-        } catch (IOException e) {
-            throw DurableFiles.refusal("write " + file, e);
-        }
+        });
     }
 
     @Override
@@ -517,6 +516,7 @@ public final class FileRecords implements Records {
     public void keepForwarding(String link, boolean original) throws HostException {
         Path file = forwarding(link);
         try {
+            boot.beforeFlag();
             byte[] content = (original ? "1\n" : "0\n").getBytes(StandardCharsets.US_ASCII);
             if (!DurableFiles.writeNew(file, content, FILE_MODE)
                     && keptForwarding(link) instanceof Seen.Unknown<Boolean>(String cause)) {

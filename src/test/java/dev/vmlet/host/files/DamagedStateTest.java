@@ -202,6 +202,11 @@ class DamagedStateTest {
         assertThat(records.unreadable()).isEmpty();
         assertThat(new FileRecords(paths).networks()).containsExactly(lab);
         assertThat(new FileRecords(paths).unreadable()).isEmpty();
+
+        records.deleteNetwork(LAB.id().uid());
+        assertThat(new FileRecords(paths).unreadable())
+                .as("of a Network that is no more")
+                .isEmpty();
     }
 
     @Test

@@ -389,6 +389,27 @@ class FileRecordsTest {
     }
 
     @Test
+    void startsWhereItsBootCannotBeNotedAndRecordsNoFlagBeforeItIs() throws Exception {
+        FileRecords before = new FileRecords(paths);
+        before.keepForwarding("eth0", false);
+        Path file = Path.of(paths.bootFile());
+        // Nothing can be renamed over a folder that holds something.
+        Files.createDirectories(file.resolve("in-the-way"));
+
+        FileRecords records = new FileRecords(paths);
+        records.enterBoot("boot-2");
+        assertThatThrownBy(() -> records.keepForwarding("eth1", true)).hasMessageContaining("eth1");
+        assertThat(records.keptForwarding("eth1")).isEqualTo(Seen.missing());
+
+        Files.delete(file.resolve("in-the-way"));
+        Files.delete(file);
+        records.keepForwarding("eth1", true);
+        FileRecords restarted = new FileRecords(paths);
+        restarted.enterBoot("boot-2");
+        assertThat(restarted.keptForwarding("eth1")).isEqualTo(Seen.present(true));
+    }
+
+    @Test
     void keepsTheForwardingFlagsOfAFormerVersionThatDidNotNoteItsBoot() throws Exception {
         FileRecords former = new FileRecords(paths);
         former.keepForwarding("eth0", false);
