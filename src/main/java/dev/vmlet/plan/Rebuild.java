@@ -36,7 +36,8 @@ import java.util.TreeSet;
  * user id                 the file's remains, the owner of disks, taps and process
  * address and MAC         the file's remains, the firewall's sets, the object's status
  * what runs               pid file, /proc, cgroup, command line and VMM, which must agree among themselves
- * what it was started as  the object as it is now; the generation by its status
+ * cores and memory        the living process's command line
+ * what else it started as the object as it is now; the generation by its status
  * last exit, restarts     the object's status
  * </pre>
  */
@@ -215,20 +216,26 @@ public final class Rebuild {
     }
 
     private Optional<Launch> launch(
-            DesiredVm desired, Told told, Optional<Testimony> process, int userId, List<DesiredNic> nics, Instant now) {
+            DesiredVm desired, Told told, Optional<Testimony> process, int userId, List<DesiredNic> nics, Instant now)
+            throws Doubt {
         boolean lives = process.isPresent() && process.get().process() instanceof GuestProcess.Alive;
         if (process.isEmpty() && !told.ran()) {
             return Optional.empty();
         }
         LaunchSpec asked = planner.launch(desired, userId);
+        Optional<Testimony.Size> size = process.flatMap(Testimony::size);
+        if (lives && size.isEmpty() && told.bootedGeneration().orElse(-1) != desired.generation()) {
+            // By guess the guest would be held to limits that are not its own, and killed by them.
+            throw new Doubt("nobody tells the cores and memory it was started with, and its object was changed since");
+        }
         LaunchSpec spec = new LaunchSpec(
                 asked.id(),
                 process.flatMap(Testimony::vmm).orElse(asked.vmm()),
                 told.bootedGeneration().orElse(asked.generation()),
                 asked.restartToken(),
                 userId,
-                asked.cores(),
-                asked.memory(),
+                size.map(Testimony.Size::cores).orElse(asked.cores()),
+                size.map(Testimony.Size::memory).orElse(asked.memory()),
                 asked.drives(),
                 asked.cmdline(),
                 Launches.nics(nics));

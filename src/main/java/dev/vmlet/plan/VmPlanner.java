@@ -312,6 +312,12 @@ public final class VmPlanner {
             waiting = wait(Reason.WriteFailed, Reason.WriteFailed.sentence(), SOON);
         }
         if (waiting.isEmpty()
+                && seen.guest().kind() == GuestState.Kind.RUNNING
+                && seen.tampering() instanceof Seen.Present<Tampering>(Tampering tampering)
+                && !tampering.kept().isEmpty()) {
+            waiting = wait(Reason.HostRefused, String.join("; ", tampering.kept()), LATER);
+        }
+        if (waiting.isEmpty()
                 && seen.guest().kind() != GuestState.Kind.RUNNING
                 && !seen.guest().kind().isPaused()) {
             waiting = Optional.of(new Plan.Wait(

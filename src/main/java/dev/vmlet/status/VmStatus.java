@@ -318,7 +318,12 @@ public final class VmStatus {
                         plan.waitingFor().map(Plan.Wait::message).orElse(Reason.Stopping.sentence()));
             }
             return switch (seen.guest().kind()) {
-                case RUNNING -> Verdict.of(Status.True, Reason.Running);
+                case RUNNING ->
+                    // A limit that waits for the guest's next start, so that it survives.
+                    plan.waitingFor()
+                            .filter(w -> w.reason() == Reason.HostRefused)
+                            .map(w -> new Verdict(Status.True, Reason.Running, w.message()))
+                            .orElseGet(() -> Verdict.of(Status.True, Reason.Running));
                 case PAUSED -> contested().orElseGet(() -> Verdict.of(Status.False, Reason.Paused));
                 case HELD -> Verdict.of(Status.False, Reason.Paused);
                 case WRITE_FAILED -> Verdict.of(Status.False, Reason.WriteFailed);

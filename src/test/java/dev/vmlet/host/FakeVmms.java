@@ -219,6 +219,7 @@ public final class FakeVmms implements Vmms {
                 OptionalInt.of(guest.launch.userId()),
                 Optional.of(guest.launch.vmm()),
                 Optional.empty(),
+                Optional.of(new Testimony.Size(guest.launch.cores(), guest.launch.memory())),
                 new GuestState(guest.kind, guest.panicked, "1.0")));
     }
 

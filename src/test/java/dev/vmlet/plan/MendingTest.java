@@ -88,6 +88,15 @@ class MendingTest {
     }
 
     @Test
+    void aLimitThatTheGuestHasOutgrownIsToldAndLeft() {
+        tampering = Seen.present(new Tampering(false, List.of(), List.of("memory.max stays at max: restart it")));
+        assertThat(text()).isEqualTo("wait PT30S for HostRefused: memory.max stays at max: restart it\n");
+        tampering = Seen.present(
+                new Tampering(false, List.of("pids.max is 1, at its launch it was 288"), List.of("memory.max stays")));
+        assertThat(plan().steps()).as("the others are put back all the same").hasSize(1);
+    }
+
+    @Test
     void aGuestThatCouldNotWriteIsResumedAndSaysWhy() {
         guest = GuestState.Kind.WRITE_FAILED;
         assertThat(text()).isEqualTo("""

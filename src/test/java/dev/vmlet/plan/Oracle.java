@@ -287,6 +287,8 @@ final class Oracle {
                 // What it was started with besides, nobody can tell any more.
                 ? told.vmm() == guest.launch().vmm()
                         && told.userId() == guest.launch().userId()
+                        && told.cores() == guest.launch().cores()
+                        && told.memory().equals(guest.launch().memory())
                 : told.equals(guest.launch());
         if (!right) {
             fail("VM " + uid + " was launched with " + guest.launch() + ", its record says " + record.get());

@@ -8,6 +8,7 @@ import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Resolution;
@@ -40,12 +41,7 @@ class RebuildTest {
     // What is left; a steady running VM until a test says otherwise.
     private OptionalInt fileUser = OptionalInt.of(200_000);
     private List<Reservation.Nic> fileNics = List.of();
-    private Seen<Testimony> process = Seen.present(new Testimony(
-            new GuestProcess.Alive(4711, 9),
-            OptionalInt.of(200_000),
-            Optional.of(VmmKind.QEMU),
-            Optional.of(STARTED),
-            new GuestState(GuestState.Kind.RUNNING, false, "1.0")));
+    private Seen<Testimony> process = alive(Optional.of(new Testimony.Size(1, new Mebibytes(512))));
     private Seen<List<Witnesses.Tap>> taps = Seen.present(List.of(tap("10.77.4.2")));
     private Seen<Boolean> files = Seen.present(true);
     private Told told = new Told(
@@ -55,6 +51,16 @@ class RebuildTest {
             OptionalLong.of(2),
             Optional.of(EXIT),
             4);
+
+    private static Seen<Testimony> alive(Optional<Testimony.Size> size) {
+        return Seen.present(new Testimony(
+                new GuestProcess.Alive(4711, 9),
+                OptionalInt.of(200_000),
+                Optional.of(VmmKind.QEMU),
+                Optional.of(STARTED),
+                size,
+                new GuestState(GuestState.Kind.RUNNING, false, "1.0")));
+    }
 
     private static Witnesses.Tap tap(String ip) {
         return new Witnesses.Tap(
@@ -93,6 +99,10 @@ class RebuildTest {
         VmRecord rebuilt = rebuilt();
         Launch launch = rebuilt.launch().orElseThrow();
         assertThat(launch.spec().generation()).as("as it was started with").isEqualTo(2);
+        assertThat(launch.spec().cores())
+                .as("not those its object asks for since")
+                .isEqualTo(1);
+        assertThat(launch.spec().memory()).isEqualTo(new Mebibytes(512));
         assertThat(launch.spec().nics()).isEqualTo(Given.launch().spec().nics());
         assertThat(launch.spec().drives()).isEqualTo(Given.launch().spec().drives());
         assertThat(launch.bootId()).isEqualTo(Given.BOOT);
@@ -166,6 +176,16 @@ class RebuildTest {
         assertThat(rebuilt().userId())
                 .as("it has nothing yet that could be another's")
                 .isEqualTo(200_000);
+    }
+
+    @Test
+    void aSizeThatNobodyTellsIsDoubtOnceTheObjectWasChanged() {
+        process = alive(Optional.empty());
+        assertDoubt("nobody tells the cores and memory it was started with, and its object was changed since");
+        told = new Told(told.nics(), true, Optional.of(STARTED), OptionalLong.of(3), Optional.of(EXIT), 4);
+        assertThat(rebuilt().launch().orElseThrow().spec().cores())
+                .as("as its object has it still")
+                .isEqualTo(2);
     }
 
     @Test

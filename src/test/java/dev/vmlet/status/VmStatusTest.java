@@ -338,6 +338,13 @@ class VmStatusTest {
         assertThat(message("Running")).isEqualTo("start qemu for lab/web (2 cores, 2048 MiB): no memory");
     }
 
+    @Test
+    void tellsOfALimitThatWaitsForTheNextStartOfAGuestThatRuns() {
+        plan = Plan.waiting(Reason.HostRefused, "memory.max stays at max: restart it", Duration.ofSeconds(30));
+        assertThat(status(NOW).phase()).isEqualTo(VirtualMachineStatus.Phase.Running);
+        assertThat(message("Running")).isEqualTo("memory.max stays at max: restart it");
+    }
+
     private String restart() {
         return Objects.requireNonNull(status(NOW).conditions()).stream()
                 .filter(c -> "RestartRequired".equals(c.type()))

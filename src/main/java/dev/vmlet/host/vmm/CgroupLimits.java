@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -21,7 +22,22 @@ final class CgroupLimits {
     /** The kernel keeps memory limits in whole pages; none is larger than this on the machines we run on. */
     private static final long PAGE_BYTES = 65_536;
 
-    private static final Set<String> MEMORY = Set.of("memory.max", "memory.limit_in_bytes");
+    /** The limits of memory, each with the file beside it that tells the use. */
+    private static final Map<String, String> MEMORY =
+            Map.of("memory.max", "memory.current", "memory.limit_in_bytes", "memory.usage_in_bytes");
+
+    /**
+     * As they are set. Memory last: the kernel may refuse it, or take its time to reclaim. A frozen guest thaws first.
+     */
+    static final List<String> ORDER = List.of(
+            "cgroup.freeze",
+            "freezer.state",
+            "cpu.max",
+            "cpu.cfs_quota_us",
+            "pids.max",
+            "memory.oom.group",
+            "memory.max",
+            "memory.limit_in_bytes");
 
     /** By name of the file, sorted: the same order of sentences at each look. */
     private final TreeMap<String, String> values = new TreeMap<>();
@@ -38,35 +54,99 @@ final class CgroupLimits {
         values.put("freezer.state", "THAWED");
     }
 
-    /** Whether a file of this name holds a limit. */
-    static boolean isLimit(String file) {
-        return NAMES.contains(file);
+    Set<String> names() {
+        return values.keySet();
     }
 
-    private static final Set<String> NAMES = Set.copyOf(new CgroupLimits(new Cgroups.Limits(0, 0, 0)).values.keySet());
+    /** Whether a file of this name holds a limit. */
+    static boolean isLimit(String file) {
+        return ORDER.contains(file);
+    }
 
-    /** Sets what is not so. Memory last grows into a limit that the kernel may refuse, so the rest is set before. */
+    /**
+     * Sets what is not so, all that can be, and then tells the first refusal. A memory limit that the guest has outgrown
+     * stays as it is: on a write below the use the kernel kills the guest (cgroup v2), and {@link #differences} tells it.
+     */
     void set(Path leaf) throws HostException {
-        for (Map.Entry<String, String> limit : values.descendingMap().entrySet()) {
-            Path file = leaf.resolve(limit.getKey());
-            if (read(file) instanceof Seen.Present<String>(String now) && !same(limit.getKey(), now)) {
+        Optional<HostException> refusal = Optional.empty();
+        for (String name : ORDER) {
+            Path file = leaf.resolve(name);
+            if (read(file) instanceof Seen.Present<String>(String now)
+                    && !same(name, now)
+                    && outgrown(leaf, name, now).equals(Seen.present(false))) {
                 try {
-                    Files.writeString(file, limit.getValue());
+                    Files.writeString(file, value(name));
                 } catch (IOException e) {
-                    throw new HostException.Refused("set " + file + " to " + limit.getValue(), e);
+                    HostException refused = new HostException.Refused("set " + file + " to " + value(name), e);
+                    refusal = refusal.or(() -> Optional.of(refused));
                 }
             }
         }
+        if (refusal.isPresent()) {
+            throw refusal.get();
+        }
     }
 
-    /** A sentence for each file of the leaf that says something else. */
-    Seen<List<String>> differences(Path leaf) {
-        List<String> differences = new ArrayList<>();
+    private String value(String name) {
+        return String.valueOf(values.get(name));
+    }
+
+    /** Whether the limit of the launch lies below what is in use, so that writing it would be the guest's end. */
+    private Seen<Boolean> outgrown(Path leaf, String name, String now) {
+        String counter = MEMORY.get(name);
+        if (counter == null || !isBelow(value(name), now)) {
+            return Seen.present(false);
+        }
+        return switch (read(leaf.resolve(counter))) {
+            case Seen.Present<String>(String used) -> Seen.present(isBelow(value(name), used));
+            case Seen.Missing<String> _ -> Seen.present(false);
+            case Seen.Unknown<String>(String cause) -> Seen.unknown(cause);
+        };
+    }
+
+    private static boolean isBelow(String bytes, String other) {
+        try {
+            return Long.parseLong(bytes) < Long.parseLong(other);
+        } catch (NumberFormatException e) {
+            // "max", or more than a long holds.
+            return true;
+        }
+    }
+
+    /**
+     * A sentence for each file that says something else.
+     *
+     * @param mendable what {@link #set} puts right
+     * @param kept what it leaves, because the guest would not survive it
+     */
+    record Differences(List<String> mendable, List<String> kept) {
+        Differences {
+            mendable = List.copyOf(mendable);
+            kept = List.copyOf(kept);
+        }
+    }
+
+    /** What the files of the leaf say that is not as at the launch. */
+    Seen<Differences> differences(Path leaf) {
+        List<String> mendable = new ArrayList<>();
+        List<String> kept = new ArrayList<>();
         for (Map.Entry<String, String> limit : values.entrySet()) {
             switch (read(leaf.resolve(limit.getKey()))) {
                 case Seen.Present<String>(String now) -> {
-                    if (!same(limit.getKey(), now)) {
-                        differences.add(limit.getKey() + " is " + now + ", at its launch it was " + limit.getValue());
+                    if (same(limit.getKey(), now)) {
+                        continue;
+                    }
+                    switch (outgrown(leaf, limit.getKey(), now)) {
+                        // Not how much it uses: the sentence would be another one at each look.
+                        case Seen.Present<Boolean>(Boolean outgrown)
+                        when outgrown ->
+                            kept.add(limit.getKey() + " stays at " + now + ": the guest uses more than the "
+                                    + limit.getValue() + " of its launch, and would be killed; restart it");
+                        case Seen.Present<Boolean> _, Seen.Missing<Boolean> _ ->
+                            mendable.add(limit.getKey() + " is " + now + ", at its launch it was " + limit.getValue());
+                        case Seen.Unknown<Boolean>(String cause) -> {
+                            return Seen.unknown(cause);
+                        }
                     }
                 }
                 case Seen.Missing<String> _ -> {}
@@ -75,16 +155,16 @@ final class CgroupLimits {
                 }
             }
         }
-        return Seen.present(differences);
+        return Seen.present(new Differences(mendable, kept));
     }
 
     private boolean same(String file, String now) {
-        String expected = String.valueOf(values.get(file));
+        String expected = value(file);
         if (expected.equals(now)) {
             return true;
         }
         try {
-            return MEMORY.contains(file) && Math.abs(Long.parseLong(expected) - Long.parseLong(now)) < PAGE_BYTES;
+            return MEMORY.containsKey(file) && Math.abs(Long.parseLong(expected) - Long.parseLong(now)) < PAGE_BYTES;
         } catch (NumberFormatException e) {
             // "max", or more than a long holds.
             return false;

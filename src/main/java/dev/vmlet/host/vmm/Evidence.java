@@ -41,7 +41,7 @@ import java.util.TreeSet;
  * @param members pids in the VM's cgroup leaves, Missing when it has none
  * @param strays those of the members that are neither the pid file's process nor come from it
  * @param machine the uuid that this very process's VMM answered with last, empty before it has answered
- * @param twins other processes on this host whose command line is a VMM's with this VM's uuid
+ * @param twins other VMM processes on this host with this VM's uuid, by {@link Machines#confirmed}
  * @param runFiles whether a run directory of the VM exists
  * @param exit what the launcher recorded
  */

@@ -2,14 +2,15 @@ package dev.vmlet.host.vmm;
 
 import java.io.IOException;
 import java.nio.file.ClosedWatchServiceException;
-import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
 import java.nio.file.WatchKey;
 import java.nio.file.WatchService;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -24,15 +25,17 @@ final class GuestLogs implements AutoCloseable {
     private static final long TRIM_SECONDS = 5;
 
     private final Consumer<String> wake;
-    private final WatchService watches;
+    private final Optional<WatchService> watches;
+    private final CountDownLatch closed = new CountDownLatch(1);
     private final SerialRecorder recorder;
     private final Map<String, Followed> followed = new ConcurrentHashMap<>();
 
-    private record Followed(VmFiles files, WatchKey key) {}
+    private record Followed(VmFiles files, Optional<WatchKey> key) {}
 
-    GuestLogs(Consumer<String> wake) throws IOException {
+    /** @param watches empty where events are left to the timer */
+    GuestLogs(Consumer<String> wake, Optional<WatchService> watches) throws IOException {
         this.wake = wake;
-        this.watches = FileSystems.getDefault().newWatchService();
+        this.watches = watches;
         this.recorder = new SerialRecorder();
         Thread.ofPlatform().daemon().name("vmm-guest-logs").start(this::run);
     }
@@ -44,8 +47,12 @@ final class GuestLogs implements AutoCloseable {
      */
     void follow(VmFiles files, SerialRecorder.Log log) {
         followed.computeIfAbsent(files.vmUid(), _ -> {
+            if (watches.isEmpty()) {
+                return new Followed(files, Optional.empty());
+            }
             try {
-                return new Followed(files, files.run().register(watches, StandardWatchEventKinds.ENTRY_MODIFY));
+                WatchKey key = files.run().register(watches.get(), StandardWatchEventKinds.ENTRY_MODIFY);
+                return new Followed(files, Optional.of(key));
             } catch (IOException | ClosedWatchServiceException e) {
                 LOG.atWarn()
                         .addKeyValue("vmUid", files.vmUid())
@@ -62,15 +69,18 @@ final class GuestLogs implements AutoCloseable {
         recorder.finish(vmUid, patience);
         Followed known = followed.remove(vmUid);
         if (known != null) {
-            known.key.cancel();
+            known.key.ifPresent(WatchKey::cancel);
         }
     }
 
     @Override
     public void close() {
         recorder.close();
+        closed.countDown();
         try {
-            watches.close();
+            if (watches.isPresent()) {
+                watches.get().close();
+            }
         } catch (IOException e) {
             LOG.atDebug().setCause(e).log("inotify was closed already");
         }
@@ -80,13 +90,10 @@ final class GuestLogs implements AutoCloseable {
         try {
             long trimAt = System.nanoTime();
             while (true) {
-                WatchKey key = watches.poll(TRIM_SECONDS, TimeUnit.SECONDS);
-                if (key != null) {
-                    boolean modified = !key.pollEvents().isEmpty();
-                    boolean _ = key.reset();
-                    if (modified && key.watchable() instanceof Path dir) {
-                        call(String.valueOf(dir.getFileName()));
-                    }
+                if (watches.isPresent()) {
+                    pass(watches.get());
+                } else if (closed.await(TRIM_SECONDS, TimeUnit.SECONDS)) {
+                    return;
                 }
                 if (System.nanoTime() - trimAt >= 0) {
                     followed.values().forEach(GuestLogs::trim);
@@ -97,6 +104,17 @@ final class GuestLogs implements AutoCloseable {
             return;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    private void pass(WatchService events) throws InterruptedException {
+        WatchKey key = events.poll(TRIM_SECONDS, TimeUnit.SECONDS);
+        if (key != null) {
+            boolean modified = !key.pollEvents().isEmpty();
+            boolean _ = key.reset();
+            if (modified && key.watchable() instanceof Path dir) {
+                call(String.valueOf(dir.getFileName()));
+            }
         }
     }
 

@@ -2,7 +2,6 @@ package dev.vmlet.host.vmm;
 
 import java.io.IOException;
 import java.nio.file.ClosedWatchServiceException;
-import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
 import java.nio.file.WatchEvent;
@@ -11,6 +10,7 @@ import java.nio.file.WatchService;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,29 +24,32 @@ final class LimitWatch implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LimitWatch.class);
 
     private final Consumer<String> written;
-    private final WatchService watcher;
+    private final Optional<WatchService> watcher;
 
     /** VM uid by key, and the keys of each VM; guarded by this. */
     private final Map<WatchKey, String> owners = new HashMap<>();
 
     private final Map<String, List<WatchKey>> keys = new HashMap<>();
 
-    /** @param written called with the VM's uid, on the watching thread; must not block */
-    LimitWatch(Consumer<String> written) throws IOException {
+    /**
+     * @param written called with the VM's uid, on the watching thread; must not block
+     * @param watcher empty for one that tells nothing
+     */
+    LimitWatch(Consumer<String> written, Optional<WatchService> watcher) {
         this.written = written;
-        this.watcher = FileSystems.getDefault().newWatchService();
-        Thread.ofPlatform().daemon().name("limit-watch").start(this::run);
+        this.watcher = watcher;
+        watcher.ifPresent(w -> Thread.ofPlatform().daemon().name("limit-watch").start(() -> run(w)));
     }
 
     /** Harmless to call again for a VM that is watched; its directories are those of the first call. */
     synchronized void watch(String vmUid, List<Path> directories) {
-        if (keys.containsKey(vmUid)) {
+        if (watcher.isEmpty() || keys.containsKey(vmUid)) {
             return;
         }
         List<WatchKey> registered = new java.util.ArrayList<>();
         for (Path directory : directories) {
             try {
-                WatchKey key = directory.register(watcher, StandardWatchEventKinds.ENTRY_MODIFY);
+                WatchKey key = directory.register(watcher.get(), StandardWatchEventKinds.ENTRY_MODIFY);
                 owners.put(key, vmUid);
                 registered.add(key);
             } catch (IOException | ClosedWatchServiceException e) {
@@ -69,7 +72,7 @@ final class LimitWatch implements AutoCloseable {
         }
     }
 
-    private void run() {
+    private void run(WatchService watcher) {
         try {
             while (true) {
                 WatchKey key = watcher.take();
@@ -106,7 +109,9 @@ final class LimitWatch implements AutoCloseable {
     @Override
     public void close() {
         try {
-            watcher.close();
+            if (watcher.isPresent()) {
+                watcher.get().close();
+            }
         } catch (IOException e) {
             LOG.atDebug().setCause(e).log("limit watch not closed");
         }

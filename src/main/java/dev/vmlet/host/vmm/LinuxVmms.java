@@ -14,11 +14,13 @@ import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.WatchService;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -102,19 +104,24 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         this.purpose = purpose;
         this.config = config;
         this.vmms = Map.copyOf(vmms);
-        this.machines = new Machines(Path.of("/proc"), this.vmms.values());
+        this.machines = new Machines(Path.of("/proc"), this.vmms.values(), Path.of(config.paths.binDir()));
         this.preflight = preflight;
         this.launcher = new Launcher(Path.of(config.paths.binDir()), config.bootId);
         this.runFiles = new RunFiles();
         try {
             this.cgroups = new Cgroups(CgroupMounts.find(), config.names.cgroup());
             this.exits = new ExitWatch(config.wake);
-            this.logs = new GuestLogs(config.wake);
+            this.logs = new GuestLogs(config.wake, inotify("what guests do is seen by the periodic looks only"));
             this.events = new EventSockets(config.wake);
-            this.limitWatch = new LimitWatch(config.wake);
+            this.limitWatch = new LimitWatch(config.wake, inotify("limits of guests are looked at periodically only"));
         } catch (IOException e) {
             throw new HostException.Refused("prepare for guest processes", e);
         }
+    }
+
+    /** None to look: nothing is followed then. */
+    private Optional<WatchService> inotify(String without) {
+        return purpose == Purpose.ACT ? Inotify.open(without) : Optional.empty();
     }
 
     /** What this host cannot limit, as sentences for {@code VmNode} and {@code doctor}. */
@@ -195,9 +202,24 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                 members,
                 strays,
                 machine(uid, pidFile),
-                twins.isEmpty() ? twins : machines.still(uid, twins),
+                twins.isEmpty() ? twins : machines.confirmed(uid, twins, pid, owners(uid)),
                 Files.exists(files.run(), LinkOption.NOFOLLOW_LINKS),
                 RunFiles.exit(files.exit()));
+    }
+
+    /** Who could open the VM's disks beside root. */
+    private Set<Integer> owners(String uid) {
+        Set<Integer> owners = new TreeSet<>();
+        try (DirectoryStream<Path> disks = Files.newDirectoryStream(Path.of(config.paths.disksDir(uid)))) {
+            for (Path disk : disks) {
+                if (Files.getAttribute(disk, "unix:uid", LinkOption.NOFOLLOW_LINKS) instanceof Integer owner) {
+                    owners.add(owner);
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            // None, or gone meanwhile.
+        }
+        return owners;
     }
 
     /** What this very process has answered; the answer of one before it is not its word. */
@@ -254,6 +276,7 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
                             OptionalInt.of(ProcStat.user(alive.pid())),
                             Optional.of(candidate.getKey()),
                             Optional.of(Files.getLastModifiedTime(files.pid()).toInstant()),
+                            candidate.getValue().sizeOf(words),
                             answer.state()));
                 } catch (IOException e) {
                     return Seen.unknown(who + " cannot be looked at: " + e.getMessage());

@@ -3,6 +3,7 @@ package dev.vmlet.host.vmm;
 import dev.vmlet.model.Seen;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,10 +19,17 @@ import java.util.Set;
 /**
  * Which VMM processes of this host run as which machine, by their command lines: what no record, pid file and cgroup
  * tells of. One look serves all VMs for a while, because it reads a file of every process.
+ *
+ * <p>Anybody may write anything into a command line of theirs. It counts only of a process that runs a VMM's executable,
+ * and as a user who could open the VM's disks.
  */
 final class Machines {
     private final Path proc;
     private final Collection<Vmm> vmms;
+    private final Path binDir;
+
+    /** What the kernel puts behind the name of an executable that has none any more. */
+    private static final String DELETED = " (deleted)";
 
     /** Guarded by this. */
     private Map<String, Set<Integer>> seen = Map.of();
@@ -29,12 +37,14 @@ final class Machines {
     private long seenAtNanos;
     private boolean looked;
 
-    Machines(Path proc, Collection<Vmm> vmms) {
+    /** @param binDir where VMMs of ours lie, former versions among them */
+    Machines(Path proc, Collection<Vmm> vmms, Path binDir) {
         this.proc = proc;
         this.vmms = vmms;
+        this.binDir = binDir.toAbsolutePath().normalize();
     }
 
-    /** Pids of the VMMs that run as this machine, as a look not older than {@code age} found them. */
+    /** Pids of those that claim to run as this machine, as a look not older than {@code age} found them. */
     synchronized Set<Integer> of(String machine, Duration age) {
         long now = System.nanoTime();
         if (!looked || now - seenAtNanos >= age.toNanos()) {
@@ -45,11 +55,81 @@ final class Machines {
         return seen.getOrDefault(machine, Set.of());
     }
 
-    /** Those that still do: a process of the last look may have ended, or become another. */
-    Set<Integer> still(String machine, Set<Integer> pids) {
+    /**
+     * Those that do: a process of the last look may have ended, or become another, or never been a VMM.
+     *
+     * @param own pid of the VM's recorded process, whose executable is a VMM's whatever is set up now
+     * @param owners users who own the VM's disks
+     */
+    Set<Integer> confirmed(String machine, Set<Integer> pids, int own, Set<Integer> owners) {
         Set<Integer> left = new HashSet<>(pids);
-        left.removeIf(pid -> !machineOf(pid).equals(Optional.of(machine)));
+        left.removeIf(pid -> !machineOf(pid).equals(Optional.of(machine)) || !isVmm(pid, own) || !harms(pid, owners));
         return left;
+    }
+
+    /** By inode: the name of an executable is what its mount namespace says. */
+    private boolean isVmm(int pid, int own) {
+        Path exe = exe(pid);
+        if (vmms.stream().anyMatch(vmm -> isSame(exe, vmm.binary())) || isSame(exe, exe(own))) {
+            return true;
+        }
+        try (DirectoryStream<Path> binaries = Files.newDirectoryStream(binDir)) {
+            for (Path binary : binaries) {
+                if (isSame(exe, binary)) {
+                    return true;
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            // No such directory: nothing of ours lies there.
+        }
+        return wasReplaced(exe);
+    }
+
+    private Path exe(int pid) {
+        return proc.resolve(pid + "/exe");
+    }
+
+    private static boolean isSame(Path one, Path other) {
+        try {
+            return Files.isSameFile(one, other);
+        } catch (IOException e) {
+            // One of them is not there; that of a kernel thread never is.
+            return false;
+        }
+    }
+
+    /** An executable that an upgrade has put another file in the place of has no inode to be found but its name. */
+    private boolean wasReplaced(Path exe) {
+        try {
+            String name = Files.readSymbolicLink(exe).toString();
+            if (!name.endsWith(DELETED)) {
+                return false;
+            }
+            Path former = Path.of(name.substring(0, name.length() - DELETED.length()));
+            return binDir.equals(former.getParent())
+                    || vmms.stream().anyMatch(vmm -> vmm.binary().equals(former) || isRealPath(former, vmm.binary()));
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static boolean isRealPath(Path path, Path binary) {
+        try {
+            return binary.toRealPath().equals(path);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** Real users: another's program that runs as root by a bit of its file is still another's. */
+    private boolean harms(int pid, Set<Integer> owners) {
+        try {
+            int user = ProcStat.user(proc, pid);
+            return user == 0 || owners.contains(user);
+        } catch (IOException e) {
+            // It has ended, or nobody can tell: then the look at its command line stands.
+            return Files.exists(proc.resolve(String.valueOf(pid)));
+        }
     }
 
     private Map<String, Set<Integer>> look() {

@@ -43,7 +43,11 @@ record ProcStat(char state, int parent, long startTicks) {
 
     /** Whom it runs as: the real user id. */
     static int user(int pid) throws IOException {
-        return Files.readString(Path.of("/proc/" + pid + "/status"), StandardCharsets.ISO_8859_1)
+        return user(Path.of("/proc"), pid);
+    }
+
+    static int user(Path proc, int pid) throws IOException {
+        return Files.readString(proc.resolve(pid + "/status"), StandardCharsets.ISO_8859_1)
                 .lines()
                 .filter(line -> line.startsWith("Uid:"))
                 .map(line -> Integer.valueOf(line.split("\\s+")[1]))

@@ -1,5 +1,6 @@
 package dev.vmlet.host.vmm;
 
+import dev.vmlet.host.vmm.CgroupLimits.Differences;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
@@ -21,7 +22,8 @@ final class Restraints {
     /** As the launcher sets it. */
     private static final String OOM_SCORE_ADJ = "0";
 
-    private static final Set<String> LIMITING = Set.of("memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max");
+    private static final Set<String> LIMITING =
+            Set.of("memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max", "cpu.cfs_quota_us");
 
     private final Path proc;
     private final int pid;
@@ -40,11 +42,15 @@ final class Restraints {
     Seen<Tampering> look() {
         List<String> differences = new ArrayList<>();
         Set<String> told = new TreeSet<>();
+        Set<String> kept = new TreeSet<>();
         for (Path leaf : leaves) {
             switch (limits.differences(leaf)) {
-                case Seen.Present<List<String>>(List<String> found) -> told.addAll(found);
-                case Seen.Missing<List<String>> _ -> {}
-                case Seen.Unknown<List<String>>(String cause) -> {
+                case Seen.Present<Differences>(Differences found) -> {
+                    told.addAll(found.mendable());
+                    kept.addAll(found.kept());
+                }
+                case Seen.Missing<Differences> _ -> {}
+                case Seen.Unknown<Differences>(String cause) -> {
                     return Seen.unknown(cause);
                 }
             }
@@ -70,23 +76,41 @@ final class Restraints {
         }
         return switch (ProcStat.read(proc, pid)) {
             // Not 't', which a debugger holds: it lets go by itself.
-            case Seen.Present<ProcStat>(ProcStat stat) -> Seen.present(new Tampering(stat.state() == 'T', differences));
+            case Seen.Present<ProcStat>(ProcStat stat) ->
+                Seen.present(new Tampering(stat.state() == 'T', differences, List.copyOf(kept)));
             case Seen.Missing<ProcStat> _ -> Seen.missing();
             case Seen.Unknown<ProcStat>(String cause) -> Seen.unknown(cause);
         };
     }
 
+    /** Restores all that can be, in every leaf, and then tells the first refusal. */
     void restore() throws HostException {
+        List<HostException> refusals = new ArrayList<>();
         for (Path leaf : leaves) {
-            limits.set(leaf);
+            try {
+                limits.set(leaf);
+            } catch (HostException e) {
+                refusals.add(e);
+            }
             try {
                 if (hasLeft(leaf)) {
                     Files.writeString(leaf.resolve("cgroup.procs"), String.valueOf(pid));
                 }
             } catch (IOException e) {
-                throw new HostException.Refused("move process " + pid + " into " + leaf, e);
+                refusals.add(new HostException.Refused("move process " + pid + " into " + leaf, e));
             }
         }
+        try {
+            restoreScore();
+        } catch (HostException e) {
+            refusals.add(e);
+        }
+        if (!refusals.isEmpty()) {
+            throw refusals.getFirst();
+        }
+    }
+
+    private void restoreScore() throws HostException {
         Path score = proc.resolve(pid + "/oom_score_adj");
         try {
             if (!Files.readString(score).strip().equals(OOM_SCORE_ADJ)) {

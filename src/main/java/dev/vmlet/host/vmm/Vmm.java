@@ -3,6 +3,7 @@ package dev.vmlet.host.vmm;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmRecord;
 import java.nio.file.Path;
 import java.util.List;
@@ -27,6 +28,9 @@ public interface Vmm {
      * @param words as /proc/pid/cmdline has them
      */
     Optional<String> machineOf(List<String> words);
+
+    /** What a command line by {@link #command} gives the guest; empty where it is another's. */
+    Optional<Testimony.Size> sizeOf(List<String> words);
 
     /** Host memory the process may need beside the guest's own, page cache included. */
     long overheadBytes(LaunchSpec launch);

@@ -6,6 +6,7 @@ import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisor;
 import dev.vmlet.host.vmm.qemu.Qemu;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.Seen;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -189,17 +190,58 @@ class EvidenceTest {
             Files.writeString(Files.createDirectory(proc.resolve(process[0])).resolve("cmdline"), process[1]);
         }
         Files.createDirectory(proc.resolve("sys"));
+        for (String pid : List.of("10", "13")) {
+            runs(proc, pid, EXECUTABLE, "0");
+        }
         Machines machines = new Machines(
                 proc,
-                List.of(
-                        new Qemu(Path.of("/usr/bin/qemu-system-x86_64")),
-                        new CloudHypervisor(Path.of("/bin/cloud-hypervisor-53"))));
+                List.of(new Qemu(EXECUTABLE), new CloudHypervisor(Path.of("/bin/cloud-hypervisor-53"))),
+                proc.resolve("bin"));
         assertThat(machines.of(UID, Duration.ofHours(1))).containsExactlyInAnyOrder(10, 13);
         // One that has ended since is told from one that has not, although the look is old.
         Files.writeString(proc.resolve("13/cmdline"), "sleep\09\0");
         assertThat(machines.of(UID, Duration.ofHours(1))).containsExactlyInAnyOrder(10, 13);
-        assertThat(machines.still(UID, Set.of(10, 13))).containsExactly(10);
+        assertThat(machines.confirmed(UID, Set.of(10, 13), -1, Set.of())).containsExactly(10);
         assertThat(machines.of(UID, Duration.ZERO)).containsExactly(10);
+    }
+
+    private static final Path EXECUTABLE =
+            Path.of(ProcessHandle.current().info().command().orElseThrow());
+
+    private static void runs(Path proc, String pid, Path exe, String user) throws IOException {
+        Files.createDirectories(proc.resolve(pid));
+        Files.createSymbolicLink(proc.resolve(pid + "/exe"), exe);
+        Files.writeString(proc.resolve(pid + "/status"), "Name:\tx\nUid:\t" + user + "\t0\t0\t0\n");
+    }
+
+    @Test
+    void countsOnlyVmmsWhoseUserCouldOpenTheDisks(@TempDir Path proc) throws Exception {
+        Path bin = Files.createDirectory(proc.resolve("bin"));
+        Path former = Files.createFile(bin.resolve("cloud-hypervisor-52"));
+        Path wrapped = Files.createFile(proc.resolve("qemu-wrapped"));
+        Path other = Files.createFile(proc.resolve("sleep"));
+        runs(proc, "20", EXECUTABLE, "0");
+        runs(proc, "21", former, "60001");
+        runs(proc, "22", other, "0");
+        runs(proc, "23", EXECUTABLE, "1000");
+        runs(proc, "24", Path.of(bin + "/cloud-hypervisor-51 (deleted)"), "0");
+        runs(proc, "25", Path.of(EXECUTABLE + " (deleted)"), "0");
+        runs(proc, "26", Path.of(other + " (deleted)"), "0");
+        runs(proc, "27", wrapped, "0");
+        runs(proc, "28", wrapped, "60001");
+        // A kernel thread has no executable.
+        Files.createDirectory(proc.resolve("29"));
+        Set<Integer> all = Set.of(20, 21, 22, 23, 24, 25, 26, 27, 28, 29);
+        for (int pid : all) {
+            Files.writeString(proc.resolve(pid + "/cmdline"), "qemu-system-x86_64\0-uuid\0" + UID + "\0");
+        }
+        Machines machines = new Machines(proc, List.of(new Qemu(EXECUTABLE)), bin);
+        assertThat(machines.of(UID, Duration.ZERO)).isEqualTo(all);
+        assertThat(machines.confirmed(UID, all, -1, Set.of(60_001))).containsExactlyInAnyOrder(20, 21, 24, 25);
+        assertThat(machines.confirmed(UID, all, 28, Set.of(60_001)))
+                .as("a script starts it: what the VM's own process runs is its VMM")
+                .containsExactlyInAnyOrder(20, 21, 24, 25, 27, 28);
+        assertThat(machines.confirmed(UID, all, -1, Set.of())).containsExactlyInAnyOrder(20, 24, 25);
     }
 
     @Test
@@ -210,7 +252,7 @@ class EvidenceTest {
                             .resolve("stat"),
                     pidAndParent[0] + " (x) S " + pidAndParent[1] + " 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0");
         }
-        Machines machines = new Machines(proc, List.of());
+        Machines machines = new Machines(proc, List.of(), proc);
         assertThat(machines.strays(20, Set.of(20, 21, 22, 23, 24))).containsExactlyInAnyOrder(23, 24);
         assertThat(machines.strays(20, Set.of(20, 21))).isEmpty();
     }

@@ -287,7 +287,7 @@ class ExitTruthIT {
                     case "command" -> List.of("tail", "/dev/zero");
                     case "overheadBytes" -> 0L;
                     case "needsKvm", "serialNeedsReader" -> false;
-                    case "events", "machineOf" -> java.util.Optional.empty();
+                    case "events", "machineOf", "sizeOf" -> java.util.Optional.empty();
                     case "ask" -> Vmm.Answer.of(dev.vmlet.model.GuestState.Kind.BUSY);
                     case "binary" -> Path.of("/usr/bin/tail");
                     default -> throw new UnsupportedOperationException(method.getName());

@@ -634,7 +634,7 @@ class LinuxVmmsIT {
         try {
             Awaitility.await()
                     .atMost(Duration.ofSeconds(5))
-                    .until(() -> !new Machines(Path.of("/proc"), List.of(new Qemu(QEMU)))
+                    .until(() -> !new Machines(Path.of("/proc"), List.of(new Qemu(QEMU)), dir)
                             .of(id.uid(), Duration.ZERO)
                             .equals(java.util.Set.of(before.pid())));
             assertThat(next.process(record))

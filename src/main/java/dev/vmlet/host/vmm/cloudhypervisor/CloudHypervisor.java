@@ -9,6 +9,7 @@ import dev.vmlet.host.vmm.Vmm;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmRecord;
 import java.io.EOFException;
 import java.io.IOException;
@@ -79,6 +80,11 @@ public final class CloudHypervisor implements Vmm {
                 .filter(part -> part.startsWith(SYSTEM_UUID))
                 .map(part -> part.substring(SYSTEM_UUID.length()))
                 .findFirst();
+    }
+
+    @Override
+    public Optional<Testimony.Size> sizeOf(List<String> words) {
+        return CommandLine.size(words);
     }
 
     @Override

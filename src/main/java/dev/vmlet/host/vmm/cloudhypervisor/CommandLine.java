@@ -4,9 +4,13 @@ import dev.vmlet.host.vmm.VmFiles;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Mebibytes;
+import dev.vmlet.model.Testimony;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -20,6 +24,9 @@ final class CommandLine {
     private static final Pattern SYNTAX = Pattern.compile("[,\"\\[\\]]|^\\s|\\s$");
     /** VIRTIO_BLK_ID_BYTES; longer ones are refused. */
     private static final int SERIAL_MAX = 20;
+
+    private static final Pattern CORES = Pattern.compile("boot=([0-9]+)(,.*)?");
+    private static final Pattern BYTES = Pattern.compile("size=([0-9]+)");
 
     private CommandLine() {}
 
@@ -46,6 +53,26 @@ final class CommandLine {
             confine(args, launch, files);
         }
         return List.copyOf(args);
+    }
+
+    /** Cores and memory again, of a command line that was made here. */
+    static Optional<Testimony.Size> size(List<String> words) {
+        Matcher cores = CORES.matcher(after("--cpus", words));
+        Matcher memory = BYTES.matcher(after("--memory", words));
+        try {
+            return cores.matches() && memory.matches()
+                    ? Optional.of(new Testimony.Size(
+                            Integer.parseInt(cores.group(1)), new Mebibytes(Long.parseLong(memory.group(1)) >> 20)))
+                    : Optional.empty();
+        } catch (IllegalArgumentException e) {
+            // Numbers that are none of ours.
+            return Optional.empty();
+        }
+    }
+
+    private static String after(String option, List<String> words) {
+        int at = words.indexOf(option);
+        return at < 0 || at + 1 == words.size() ? "" : words.get(at + 1);
     }
 
     private static void boot(List<String> args, LaunchSpec launch) throws HostException.Refused {

@@ -8,6 +8,7 @@ import dev.vmlet.host.vmm.Vmm;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmRecord;
 import java.io.EOFException;
 import java.io.IOException;
@@ -46,6 +47,11 @@ public final class Qemu implements Vmm {
                         && option + 1 < words.size()
                 ? Optional.of(words.get(option + 1))
                 : Optional.empty();
+    }
+
+    @Override
+    public Optional<Testimony.Size> sizeOf(List<String> words) {
+        return QemuArguments.size(words);
     }
 
     @Override

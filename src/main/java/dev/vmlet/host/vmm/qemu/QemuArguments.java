@@ -3,9 +3,13 @@ package dev.vmlet.host.vmm.qemu;
 import dev.vmlet.host.vmm.VmFiles;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Mebibytes;
+import dev.vmlet.model.Testimony;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** QEMU's command line for a guest in software emulation. Same values in, same list out. */
@@ -14,6 +18,9 @@ final class QemuArguments {
             Pattern.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}");
     /** virtio-blk's serial number has 20 bytes. */
     private static final int SERIAL_MAX = 20;
+
+    private static final Pattern CORES = Pattern.compile("([0-9]+)");
+    private static final Pattern MEBIBYTES = Pattern.compile("([0-9]+)M");
 
     private QemuArguments() {}
 
@@ -48,6 +55,26 @@ final class QemuArguments {
         disks(args, launch);
         nics(args, launch);
         return List.copyOf(args);
+    }
+
+    /** Cores and memory again, of a command line that was made here. */
+    static Optional<Testimony.Size> size(List<String> words) {
+        Matcher cores = CORES.matcher(after("-smp", words));
+        Matcher memory = MEBIBYTES.matcher(after("-m", words));
+        try {
+            return cores.matches() && memory.matches()
+                    ? Optional.of(new Testimony.Size(
+                            Integer.parseInt(cores.group(1)), new Mebibytes(Long.parseLong(memory.group(1)))))
+                    : Optional.empty();
+        } catch (IllegalArgumentException e) {
+            // Numbers that are none of ours.
+            return Optional.empty();
+        }
+    }
+
+    private static String after(String option, List<String> words) {
+        int at = words.indexOf(option);
+        return at < 0 || at + 1 == words.size() ? "" : words.get(at + 1);
     }
 
     private static void boot(List<String> args, LaunchSpec launch) {

@@ -7,6 +7,7 @@ import dev.vmlet.host.vmm.Hosts;
 import dev.vmlet.model.DesiredDisk.Role;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmmKind;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -69,6 +70,14 @@ class CommandLineTest {
                         path=/x/run/vms/3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b/vmm,access=rw
                         path=/sys/devices/virtual/net/vmt-aaaaaaaaaa/tun_flags,access=r
                         path=/sys/devices/virtual/net/vmt-bbbbbbbbbb/tun_flags,access=r""");
+    }
+
+    @Test
+    void tellsWhatTheGuestWasGiven() throws HostException {
+        assertThat(CommandLine.size(List.of(text(firmware(), true).split("\n"))))
+                .contains(new Testimony.Size(firmware().cores(), firmware().memory()));
+        assertThat(CommandLine.size(List.of("cloud-hypervisor", "--cpus", "boot=2", "--memory", "size=1G")))
+                .isEmpty();
     }
 
     @Test

@@ -8,6 +8,8 @@ import dev.vmlet.host.vmm.VmFiles;
 import dev.vmlet.model.DesiredDisk.Role;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.LaunchSpec;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmmKind;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -62,6 +64,17 @@ class QemuTest {
                         Qemu.isReboot("{\"return\": \"RESET\"}"),
                         Qemu.isReboot("\"RESET\" {")))
                 .isEqualTo(List.of(true, false, false, false, false));
+    }
+
+    @Test
+    void tellsFromItsCommandLineWhatTheGuestWasGiven() {
+        LaunchSpec launch = Hosts.launch(VmmKind.QEMU);
+        assertThat(qemu.sizeOf(qemu.command(launch, Hosts.files(Path.of("/x")))))
+                .contains(new Testimony.Size(launch.cores(), launch.memory()));
+        assertThat(qemu.sizeOf(List.of("qemu-system-x86_64", "-smp", "2", "-m", "0M")))
+                .isEmpty();
+        assertThat(qemu.sizeOf(List.of("qemu-system-x86_64", "-m", "1G", "-smp")))
+                .isEmpty();
     }
 
     @Test
