@@ -251,6 +251,14 @@ class DriftTableE2E {
         assertThat(cluster.life(NS, "web")).isEqualTo(life);
     }
 
+    /** The suites after this one look at all guests of the host. */
+    @Test
+    @Order(5)
+    void leavesNothingBehind(Cluster cluster) {
+        cluster.kubectl("delete", "vm,vmnet", "--all", "-n", NS, "--timeout=120s");
+        cluster.awaitGone(NS, "web");
+    }
+
     /** Where the guest is on this host, and what is looked at of it. */
     private static final class Place {
         private final Map<String, String> names = new HashMap<>();
