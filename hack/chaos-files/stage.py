@@ -262,8 +262,10 @@ class Agent:
                     # As --halt-before-step asked.
                     self.halts += 1
                 else:
-                    last = self.log_since_start().strip().splitlines()[-1:]
-                    self.ended_by_itself.append(f"exit {code}: {' '.join(last)[:300]}")
+                    lines = self.log_since_start().strip().splitlines()
+                    # The end of a stack trace tells nothing; what was last said aloud does.
+                    said = [line for line in lines if re.match(r"\S+Z (ERROR|WARN) |vmlet: ", line)] or lines
+                    self.ended_by_itself.append(f"exit {code}: {' '.join(said[-1:])[25:325]}")
                 self.supervised = False
             time.sleep(0.5)
             with self.lock:

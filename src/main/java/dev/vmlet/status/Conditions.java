@@ -32,7 +32,7 @@ final class Conditions {
                 .map(Condition::lastTransitionTime)
                 .findFirst()
                 .orElse(now);
-        String text = message.length() <= LONGEST_MESSAGE ? message : message.substring(0, LONGEST_MESSAGE - 1) + "…";
+        String text = message.length() <= LONGEST_MESSAGE ? message : message.substring(0, LONGEST_MESSAGE - 3) + "...";
         made.add(new Condition(type, status, reason.name(), text, generation, since));
     }
 

@@ -230,6 +230,6 @@ public final class NodeStatus {
 
     private static @org.jspecify.annotations.Nullable String clip(
             @org.jspecify.annotations.Nullable String text, int length) {
-        return text == null || text.length() <= length ? text : text.substring(0, length - 1) + "…";
+        return text == null || text.length() <= length ? text : text.substring(0, length - 3) + "...";
     }
 }

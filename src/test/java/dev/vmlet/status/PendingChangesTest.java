@@ -128,9 +128,9 @@ class PendingChangesTest {
     @Test
     void namesProcessorsAndMemoryWithBothValues() {
         List<String> changes = changes(vm(4, 4, 4096, AS_LAUNCHED.disks(), "", AS_LAUNCHED.seed(), AS_LAUNCHED.nics()));
-        assertThat(changes).containsExactly("spec.cpu.cores 2 → 4", "spec.memory.size 2048 MiB → 4096 MiB");
+        assertThat(changes).containsExactly("spec.cpu.cores 2 to 4", "spec.memory.size 2048 MiB to 4096 MiB");
         assertThat(PendingChanges.sentence(changes))
-                .isEqualTo("spec.cpu.cores 2 → 4 and spec.memory.size 2048 MiB → 4096 MiB wait for the next start");
+                .isEqualTo("spec.cpu.cores 2 to 4 and spec.memory.size 2048 MiB to 4096 MiB wait for the next start");
         assertThat(PendingChanges.sentence(List.of("a"))).isEqualTo("a waits for the next start");
         assertThat(PendingChanges.sentence(List.of("a", "b", "c"))).isEqualTo("a, b and c wait for the next start");
     }
@@ -140,7 +140,7 @@ class PendingChangesTest {
         disks.put("root", new DiskState.Ready(GIB));
         assertThat(changes(withDisks(
                         disk("root", DesiredDisk.Role.DISK, 2 * GIB), disk("data", DesiredDisk.Role.DISK, GIB))))
-                .containsExactly("spec.disks[root].size 1024 MiB → 2048 MiB", "new spec.disks[data]");
+                .containsExactly("spec.disks[root].size 1024 MiB to 2048 MiB", "new spec.disks[data]");
         assertThat(changes(withDisks(disk("data", DesiredDisk.Role.DISK, GIB))))
                 .containsExactly("new spec.disks[data]", "removed spec.disks[root]");
         disks.put("root", new DiskState.Ready(3 * GIB));
@@ -160,9 +160,9 @@ class PendingChangesTest {
     void namesWhatIsChangedOfANic() {
         assertThat(changes(withNics(nic(Given.NET, "10.77.4.9", "52:00:00:00:00:09", 1400))))
                 .containsExactly(
-                        "spec.networks[net].macAddress " + Given.nic().mac() + " → 52:00:00:00:00:09",
-                        "spec.networks[net].address 10.77.4.2 → 10.77.4.9",
-                        "spec.mtu of Network net 1500 → 1400");
+                        "spec.networks[net].macAddress " + Given.nic().mac() + " to 52:00:00:00:00:09",
+                        "spec.networks[net].address 10.77.4.2 to 10.77.4.9",
+                        "spec.mtu of Network net 1500 to 1400");
         DesiredNic another = nic(new NetworkId("lab", "net", "net-9"), "10.77.4.2", "", 1500);
         assertThat(changes(withNics(another)))
                 .containsExactly("spec.networks[net], which is another Network of that name now,");
@@ -213,7 +213,7 @@ class PendingChangesTest {
                 launched.nics());
         disks.put("boot.kernel", new DiskState.Ready(10));
         assertThat(changes(vm(4, 2, 2048, List.of(root, kernel), "verbose", AS_LAUNCHED.seed(), AS_LAUNCHED.nics())))
-                .containsExactly("spec.boot.kernel.cmdline \"quiet\" → \"verbose\"");
+                .containsExactly("spec.boot.kernel.cmdline \"quiet\" to \"verbose\"");
         disks.put("boot.kernel", new DiskState.Missing());
         assertThat(changes(vm(4, 2, 2048, List.of(root, kernel), "quiet", AS_LAUNCHED.seed(), AS_LAUNCHED.nics())))
                 .as("another image for it")

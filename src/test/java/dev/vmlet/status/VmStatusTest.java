@@ -371,7 +371,7 @@ class VmStatusTest {
                 asked.readiness(),
                 asked.grace()));
         assertThat(restart())
-                .startsWith("True/ChangesWait: spec.cpu.cores 2 → 4")
+                .startsWith("True/ChangesWait: spec.cpu.cores 2 to 4")
                 .endsWith(" the next start. For an orderly restart: kubectl annotate vm web -n lab"
                         + " vmlet.dev/restartedAt=$(date -u +%FT%TZ) --overwrite");
     }

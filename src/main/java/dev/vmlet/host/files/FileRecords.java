@@ -247,7 +247,7 @@ public final class FileRecords implements Records {
     private String lostNetwork(String uid, String why) {
         return "The record of Network uid " + uid + " was damaged" + (why.isEmpty() ? "" : " (" + why + ")")
                 + " and is set aside as " + paths.networkRecord(uid)
-                + ".damaged-…; it is written anew when a VM of this"
+                + ".damaged-*; it is written anew when a VM of this"
                 + " node uses the Network. Delete that file when nobody does";
     }
 
@@ -362,7 +362,7 @@ public final class FileRecords implements Records {
         try {
             return SetAside.names(Path.of(paths.forwardingDir())).stream()
                     .map(link -> "The original forwarding flag of " + link + " was damaged and is set aside as "
-                            + paths.forwardingDir() + "/" + link + ".damaged-…: the flag stays as it is when vmlet's"
+                            + paths.forwardingDir() + "/" + link + ".damaged-*: the flag stays as it is when vmlet's"
                             + " last Network goes. Set it as you want it, and delete that file")
                     .toList();
         } catch (IOException e) {
