@@ -68,7 +68,7 @@ final class PendingChanges {
         return List.copyOf(changes);
     }
 
-    // Plain ASCII: fabric8 7.9.0 with the JDK's client garbles the watch of an object that holds more.
+    // Plain ASCII: with an arrow in here, watches of VMs broke with NUL characters (hack/chaos-report.md).
     private void changed(String field, Object from, Object to) {
         if (!from.equals(to)) {
             changes.add(field + " " + from + " to " + to);
