@@ -29,6 +29,8 @@ public final class ApiOptions {
     public static KubernetesClient client(Config config) {
         return new KubernetesClientBuilder()
                 .withConfig(configured(config))
+                .withHttpClientBuilderConsumer(
+                        http -> http.addOrReplaceInterceptor(EscapedWatches.NAME, new EscapedWatches()))
                 .withKubernetesSerialization(Serialization.lenient())
                 .build();
     }

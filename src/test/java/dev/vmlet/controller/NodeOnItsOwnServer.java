@@ -4,12 +4,12 @@ import dev.vmlet.api.CloudInit;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.RunStrategy;
-import dev.vmlet.api.Serialization;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.apiserver.ApiServer;
 import dev.vmlet.apiserver.Kubeconfig;
 import dev.vmlet.apiserver.Settings;
+import dev.vmlet.cli.ApiOptions;
 import dev.vmlet.host.Disks;
 import dev.vmlet.host.FakeDisks;
 import dev.vmlet.host.FakeHost;
@@ -30,9 +30,7 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.status.NodeStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.Config;
-import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.net.InetAddress;
@@ -83,12 +81,7 @@ final class NodeOnItsOwnServer implements AutoCloseable {
                 Settings.of(directory.resolve("api"), new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)));
         Path kubeconfig = directory.resolve("kubeconfig");
         Kubeconfig.write(server, kubeconfig);
-        client = new KubernetesClientBuilder()
-                .withConfig(new ConfigBuilder(Config.fromKubeconfig(kubeconfig.toFile()))
-                        .withOnlyHttpWatches(true)
-                        .build())
-                .withKubernetesSerialization(Serialization.lenient())
-                .build();
+        client = ApiOptions.client(Config.fromKubeconfig(kubeconfig.toFile()));
         controller = new ClusterController(client, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
         controller.start();
     }
