@@ -71,7 +71,9 @@ public final class EvacuateCommand implements Callable<Integer> {
             return 0;
         }
         Clock clock = Clock.systemUTC();
+        EvacuationProgress progress = new EvacuationProgress(paths, clock, out);
+        progress.announce();
         mark.begin(clock.instant());
-        return new EvacuationProgress(paths, clock, out).await(timeout) ? 0 : 1;
+        return progress.await(timeout) ? 0 : 1;
     }
 }

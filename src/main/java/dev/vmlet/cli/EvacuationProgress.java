@@ -47,28 +47,37 @@ final class EvacuationProgress {
         this.begun = clock.instant();
     }
 
+    /** Tells what runs, before the agent is asked: a guest may be down by the next look. */
+    void announce() throws HostException {
+        List<VmRecord> all = records(FileRecords.toLook(paths));
+        List<VmRecord> up = up(all);
+        out.println(up.isEmpty() ? "No guest of this node runs." : count(up.size()) + " of this node to be stopped.");
+        all.forEach(this::tell);
+    }
+
+    private static List<VmRecord> records(FileRecords records) throws HostException {
+        return records.vms().stream()
+                .sorted(Comparator.comparing(record -> record.id().toString()))
+                .toList();
+    }
+
+    private static List<VmRecord> up(List<VmRecord> all) {
+        return all.stream().filter(r -> r.launch().isPresent()).toList();
+    }
+
     /** Prints each change until all guests are stopped. Returns whether they were within the timeout. */
     boolean await(Duration timeout) throws HostException, InterruptedException {
         boolean warned = false;
         try (WatchService watch = Path.of(paths.vmsDir()).getFileSystem().newWatchService()) {
             Set<Path> watched = new HashSet<>();
-            for (boolean first = true; ; first = false) {
+            while (true) {
                 FileRecords records = FileRecords.toLook(paths);
-                List<VmRecord> all = records.vms().stream()
-                        .sorted(Comparator.comparing(record -> record.id().toString()))
-                        .toList();
-                List<VmRecord> up =
-                        all.stream().filter(r -> r.launch().isPresent()).toList();
+                List<VmRecord> all = records(records);
+                List<VmRecord> up = up(all);
                 // Of VMs only: a Network's record tells nothing of guests.
                 List<String> unreadable = records.reservations().stream()
                         .map(Reservation::trouble)
                         .toList();
-                if (first) {
-                    out.println(
-                            up.isEmpty()
-                                    ? "No guest of this node runs."
-                                    : count(up.size()) + " of this node to be stopped.");
-                }
                 all.forEach(this::tell);
                 if (up.isEmpty() && unreadable.isEmpty()) {
                     say("Evacuated: nothing starts on this node until `vmlet evacuate --end`.");

@@ -38,7 +38,9 @@ class EvacuateCommandTest {
     }
 
     private boolean await(Duration timeout) throws Exception {
-        return new EvacuationProgress(paths, Clock.systemUTC(), new PrintWriter(out)).await(timeout);
+        EvacuationProgress progress = new EvacuationProgress(paths, Clock.systemUTC(), new PrintWriter(out));
+        progress.announce();
+        return progress.await(timeout);
     }
 
     @Test

@@ -255,6 +255,14 @@ public final class AgentProcess implements AutoCloseable {
         return Command.of(command).run().mustSucceed();
     }
 
+    /** Runs {@code vmlet evacuate} for this agent's directories; returns what it printed. */
+    String evacuate(String... more) {
+        List<String> command = new ArrayList<>(java);
+        command.addAll(List.of("evacuate", "--state-dir", stateDir().toString(), "--run-dir", runDir().toString()));
+        command.addAll(List.of(more));
+        return Command.of(command).within(PATIENCE).run().mustSucceed();
+    }
+
     /** Starts the same again beside this one, and returns what it said before it ended with an error. */
     String startAgain() {
         List<String> command = new ArrayList<>(java);
