@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.vmlet.host.Records;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
-import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
@@ -25,8 +24,6 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Records as JSON files in the state directory, read at construction. Readers take from memory; writers take turns under
@@ -51,7 +48,6 @@ public final class FileRecords implements Records {
 
     private static final String FILE_MODE = "rw-------";
     private static final String SUFFIX = ".json";
-    private static final Logger log = LoggerFactory.getLogger(FileRecords.class);
 
     private final HostPaths paths;
     private final ReentrantLock writing = new ReentrantLock();
@@ -65,7 +61,7 @@ public final class FileRecords implements Records {
     private final Map<String, String> lostNetworks = new ConcurrentHashMap<>();
 
     private final boolean holder;
-    private final BootNote boot;
+    private final OriginalFlags flags;
     private final Reserve reserve;
 
     /** @throws HostException when the state directory cannot be listed or created */
@@ -82,7 +78,8 @@ public final class FileRecords implements Records {
         this.paths = paths;
         this.holder = holder;
         this.reserve = new Reserve(Path.of(paths.reserveFile()));
-        this.boot = new BootNote(Path.of(paths.bootFile()), reserve);
+        this.flags =
+                new OriginalFlags(Path.of(paths.forwardingDir()), new BootNote(Path.of(paths.bootFile()), reserve));
         try {
             StateFormat.check(Path.of(paths.formatFile()));
             if (holder) {
@@ -99,7 +96,7 @@ public final class FileRecords implements Records {
             }
             loadNetworks();
             if (holder) {
-                setFlagsAside();
+                flags.setAside();
                 reserve.take();
             }
         } catch (IOException e) {
@@ -190,19 +187,8 @@ public final class FileRecords implements Records {
         return Claims.ofDamaged(uid, file.toString(), trouble, tree, GivenTo.of(paths, uid));
     }
 
-    /** Where the file is now: a full disk or one that is mounted read-only leaves it where it was, for now. */
     private Path setAside(Path file) {
-        if (!holder) {
-            return file;
-        }
-        try {
-            Path target = SetAside.move(file);
-            log.atError().addKeyValue("file", file).addKeyValue("now", target).log("a damaged file was set aside");
-            return target;
-        } catch (IOException e) {
-            log.atError().addKeyValue("file", file).setCause(e).log("a damaged file could not be set aside");
-            return file;
-        }
+        return holder ? SetAside.moveOrLeave(file) : file;
     }
 
     private void loadNetworks() throws IOException {
@@ -249,19 +235,6 @@ public final class FileRecords implements Records {
                 + " and is set aside as " + paths.networkRecord(uid)
                 + ".damaged-*; it is written anew when a VM of this"
                 + " node uses the Network. Delete that file when nobody does";
-    }
-
-    /** Without its original nobody can restore a flag: it stays as it is, and the next change takes that for the original. */
-    private void setFlagsAside() throws IOException {
-        for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
-            // One that cannot be read at all, for the moment, may be as good as ever.
-            if (!DurableFiles.isTemp(file)
-                    && !SetAside.is(file)
-                    && DurableFiles.canBeRead(file)
-                    && keptForwarding(file.getFileName().toString()) instanceof Seen.Unknown) {
-                Path _ = setAside(file);
-            }
-        }
     }
 
     private static String unreadable(Path file, IOException e) {
@@ -354,19 +327,6 @@ public final class FileRecords implements Records {
             return SetAside.last(file).isPresent();
         } catch (IOException e) {
             return true;
-        }
-    }
-
-    @Override
-    public List<String> lostFlags() {
-        try {
-            return SetAside.names(Path.of(paths.forwardingDir())).stream()
-                    .map(link -> "The original forwarding flag of " + link + " was damaged and is set aside as "
-                            + paths.forwardingDir() + "/" + link + ".damaged-*: the flag stays as it is when vmlet's"
-                            + " last Network goes. Set it as you want it, and delete that file")
-                    .toList();
-        } catch (IOException e) {
-            return List.of("The folder " + paths.forwardingDir() + " cannot be listed: " + DurableFiles.cause(e));
         }
     }
 
@@ -486,76 +446,35 @@ public final class FileRecords implements Records {
     }
 
     /**
-     * Forgets what another boot of the host knew: a reboot puts every forwarding flag where the host's own settings want
-     * it, which the operator may have changed since. To be called before anything is recorded in this boot.
+     * Forgets what another boot of the host knew, see {@link OriginalFlags#enterBoot}.
      */
     public void enterBoot(String bootId) throws HostException {
-        boot.enter(bootId, () -> {
-            for (String link : forwardingOriginals()) {
-                forgetForwarding(link);
-            }
-        });
+        flags.enterBoot(bootId);
+    }
+
+    @Override
+    public List<String> lostFlags() {
+        return flags.lost();
     }
 
     @Override
     public List<String> forwardingOriginals() throws HostException {
-        List<String> links = new ArrayList<>();
-        try {
-            for (Path file : DurableFiles.list(Path.of(paths.forwardingDir()))) {
-                if (!DurableFiles.isTemp(file) && !SetAside.is(file)) {
-                    links.add(file.getFileName().toString());
-                }
-            }
-        } catch (IOException e) {
-            throw DurableFiles.refusal("list " + paths.forwardingDir(), e);
-        }
-        return List.copyOf(links);
+        return flags.links();
     }
 
     @Override
     public void keepForwarding(String link, boolean original) throws HostException {
-        Path file = forwarding(link);
-        try {
-            boot.beforeFlag();
-            byte[] content = (original ? "1\n" : "0\n").getBytes(StandardCharsets.US_ASCII);
-            if (!DurableFiles.writeNew(file, content, FILE_MODE)
-                    && keptForwarding(link) instanceof Seen.Unknown<Boolean>(String cause)) {
-                // The caller changes the flag next; without a readable original nobody could ever restore it.
-                throw new HostException.Refused("record the forwarding flag of " + link + ": " + cause, null);
-            }
-        } catch (IOException e) {
-            throw DurableFiles.refusal("write " + file, e);
-        }
+        flags.keep(link, original);
     }
 
     @Override
     public Seen<Boolean> keptForwarding(String link) {
-        Path file = forwarding(link);
-        try {
-            String text = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1).strip();
-            return switch (text) {
-                case "1" -> Seen.present(true);
-                case "0" -> Seen.present(false);
-                default ->
-                    Seen.unknown("The original forwarding flag of " + link + " in " + file
-                            + " is neither 0 nor 1; write the right one, or delete the file to keep the flag as it is");
-            };
-        } catch (NoSuchFileException e) {
-            return Seen.missing();
-        } catch (IOException e) {
-            return Seen.unknown(
-                    "The original forwarding flag in " + file + " cannot be read: " + DurableFiles.cause(e));
-        }
+        return flags.kept(link);
     }
 
     @Override
     public void forgetForwarding(String link) throws HostException {
-        Path file = forwarding(link);
-        try {
-            DurableFiles.delete(file);
-        } catch (IOException e) {
-            throw DurableFiles.refusal("delete " + file, e);
-        }
+        flags.forget(link);
     }
 
     @Override
@@ -583,10 +502,5 @@ public final class FileRecords implements Records {
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         }
-    }
-
-    /** A link name becomes a file name: its shape is checked here, at the border. */
-    private Path forwarding(String link) {
-        return Path.of(paths.forwardingDir(), new LinkName(link).value());
     }
 }

@@ -15,12 +15,15 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Damaged files, kept for a person beside where they lay: {@code record.json.damaged-20261126T154500Z}. While such a file
  * has no successor under its old name, what it said is not rebuilt yet.
  */
 final class SetAside {
+    private static final Logger log = LoggerFactory.getLogger(SetAside.class);
     private static final String MARK = ".damaged-";
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
@@ -36,6 +39,18 @@ final class SetAside {
         Files.move(file, target, StandardCopyOption.ATOMIC_MOVE);
         DurableFiles.sync(DurableFiles.folderOf(target));
         return target;
+    }
+
+    /** Where the file is now: a full disk or one that is mounted read-only leaves it where it was, for now. */
+    static Path moveOrLeave(Path file) {
+        try {
+            Path target = move(file);
+            log.atError().addKeyValue("file", file).addKeyValue("now", target).log("a damaged file was set aside");
+            return target;
+        } catch (IOException e) {
+            log.atError().addKeyValue("file", file).setCause(e).log("a damaged file could not be set aside");
+            return file;
+        }
     }
 
     /** The last one that was set aside of this file. */
