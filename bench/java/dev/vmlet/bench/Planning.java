@@ -146,7 +146,9 @@ public class Planning {
                 Seen.present(List.of()),
                 List.of(new NetworkRecord(realised.id(), realised)),
                 records,
-                List.of());
+                List.of(),
+                Set.of(),
+                Seen.present(Map.of()));
         net = new NetworkObservation(
                 Seen.present(new NetworkRecord(realised.id(), realised)),
                 Seen.present(bridge),

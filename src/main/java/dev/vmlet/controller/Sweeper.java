@@ -146,7 +146,8 @@ public final class Sweeper {
             this.failures = new ArrayList<>(inventory.unreadable());
         }
 
-        void run(String kind, String name, String owner, Plan plan) {
+        /** @return whether nothing is left to do */
+        boolean run(String kind, String name, String owner, Plan plan) {
             Outcome outcome = applier.apply("sweep " + name, plan);
             outcome.failed()
                     .ifPresent(
@@ -161,6 +162,7 @@ public final class Sweeper {
                         outcome.failed().isPresent() ? "Failed" : "Removed",
                         Reports.words(outcome.done())));
             }
+            return outcome.failed().isEmpty() && plan.waitingFor().isEmpty();
         }
 
         Result result() {
@@ -179,7 +181,7 @@ public final class Sweeper {
         }
         Pass pass = new Pass(inventory, owners.get(), authority);
         Set<String> spared = sweepVms(pass);
-        sweepNetworks(pass);
+        spared.addAll(sweepNetworks(pass));
         sweepElements(pass, spared);
         return pass.result();
     }
@@ -194,7 +196,9 @@ public final class Sweeper {
             }
             VmObservation seen = observer.observeVm(vm, Optional.empty());
             if (isInert(seen)) {
-                pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), absent(vm, seen));
+                if (!pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), absent(vm, seen))) {
+                    spared.add(vm.uid());
+                }
             } else {
                 weighty.add(vm);
                 spared.add(vm.uid());
@@ -288,12 +292,18 @@ public final class Sweeper {
         return vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
     }
 
-    /** A bridge that no VM's record names, of a Network that is not in the list; on the cluster of this node only. */
-    private void sweepNetworks(Pass pass) {
+    /**
+     * A bridge that no VM's record names, of a Network that is not in the list; on the cluster of this node only.
+     *
+     * @return uids of those that have lost their object and stay: as long as the bridge is there, so are its elements,
+     *     without which its guests would reach everything
+     */
+    private Set<String> sweepNetworks(Pass pass) {
         if (!pass.inventory.unreadable().isEmpty()) {
             // Who uses a Network is not known as long as a record cannot be read.
-            return;
+            return Set.copyOf(pass.inventory.networkUids(installation));
         }
+        Set<String> spared = new HashSet<>();
         List<String> leftOver = pass.inventory.networkUids(installation).stream()
                 .filter(uid -> !pass.known.networkUids.contains(uid)
                         && records.vms().stream()
@@ -301,7 +311,7 @@ public final class Sweeper {
                                         .anyMatch(n -> n.network().uid().equals(uid))))
                 .toList();
         if (leftOver.isEmpty()) {
-            return;
+            return spared;
         }
         Seen<String> cluster = pass.authority.cluster();
         for (String uid : leftOver) {
@@ -309,6 +319,7 @@ public final class Sweeper {
                     ? Optional.empty()
                     : Orphans.elsewhere(new Orphans.Answers(records.cluster(), cluster, Seen.missing()));
             if (doubt.isPresent()) {
+                spared.add(uid);
                 pass.holds.add(new Held(
                         "Network",
                         nameOfNetwork(uid),
@@ -317,14 +328,18 @@ public final class Sweeper {
                         networksSince.computeIfAbsent(uid, _ -> clock.instant())));
             } else {
                 NetworkObservation seen = observer.observeNetwork(uid, Optional.empty());
-                pass.run(
+                boolean gone = pass.run(
                         "Network",
                         "uid " + uid,
                         "uid " + uid,
                         networkPlanner.plan(uid, new Resolution.Absent<>(), seen));
+                if (!gone) {
+                    spared.add(uid);
+                }
             }
         }
         networksSince.keySet().retainAll(leftOver);
+        return spared;
     }
 
     private String nameOfNetwork(String uid) {

@@ -258,15 +258,38 @@ public final class Observer {
         } catch (HostException e) {
             uplinkForwarding = Seen.unknown(String.valueOf(e.getMessage()));
         }
+        Seen<FirewallState> firewall = host.firewall().observe();
+        Set<String> unread = host.records().unread();
         return new HostObservation(
-                host.firewall().observe(),
+                firewall,
                 uplink,
                 uplinkForwarding,
                 kept,
                 kept.isEmpty() ? Seen.present(List.of()) : Reliance.of(host.links(), names.installation()),
                 host.records().networks(),
                 host.records().vms(),
-                host.records().unreadable());
+                host.records().unreadable(),
+                unread,
+                stands(firewall) && unread.isEmpty() ? Seen.present(Map.of()) : marked());
+    }
+
+    private static boolean stands(Seen<FirewallState> firewall) {
+        return firewall instanceof Seen.Present<FirewallState>(FirewallState state) && state.intact();
+    }
+
+    private Seen<Map<LinkName, Owner>> marked() {
+        Map<LinkName, Owner> marked = new TreeMap<>();
+        try {
+            for (Link link : host.links().list()) {
+                Owner owner = link.mark().owner(names.installation());
+                if (!(owner instanceof Owner.Foreign) && !link.isRetired(names.reapGroup())) {
+                    marked.put(link.name(), owner);
+                }
+            }
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        return Seen.present(marked);
     }
 
     /** Everything on this host that bears our mark or lies in our directories. */

@@ -7,6 +7,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.List;
+import java.util.Set;
 
 /** The door to what is kept on disk. Every write is durable (fsync of file and folder) when the call returns. */
 public interface Records {
@@ -25,6 +26,12 @@ public interface Records {
 
     /** Sentences about records that could not be read, or are damaged and not rebuilt yet. */
     List<String> unreadable();
+
+    /**
+     * Uids of the VMs and Networks whose records {@link #unreadable} tells of: they may still have links and guests, and
+     * nothing says which.
+     */
+    Set<String> unread();
 
     /** Sentences about original forwarding flags that are lost; they stand in nobody's way. */
     default List<String> lostFlags() {

@@ -3,6 +3,7 @@ package dev.vmlet.model;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What belongs to the host as a whole, at one moment.
@@ -11,6 +12,9 @@ import java.util.Optional;
  * @param keptForwarding original flags of interfaces that are not ours and that we changed
  * @param othersForward who else on this host relies on forwarding; looked for only when a flag may have to be restored
  * @param unreadable sentences about records that the two lists lack because they could not be read
+ * @param unread uids of VMs and Networks that have a record which cannot be read now, or was damaged and not written again
+ * @param marked whose the links are that bear our mark, but for taps that only wait to be deleted; looked for only when the
+ *     tables have to be installed or a record cannot be read
  */
 public record HostObservation(
         Seen<FirewallState> firewall,
@@ -20,11 +24,14 @@ public record HostObservation(
         Seen<List<String>> othersForward,
         List<NetworkRecord> networks,
         List<VmRecord> vms,
-        List<String> unreadable) {
+        List<String> unreadable,
+        Set<String> unread,
+        Seen<Map<LinkName, Owner>> marked) {
     public HostObservation {
         keptForwarding = Map.copyOf(keptForwarding);
         networks = List.copyOf(networks);
         vms = List.copyOf(vms);
         unreadable = List.copyOf(unreadable);
+        unread = Set.copyOf(unread);
     }
 }

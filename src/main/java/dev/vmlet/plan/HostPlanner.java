@@ -7,6 +7,7 @@ import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Owner;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmRecord;
@@ -34,20 +35,30 @@ public final class HostPlanner {
         }
         List<PlannedStep> steps = new ArrayList<>();
         Optional<Plan.Wait> waiting = Optional.empty();
-        Set<FirewallElement> members = members(seen.networks(), seen.vms());
+        Set<FirewallElement> recorded = members(seen.networks(), seen.vms());
+        Guard guard = new Guard(seen);
         switch (seen.firewall()) {
             case Seen.Missing<FirewallState> _ ->
                 steps.add(new PlannedStep(
-                        new Step.InstallFirewall(new Ruleset(installation, members)),
+                        new Step.InstallFirewall(new Ruleset(installation, guard.members(recorded, Set.of()))),
                         seen.networks().isEmpty() ? "this node has none yet" : "they are gone",
                         seen.networks().isEmpty() ? Cause.ASKED : Cause.DRIFT));
             case Seen.Present<FirewallState>(FirewallState state) -> {
                 if (!state.intact()) {
                     steps.add(new PlannedStep(
-                            new Step.InstallFirewall(new Ruleset(installation, members)),
+                            new Step.InstallFirewall(
+                                    new Ruleset(installation, guard.members(recorded, state.elements()))),
                             state.difference(),
                             Cause.DRIFT));
                 } else {
+                    List<FirewallElement> missing = guard.missing(state);
+                    if (!missing.isEmpty()) {
+                        steps.add(new PlannedStep(
+                                new Step.AddElements(missing),
+                                "the records of their owners cannot be read, and without these their guests may send"
+                                        + " whatever they like",
+                                Cause.DRIFT));
+                    }
                     List<FirewallElement> smuggled = smuggled(state.elements(), seen);
                     if (!smuggled.isEmpty()) {
                         steps.add(new PlannedStep(
@@ -58,6 +69,10 @@ public final class HostPlanner {
                 }
             }
             case Seen.Unknown<FirewallState> _ -> throw new IllegalStateException("handled above");
+        }
+        if (seen.marked() instanceof Seen.Unknown<Map<LinkName, Owner>>(String cause)) {
+            // Tables of what is known are better than none; who else is to be in them shows the next look.
+            waiting = Optional.of(new Plan.Wait(Reason.CannotLook, cause, SOON));
         }
         if (seen.uplinkForwarding() instanceof Seen.Unknown<Boolean>(String cause)) {
             waiting = Optional.of(new Plan.Wait(Reason.CannotLook, cause, SOON));

@@ -542,6 +542,30 @@ class SweeperTest {
     }
 
     @Test
+    void keepsTheElementsOfABridgeThatStaysBecauseARecordCannotBeRead() throws Exception {
+        realiseNetwork();
+        records.allNetworks().remove("net-1");
+        runVm("vm-1", 2);
+        records.damage("vm-1");
+        assertThat(sweepKnowingNobody().findings()).isEmpty();
+        assertThat(links.everyElement()).hasSize(6);
+    }
+
+    @Test
+    void keepsTheElementsOfABridgeThatIsHeldAndHasNoRecord() throws Exception {
+        realiseNetwork();
+        records.allNetworks().remove("net-1");
+        cluster = Seen.present("cluster-2");
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("net-1 OtherCluster"));
+        assertThat(links.everyElement()).hasSize(4);
+        cluster = Seen.present("cluster-1");
+        var _ = sweepKnowingNobody();
+        var _ = sweepKnowingNobody();
+        assertThat(links.everyLink()).doesNotContainKey(network().bridge());
+        assertThat(links.everyElement()).isEmpty();
+    }
+
+    @Test
     void keepsTheBridgeThatAHeldGuestUses() throws Exception {
         realiseNetwork();
         runVm("vm-1", 2);

@@ -15,6 +15,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /**
  * Records in memory, as strict as the files: no address, MAC or user id is given twice, and what cannot be read is
@@ -133,6 +134,13 @@ public final class FakeRecords implements Records {
                 .filter(uid -> vms.containsKey(uid) || networks.containsKey(uid))
                 .map(FakeRecords::sentence)
                 .toList();
+    }
+
+    @Override
+    public Set<String> unread() {
+        return unreadable.stream()
+                .filter(uid -> vms.containsKey(uid) || networks.containsKey(uid))
+                .collect(Collectors.toSet());
     }
 
     private static String sentence(String uid) {

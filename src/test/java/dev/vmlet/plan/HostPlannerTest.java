@@ -10,6 +10,7 @@ import dev.vmlet.model.Given;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Owner;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmRecord;
@@ -52,7 +53,9 @@ class HostPlannerTest {
                 others,
                 networks,
                 List.of(RUNNING, Given.record()),
-                unreadable);
+                unreadable,
+                Set.of(),
+                Seen.present(Map.of()));
     }
 
     private static String plan(HostObservation seen) {
@@ -162,5 +165,109 @@ class HostPlannerTest {
         assertThat(HostPlanner.members(List.of(OPEN), List.of(Given.record()))).isEqualTo(members);
         members.addAll(Given.nic().elements("vm-1"));
         assertThat(HostPlanner.members(List.of(OPEN), List.of(RUNNING))).isEqualTo(members);
+    }
+
+    // ---- owners whose record cannot be read ----
+
+    private static final LinkName TAP_9 = new LinkName("vmt-nine");
+    private static final LinkName BRIDGE_9 = new LinkName("vmb-nine");
+    private static final Map<LinkName, Owner> MARKED =
+            Map.of(TAP_9, new Owner.OfVm("vm-9", "net-9"), BRIDGE_9, new Owner.OfNetwork("net-9"));
+    private static final FirewallElement MUTE = element(FirewallSet.TAPS, "vm-9", "vmt-nine");
+    private static final FirewallElement SHUT = element(FirewallSet.BRIDGES, "net-9", "vmb-nine");
+
+    private static FirewallElement element(FirewallSet set, String owner, String... key) {
+        return new FirewallElement(set, List.of(key), owner);
+    }
+
+    /** VM vm-9 and Network net-9 have records that cannot be read; vm-1 and net-1 run as ever. */
+    private static HostObservation damaged(Seen<FirewallState> firewall, Seen<Map<LinkName, Owner>> marked) {
+        return new HostObservation(
+                firewall,
+                Optional.of(ETH0),
+                Seen.present(true),
+                Map.of(),
+                Seen.present(List.of()),
+                List.of(OPEN),
+                List.of(RUNNING),
+                List.of("vm-9 cannot be read", "net-9 cannot be read"),
+                Set.of("vm-9", "net-9"),
+                marked);
+    }
+
+    private static Set<FirewallElement> installed(HostObservation seen) {
+        return HostPlanner.plan(Given.INSTALLATION, seen).steps().stream()
+                .map(PlannedStep::step)
+                .filter(Step.InstallFirewall.class::isInstance)
+                .map(step -> ((Step.InstallFirewall) step).ruleset().elements())
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private static Set<FirewallElement> recordedAnd(FirewallElement... others) {
+        Set<FirewallElement> all = new HashSet<>(HostPlanner.members(List.of(OPEN), List.of(RUNNING)));
+        all.addAll(List.of(others));
+        return all;
+    }
+
+    @Test
+    void withTheTablesGoneALinkOfOursIsShutWhateverIsKnownOfIt() {
+        assertThat(installed(damaged(Seen.missing(), Seen.present(MARKED)))).isEqualTo(recordedAnd(MUTE, SHUT));
+    }
+
+    @Test
+    void whatStandsForAnOwnerThatCannotBeReadStandsInTheNewTablesToo() {
+        FirewallElement honest = element(FirewallSet.OK4, "vm-9", "vmt-nine", "52:00:00:00:00:09", "10.99.0.9");
+        FirewallElement leaves = element(FirewallSet.EGRESS, "net-9", "vmb-nine");
+        FirewallElement subnet = element(FirewallSet.SUBNETS, "net-9", "10.99.0.0/24");
+        FirewallElement nobodys = element(FirewallSet.OK4, "vm-8", "vmt-eight", "52:00:00:00:00:08", "10.99.0.8");
+        FirewallState state =
+                new FirewallState(false, "chain input is missing", Set.of(MUTE, honest, leaves, subnet, nobodys));
+        assertThat(installed(damaged(Seen.present(state), Seen.present(MARKED))))
+                .isEqualTo(recordedAnd(MUTE, honest, SHUT, leaves, subnet));
+    }
+
+    @Test
+    void ofALinkWithoutAnyRecordNothingIsTakenOut() {
+        FirewallElement honest = element(FirewallSet.OK4, "vm-8", "vmt-eight", "52:00:00:00:00:08", "10.99.0.8");
+        FirewallState state = new FirewallState(false, "chain input is missing", Set.of(honest));
+        assertThat(installed(damaged(
+                        Seen.present(state),
+                        Seen.present(Map.of(new LinkName("vmt-eight"), new Owner.OfVm("vm-8", "net-9"))))))
+                .isEqualTo(recordedAnd(honest, element(FirewallSet.TAPS, "vm-8", "vmt-eight")));
+    }
+
+    @Test
+    void nothingThatNftWouldRefuseIsKept() {
+        FirewallElement overlapping = element(FirewallSet.SUBNETS, "net-9", "10.77.0.0/16");
+        FirewallElement range = element(FirewallSet.SUBNETS, "net-9", "10.99.0.1-10.99.0.7");
+        FirewallElement twice =
+                element(FirewallSet.TAPS, "vm-9", Given.nic().tap().value());
+        FirewallState state = new FirewallState(false, "chain input is missing", Set.of(overlapping, range, twice));
+        assertThat(installed(damaged(
+                        Seen.present(state),
+                        Seen.present(Map.of(new LinkName("a\"b"), new Owner.OfVm("vm-9", "net-9"))))))
+                .isEqualTo(recordedAnd());
+    }
+
+    @Test
+    void aMemberThatSomebodyTookFromAnOwnerThatCannotBeReadComesBack() {
+        FirewallState state = new FirewallState(true, "", recordedAnd(SHUT));
+        assertThat(plan(damaged(Seen.present(state), Seen.present(MARKED))))
+                .isEqualTo("admit " + MUTE + " in the firewall, because the records of their owners cannot be read, and"
+                        + " without these their guests may send whatever they like [drift]\n");
+        assertThat(plan(damaged(
+                        Seen.present(new FirewallState(true, "", recordedAnd(SHUT, MUTE))), Seen.present(MARKED))))
+                .isEmpty();
+    }
+
+    @Test
+    void tablesOfWhatIsKnownAreBetterThanNone() {
+        FirewallElement honest = element(FirewallSet.OK4, "vm-8", "vmt-eight", "52:00:00:00:00:08", "10.99.0.8");
+        FirewallState state = new FirewallState(false, "chain input is missing", Set.of(honest));
+        HostObservation blind = damaged(Seen.present(state), Seen.unknown("dump of links: timeout"));
+        assertThat(installed(blind)).isEqualTo(recordedAnd(honest));
+        assertThat(HostPlanner.plan(Given.INSTALLATION, blind).waitingFor())
+                .contains(new Plan.Wait(Reason.CannotLook, "dump of links: timeout", Duration.ofSeconds(2)));
     }
 }

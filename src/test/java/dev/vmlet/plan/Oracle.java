@@ -11,8 +11,10 @@ import dev.vmlet.host.FakeVmms;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestState;
+import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
@@ -127,6 +129,43 @@ final class Oracle {
         }
         assertThat(world.vmms.guest(uid)).as("process of released VM %s", uid).isNull();
         forget(uid);
+    }
+
+    /**
+     * The tables are new. Whoever's the links are, whatever their records are worth: the sets know each of them, and
+     * what was in force for an owner whose record is damaged still is.
+     */
+    void installed(HostObservation before) {
+        Set<FirewallElement> now = world.links.everyElement();
+        if (before.marked() instanceof Seen.Present) {
+            world.links.everyLink().values().forEach(link -> {
+                Owner owner = link.mark().owner(Given.INSTALLATION);
+                boolean waitsToBeDeleted = link.isRetired(Given.NAMES.reapGroup());
+                FirewallSet set = owner instanceof Owner.OfVm ? FirewallSet.TAPS : FirewallSet.BRIDGES;
+                if (!(owner instanceof Owner.Foreign) && !waitsToBeDeleted && isLost(owner)) {
+                    assertThat(now.stream()
+                                    .filter(e -> e.set() == set)
+                                    .map(e -> e.key().getFirst()))
+                            .as("%s of those that the firewall knows", set)
+                            .contains(link.name().value());
+                }
+            });
+        }
+        if (before.firewall() instanceof Seen.Present<FirewallState>(FirewallState state)) {
+            assertThat(now)
+                    .as("what was in force for owners whose records cannot be read")
+                    .containsAll(state.elements().stream()
+                            .filter(e -> world.records.vm(e.ownerUid()) instanceof Seen.Unknown)
+                            .toList());
+        }
+    }
+
+    private boolean isLost(Owner owner) {
+        return switch (owner) {
+            case Owner.OfVm(String uid, var _) -> !(world.records.vm(uid) instanceof Seen.Present);
+            case Owner.OfNetwork(String uid) -> !(world.records.network(uid) instanceof Seen.Present);
+            case Owner.Foreign _ -> false;
+        };
     }
 
     private void forget(String uid) {

@@ -327,6 +327,9 @@ final class World {
         Plan plan = HostPlanner.plan(Given.INSTALLATION, seen);
         tellPlan("node", plan);
         Outcome outcome = apply("node", plan);
+        outcome.done().stream()
+                .filter(done -> done.step() instanceof Step.InstallFirewall)
+                .forEach(_ -> oracle.installed(seen));
         return plan.isEmpty() && outcome.failed().isEmpty() && !blind[0];
     }
 

@@ -79,7 +79,9 @@ class NodeStatusTest {
                 Seen.present(List.of()),
                 List.of(),
                 List.of(Given.record(), Given.record().withLaunch(Given.launch(), 0)),
-                List.of());
+                List.of(),
+                Set.of(),
+                Seen.present(Map.of()));
         return NodeStatus.of(
                 node,
                 facts,

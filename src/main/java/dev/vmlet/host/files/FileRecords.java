@@ -18,9 +18,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -320,6 +322,18 @@ public final class FileRecords implements Records {
         causes.addAll(lostNetworks.values());
         causes.sort(Comparator.naturalOrder());
         return List.copyOf(causes);
+    }
+
+    @Override
+    public Set<String> unread() {
+        Set<String> uids = new HashSet<>(reservations.keySet());
+        networks.forEach((uid, seen) -> {
+            if (seen instanceof Seen.Unknown) {
+                uids.add(uid);
+            }
+        });
+        uids.addAll(lostNetworks.keySet());
+        return Set.copyOf(uids);
     }
 
     private static boolean isSetAside(Path file) {

@@ -6,9 +6,17 @@ import static dev.vmlet.host.net.Frames.IPV4;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.vmlet.host.FakeDisks;
+import dev.vmlet.host.FakeProbes;
+import dev.vmlet.host.FakeRecords;
+import dev.vmlet.host.FakeVmms;
+import dev.vmlet.host.Host;
+import dev.vmlet.host.Observer;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
+import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
@@ -16,7 +24,13 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmRecord;
+import dev.vmlet.plan.HostPlanner;
+import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
 import dev.vmlet.plan.Ruleset;
+import dev.vmlet.plan.Step;
 import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
@@ -93,8 +107,9 @@ class PacketsIT {
                 List.of("vmt-one", ONE_MAC, ONE),
                 List.of("vmt-two", TWO_MAC, TWO),
                 List.of("vmt-lonely", LONELY_MAC, LONELY))) {
-            elements.add(new FirewallElement(FirewallSet.TAPS, List.of(guest.getFirst()), "vm"));
-            elements.add(new FirewallElement(FirewallSet.OK4, guest, "vm"));
+            String owner = "vm-" + guest.getFirst().substring("vmt-".length());
+            elements.add(new FirewallElement(FirewallSet.TAPS, List.of(guest.getFirst()), owner));
+            elements.add(new FirewallElement(FirewallSet.OK4, guest, owner));
         }
         firewall.install(new Ruleset(INSTALLATION, elements));
         one = guest("vmt-one", "vmb-a", ONE_MAC, ONE, GATEWAY);
@@ -238,6 +253,63 @@ class PacketsIT {
             say(guest, server.getLocalPort(), "after");
             assertThat(hears(guest)).isTrue();
             assertThat(ports.get("after")).isEqualTo(ports.get("before"));
+        }
+    }
+
+    /** What the agent does for the guest on vmt-two, whose record is damaged, when the tables are damaged or flushed. */
+    @Test
+    void aGuestWhoseRecordCannotBeReadGoesOnOrIsDumbAndIsNeverFree() throws Exception {
+        VmId vm = new VmId("lab", "two", "vm-two");
+        FakeRecords records = new FakeRecords();
+        records.write(VmRecord.of(vm, 200_000, List.of(), List.of(), Duration.ZERO));
+        records.destroy(vm.uid());
+        Observer observer = new Observer(
+                new Host(links, firewall, new FakeVmms("boot-1"), new FakeDisks(), records, new FakeProbes()),
+                new HostNames(INSTALLATION));
+        OwnNamespace.run(
+                "ip",
+                "link",
+                "set",
+                "vmt-two",
+                "alias",
+                Mark.ofNic(INSTALLATION, vm.uid(), "net").text());
+        try (DatagramSocket ear = one.within(() -> new DatagramSocket(0))) {
+            ear.setSoTimeout(TIMEOUT_MILLIS);
+            OwnNamespace.run("nft", "flush chain bridge vmlet_" + INSTALLATION + " from_guest");
+            install(HostPlanner.plan(INSTALLATION, observer.observeHost()));
+            two.send(fromTwo("10.77.0.99", ear, "spoofed"));
+            two.send(fromTwo(TWO, ear, "honest"));
+            assertThat(heard(ear)).as("tables damaged").isEqualTo("honest");
+            OwnNamespace.run("nft", "flush ruleset");
+            install(HostPlanner.plan(INSTALLATION, observer.observeHost()));
+            two.send(fromTwo("10.77.0.99", ear, "spoofed"));
+            two.send(fromTwo(TWO, ear, "honest"));
+            assertThat(two.pings(GATEWAY)).as("nor does it reach the node").isFalse();
+            firewall.install(new Ruleset(INSTALLATION, elements));
+            two.send(fromTwo(TWO, ear, "late"));
+            assertThat(heard(ear)).as("tables gone").isEqualTo("late");
+        } finally {
+            OwnNamespace.run("ip", "link", "set", "vmt-two", "alias", "");
+            firewall.install(new Ruleset(INSTALLATION, elements));
+        }
+    }
+
+    private static byte[] fromTwo(String source, DatagramSocket ear, String mark) {
+        return Frames.ethernet(ONE_MAC, TWO_MAC, IPV4, Frames.udp(4, source, ONE, ear.getLocalPort(), mark));
+    }
+
+    /** The mark of the first packet that comes. */
+    private static String heard(DatagramSocket ear) throws IOException {
+        DatagramPacket packet = new DatagramPacket(new byte[64], 64);
+        ear.receive(packet);
+        return new String(packet.getData(), 0, packet.getLength(), StandardCharsets.US_ASCII).replaceAll("[<>.]", "");
+    }
+
+    private void install(Plan plan) throws HostException {
+        for (PlannedStep planned : plan.steps()) {
+            if (planned.step() instanceof Step.InstallFirewall(Ruleset ruleset)) {
+                firewall.install(ruleset);
+            }
         }
     }
 
