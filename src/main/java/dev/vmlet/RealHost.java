@@ -20,6 +20,7 @@ import dev.vmlet.host.net.LinuxLinks;
 import dev.vmlet.host.net.NftFirewall;
 import dev.vmlet.host.probe.TcpProbes;
 import dev.vmlet.host.vmm.LinuxVmms;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.Architecture;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
@@ -214,7 +215,8 @@ public final class RealHost implements AutoCloseable {
     }
 
     /** Everything an agent is made of. */
-    public Agent.Parts parts(KubernetesClient client, AgentSettings settings, Clock clock) throws HostException {
+    public Agent.Parts parts(KubernetesClient client, AgentSettings settings, AgentMetrics metrics, Clock clock)
+            throws HostException {
         return new Agent.Parts(
                 client,
                 nodeName,
@@ -227,6 +229,7 @@ public final class RealHost implements AutoCloseable {
                 facts(),
                 nodeFacts(),
                 settings,
+                metrics,
                 clock);
     }
 

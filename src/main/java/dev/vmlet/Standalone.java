@@ -19,6 +19,7 @@ import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.host.net.PortHolder;
 import dev.vmlet.manifests.ManifestDirectory;
 import dev.vmlet.manifests.ServerSideApply;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Reason;
@@ -82,7 +83,8 @@ public final class Standalone implements AutoCloseable {
             new NodeObject(client, host.nodeName(), Main.version(), clock).put();
             keep(new ClusterController(client, settings.pool, settings.clusterRanges, clock))
                     .start();
-            keep(new Agent(host.parts(client, settings.agent, clock))).start();
+            keep(new Agent(host.parts(client, settings.agent, AgentMetrics.unheard(), clock)))
+                    .start();
             if (settings.manifests.isPresent()) {
                 load(settings.manifests.get().toAbsolutePath().normalize(), client);
             }

@@ -48,7 +48,9 @@ class TidyTest {
             Map.entry(
                     "host.survey",
                     Set.of("model", "host", "doctor", "host.net", "host.vmm", "host.files", "host.disk")),
-            Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host")),
+            Map.entry("health", Set.of()),
+            Map.entry("metrics", Set.of("api", "model", "plan", "host")),
+            Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host", "health", "metrics")),
             Map.entry("manifests", Set.of()),
             Map.entry("apiserver", Set.of("api", "apiserver.schema", "apiserver.store")),
             Map.entry("apiserver.schema", Set.of()),

@@ -3,7 +3,10 @@ package dev.vmlet.cli;
 import dev.vmlet.Main;
 import dev.vmlet.RealHost;
 import dev.vmlet.controller.Agent;
+import dev.vmlet.metrics.AgentMetrics;
+import dev.vmlet.metrics.ApiMetrics;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.concurrent.Callable;
 import org.slf4j.Logger;
@@ -30,6 +33,9 @@ public final class AgentCommand implements Callable<Integer> {
     @Mixin
     private AgentOptions agentOptions;
 
+    @Mixin
+    private HealthOptions health;
+
     @Override
     public Integer call() throws Exception {
         Root.require("the agent");
@@ -37,9 +43,12 @@ public final class AgentCommand implements Callable<Integer> {
     }
 
     private void run(Foreground.End end) throws Exception {
+        MeterRegistry registry = health.registry();
         try (RealHost real = RealHost.open(host);
-                KubernetesClient client = api.client();
-                Agent agent = new Agent(real.parts(client, agentOptions.settings(), Clock.systemUTC()))) {
+                KubernetesClient client = api.client(new ApiMetrics(registry));
+                Agent agent = new Agent(
+                        real.parts(client, agentOptions.settings(), new AgentMetrics(registry), Clock.systemUTC()));
+                AutoCloseable _ = health.open(registry, agent.live(), agent.ready())) {
             agent.start();
             log.atInfo()
                     .addKeyValue("node", real.nodeName())

@@ -6,6 +6,7 @@ import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.http.Interceptor;
 import java.io.File;
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
@@ -21,16 +22,39 @@ public final class ApiOptions {
     public @Nullable File kubeconfig;
 
     /** @throws HostException.Refused when nothing says where the API server is */
-    KubernetesClient client() throws HostException {
-        return client(kubeconfig == null ? found() : read(kubeconfig));
+    KubernetesClient client(Interceptor... between) throws HostException {
+        return client(config(), between);
+    }
+
+    /** @throws HostException.Refused when nothing says where the API server is */
+    Config config() throws HostException {
+        return kubeconfig == null ? found() : read(kubeconfig);
     }
 
     /** A client as every role of ours needs it. */
-    public static KubernetesClient client(Config config) {
+    public static KubernetesClient client(Config config, Interceptor... between) {
+        return built(configured(config), between);
+    }
+
+    /** For an election: an answer counts soon or not at all, and who asks tries again by itself. */
+    static KubernetesClient impatient(Config config, Interceptor... between) {
+        return built(
+                KubeconfigFile.followed(new ConfigBuilder(configured(config))
+                        .withRequestTimeout(3_000)
+                        .withRequestRetryBackoffLimit(0)
+                        .build()),
+                between);
+    }
+
+    private static KubernetesClient built(Config configured, Interceptor... between) {
         return new KubernetesClientBuilder()
-                .withConfig(configured(config))
-                .withHttpClientBuilderConsumer(
-                        http -> http.addOrReplaceInterceptor(EscapedWatches.NAME, new EscapedWatches()))
+                .withConfig(configured)
+                .withHttpClientBuilderConsumer(http -> {
+                    http.addOrReplaceInterceptor(EscapedWatches.NAME, new EscapedWatches());
+                    for (Interceptor each : between) {
+                        http.addOrReplaceInterceptor(each.getClass().getName(), each);
+                    }
+                })
                 .withKubernetesSerialization(Serialization.lenient())
                 .build();
     }

@@ -21,24 +21,29 @@ record ListenAddress(InetSocketAddress socket) {
     }
 
     static ListenAddress parse(String text) {
-        Matcher form = FORM.matcher(text);
-        int port = form.matches() ? Integer.parseInt(form.group(3)) : -1;
-        if (port < 0 || port > 65_535) {
-            throw new TypeConversionException(
-                    "'" + text + "' is not ADDRESS:PORT, for example 127.0.0.1:6443, or 127.0.0.1:0 for a free port");
-        }
-        InetAddress address;
-        try {
-            // Digits only, by the pattern: nothing is looked up.
-            address = InetAddress.getByName(form.group(1) == null ? form.group(2) : form.group(1));
-        } catch (UnknownHostException e) {
-            throw new TypeConversionException("'" + text + "' begins with no IP address");
-        }
-        if (!address.isLoopbackAddress()) {
+        InetSocketAddress socket = anywhere(text, "127.0.0.1:6443");
+        if (!socket.getAddress().isLoopbackAddress()) {
             throw new TypeConversionException("'" + text
                     + "' is not a loopback address: whoever reaches this API server with its token is root on this"
                     + " machine. Listen on 127.0.0.1, and come from elsewhere by ssh -L");
         }
-        return new ListenAddress(new InetSocketAddress(address, port));
+        return new ListenAddress(socket);
+    }
+
+    /** Any address of this machine. */
+    static InetSocketAddress anywhere(String text, String example) {
+        Matcher form = FORM.matcher(text);
+        int port = form.matches() ? Integer.parseInt(form.group(3)) : -1;
+        if (port < 0 || port > 65_535) {
+            throw new TypeConversionException(
+                    "'" + text + "' is not ADDRESS:PORT, for example " + example + ", or 127.0.0.1:0 for a free port");
+        }
+        try {
+            // Digits only, by the pattern: nothing is looked up.
+            return new InetSocketAddress(
+                    InetAddress.getByName(form.group(1) == null ? form.group(2) : form.group(1)), port);
+        } catch (UnknownHostException e) {
+            throw new TypeConversionException("'" + text + "' begins with no IP address");
+        }
     }
 }

@@ -3,10 +3,12 @@ package dev.vmlet.controller;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNode;
+import dev.vmlet.health.Check;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
 import dev.vmlet.host.Reaper;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
@@ -23,6 +25,7 @@ import io.javaoperatorsdk.operator.Operator;
 import io.javaoperatorsdk.operator.api.config.ControllerConfiguration;
 import io.javaoperatorsdk.operator.api.config.ControllerConfigurationOverrider;
 import java.time.Clock;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -38,6 +41,7 @@ public final class Agent implements AutoCloseable {
     private final Warmth warmth;
     private final Wakes wakes;
     private final Downtimes downtimes;
+    private final Pulse pulse = new Pulse();
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -52,7 +56,38 @@ public final class Agent implements AutoCloseable {
             Supplier<HostFacts> facts,
             NodeStatus.Facts nodeFacts,
             AgentSettings settings,
-            Clock clock) {}
+            AgentMetrics metrics,
+            Clock clock) {
+        /** Of which nobody asks for figures. */
+        public Parts(
+                KubernetesClient client,
+                String nodeName,
+                InstallationId installation,
+                HostPaths paths,
+                String bootId,
+                Host host,
+                Wakes wakes,
+                Downtimes downtimes,
+                Supplier<HostFacts> facts,
+                NodeStatus.Facts nodeFacts,
+                AgentSettings settings,
+                Clock clock) {
+            this(
+                    client,
+                    nodeName,
+                    installation,
+                    paths,
+                    bootId,
+                    host,
+                    wakes,
+                    downtimes,
+                    facts,
+                    nodeFacts,
+                    settings,
+                    AgentMetrics.unheard(),
+                    clock);
+        }
+    }
 
     public Agent(Parts parts) {
         this(parts, Operators.create(parts.client));
@@ -69,10 +104,10 @@ public final class Agent implements AutoCloseable {
         HostNames names = new HostNames(parts.installation);
         Observer observer = new Observer(parts.host, names);
         this.reaper = new Reaper(parts.host.links(), names);
-        Applier applier = new Applier(parts.host, parts.settings.hook(), reaper::wake);
+        Applier applier = new Applier(parts.host, parts.settings.hook(), reaper::wake, parts.metrics);
         VmPlanner vmPlanner = new VmPlanner(names, parts.paths, parts.bootId);
         NetworkPlanner networkPlanner = new NetworkPlanner(names);
-        Reports reports = new Reports(events);
+        Reports reports = new Reports(events, parts.metrics);
         this.warmth = new Warmth(observer);
         UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
 
@@ -88,6 +123,7 @@ public final class Agent implements AutoCloseable {
                 parts.wakes,
                 reports,
                 warmth,
+                parts.metrics,
                 parts.clock);
         operator.register(
                 vms,
@@ -139,12 +175,14 @@ public final class Agent implements AutoCloseable {
                 observer,
                 applier,
                 sweeper,
-                new ImageKeeper(parts.host.disks(), applier, parts.facts, parts.clock),
+                new ImageKeeper(parts.host.disks(), applier, parts.facts, parts.clock, parts.metrics),
                 parts.downtimes,
                 parts.wakes,
                 reports,
                 events,
                 warmth,
+                pulse,
+                parts.metrics,
                 parts.clock);
         operator.register(
                 node,
@@ -223,6 +261,24 @@ public final class Agent implements AutoCloseable {
         wakes.wakeAll();
         // Only an agent that reconciles says that it lives.
         lease.start();
+    }
+
+    /** Whether the loop makes progress. What the API server has to answer for does not belong here. */
+    public List<Check> live() {
+        return List.of(new Check(
+                "loop",
+                "the node was not looked at for " + Pulse.LONGEST.toMinutes() + " minutes; a look at the host hangs",
+                pulse::isFelt));
+    }
+
+    /** Whether it knows what it has to know before it may act. */
+    public List<Check> ready() {
+        return List.of(
+                new Check("caches", "not all objects of this node are known yet", () -> !warmth.isFilling()),
+                new Check(
+                        "inventory",
+                        "this node has not been seen whole since the agent started; its VmNode says why",
+                        () -> warmth.chill().isEmpty()));
     }
 
     /** Stops reconciling; guests go on. */

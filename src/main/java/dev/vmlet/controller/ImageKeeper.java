@@ -4,6 +4,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNodeStatus.Finding;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Disks;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.HostFacts;
@@ -35,12 +36,18 @@ public final class ImageKeeper {
     private final Applier applier;
     private final Supplier<HostFacts> facts;
     private final Clock clock;
+    private final AgentMetrics metrics;
 
     public ImageKeeper(Disks disks, Applier applier, Supplier<HostFacts> facts, Clock clock) {
+        this(disks, applier, facts, clock, AgentMetrics.unheard());
+    }
+
+    public ImageKeeper(Disks disks, Applier applier, Supplier<HostFacts> facts, Clock clock, AgentMetrics metrics) {
         this.disks = disks;
         this.applier = applier;
         this.facts = facts;
         this.clock = clock;
+        this.metrics = metrics;
     }
 
     /** What one pass came to. */
@@ -69,13 +76,25 @@ public final class ImageKeeper {
 
     /** @param vms those of this node, asked for only where something has to go */
     public Result pass(Supplier<List<VirtualMachine>> vms) {
-        Plan plan = plan(disks, facts, vms, clock.instant());
+        Seen<ImageCache> look = disks.images();
+        if (look instanceof Seen.Present<ImageCache>(ImageCache cache)) {
+            metrics.images(cache);
+        }
+        Plan plan = plan(look, disks, facts, vms, clock.instant());
         return new Result(plan, applier.apply("images", plan));
     }
 
     /** What a pass would do now. */
     public static Plan plan(Disks disks, Supplier<HostFacts> facts, Supplier<List<VirtualMachine>> vms, Instant now) {
-        Seen<ImageCache> look = disks.images();
+        return plan(disks.images(), disks, facts, vms, now);
+    }
+
+    private static Plan plan(
+            Seen<ImageCache> look,
+            Disks disks,
+            Supplier<HostFacts> facts,
+            Supplier<List<VirtualMachine>> vms,
+            Instant now) {
         Seen<Set<String>> needed = look instanceof Seen.Present<ImageCache>(ImageCache cache) && cache.isPressed()
                 ? needed(disks, vms.get(), facts.get())
                 : Seen.present(Set.of());

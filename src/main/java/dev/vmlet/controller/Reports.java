@@ -1,5 +1,6 @@
 package dev.vmlet.controller;
 
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.VmRecord;
@@ -48,8 +49,15 @@ public final class Reports {
 
     private final EventRecorder events;
 
+    private final AgentMetrics metrics;
+
     public Reports(EventRecorder events) {
+        this(events, AgentMetrics.unheard());
+    }
+
+    Reports(EventRecorder events, AgentMetrics metrics) {
         this.events = events;
+        this.metrics = metrics;
     }
 
     void tell(HasMetadata object, Resolution<?> resolution, Plan plan, Outcome outcome) {
@@ -78,6 +86,7 @@ public final class Reports {
                 // Without a record before there was none to end by: one that was rebuilt tells of an old exit.
                 .filter(exit -> before.isPresent() && !before.get().lastExit().equals(Optional.of(exit)))
                 .ifPresent(exit -> {
+                    metrics.exit(exit.reason());
                     if (EXPECTED.contains(exit.reason())) {
                         events.normal(object, exit.reason(), exit.message());
                     } else {

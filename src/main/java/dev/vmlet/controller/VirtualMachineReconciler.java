@@ -6,6 +6,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Observer;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
@@ -38,6 +39,7 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -74,6 +76,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Wakes wakes;
     private final Reports reports;
     private final Warmth warmth;
+    private final AgentMetrics metrics;
     private final Clock clock;
     private final StatusPace pace = new StatusPace();
     private final RebootNews reboots = new RebootNews();
@@ -94,6 +97,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             Wakes wakes,
             Reports reports,
             Warmth warmth,
+            AgentMetrics metrics,
             Clock clock) {
         this.nodeName = nodeName;
         this.facts = facts;
@@ -107,6 +111,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.wakes = wakes;
         this.reports = reports;
         this.warmth = warmth;
+        this.metrics = metrics;
         this.clock = clock;
     }
 
@@ -175,6 +180,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Round round = rounds(vm);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        measure(vm, status);
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
@@ -234,11 +240,13 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         report(vm, round);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        measure(vm, status);
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
         if (isGone(round.after) && warmth.chill().isEmpty()) {
             wakes.forgetVm(vm);
+            metrics.gone(vm.getMetadata().getUid());
             resolutions.forget(vm.getMetadata().getUid());
             pace.written(vm.getMetadata().getUid());
             wakes.wakeNetworks();
@@ -250,6 +258,15 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         return DeleteControl.noFinalizerRemoval()
                 .rescheduleAfter(next(round.plan).toMillis());
+    }
+
+    private void measure(VirtualMachine vm, VirtualMachineStatus status) {
+        Instant now = clock.instant();
+        String created = vm.getMetadata().getCreationTimestamp();
+        if (status.phase() != null) {
+            metrics.phase(
+                    vm.getMetadata().getUid(), status.phase(), created == null ? now : Instant.parse(created), now);
+        }
     }
 
     private static boolean lostRace(Outcome outcome) {

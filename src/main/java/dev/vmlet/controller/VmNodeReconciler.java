@@ -8,6 +8,7 @@ import dev.vmlet.api.VmNodeStatus.Finding;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
@@ -71,6 +72,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final Clock clock;
     private final RepairPace repairs = new RepairPace();
     private final Warmth warmth;
+    private final Pulse pulse;
+    private final AgentMetrics metrics;
     private final HoldNews news;
     /** Of the last whole sweep. */
     private List<Held> held = List.of();
@@ -92,6 +95,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             Reports reports,
             EventRecorder events,
             Warmth warmth,
+            Pulse pulse,
+            AgentMetrics metrics,
             Clock clock) {
         this.nodeName = nodeName;
         this.installation = installation;
@@ -106,6 +111,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         this.reports = reports;
         this.events = events;
         this.warmth = warmth;
+        this.pulse = pulse;
+        this.metrics = metrics;
         this.news = new HoldNews(events);
         this.clock = clock;
     }
@@ -135,6 +142,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
 
     @Override
     public UpdateControl<VmNode> reconcile(VmNode node, Context<VmNode> context) throws ReconcileFailed {
+        pulse.beat();
         if (downtimes.see(node)) {
             wakes.wakeVms();
         }
@@ -181,6 +189,12 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                 wakes.deafness(),
                 downtimes.now(),
                 clock.instant());
+        if (status.bridgePorts() != null
+                && status.bridgePorts().used() != null
+                && status.bridgePorts().limit() != null) {
+            metrics.bridgePorts(
+                    status.bridgePorts().used(), status.bridgePorts().limit());
+        }
         if (outcome.failed().isPresent()) {
             Outcome.Failure failure = outcome.failed().get();
             throw new ReconcileFailed(
@@ -237,6 +251,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             return notSwept(List.of("nothing was swept: " + e.getMessage()));
         }
         held = result.holds();
+        metrics.swept(result.findings(), result.holds(), clock.instant());
         result.findings().forEach(f -> events.normal(node, Reason.Repaired, swept(f, confirmed)));
         if (!result.findings().isEmpty()) {
             // What was swept may have stood in a Network's way.

@@ -10,6 +10,7 @@ import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.PlannedStep;
 import dev.vmlet.plan.Step;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -26,6 +27,7 @@ public final class Applier {
     private final Host host;
     private final StepHook hook;
     private final Runnable tapRetired;
+    private final StepWatch watch;
 
     /** Called before the first step and after each; a test of crash safety ends the process here. */
     @FunctionalInterface
@@ -33,11 +35,31 @@ public final class Applier {
         void at(String subject, int stepsDone, Step next);
     }
 
+    /** Told of what came of each step. Implementations are safe for use by several threads. */
+    public interface StepWatch {
+        void done(PlannedStep planned, Duration took);
+
+        void refused(PlannedStep planned, HostException refusal);
+
+        StepWatch NOBODY = new StepWatch() {
+            @Override
+            public void done(PlannedStep planned, Duration took) {}
+
+            @Override
+            public void refused(PlannedStep planned, HostException refusal) {}
+        };
+    }
+
     /** @param tapRetired called after a tap was left to be deleted, see {@link Reaper#wake} */
     public Applier(Host host, StepHook hook, Runnable tapRetired) {
+        this(host, hook, tapRetired, StepWatch.NOBODY);
+    }
+
+    public Applier(Host host, StepHook hook, Runnable tapRetired, StepWatch watch) {
         this.host = host;
         this.hook = hook;
         this.tapRetired = tapRetired;
+        this.watch = watch;
     }
 
     /** @param subject namespace/name of the object, for the log */
@@ -53,13 +75,16 @@ public final class Applier {
                         .addKeyValue("cause", planned.cause())
                         .log("applying");
             }
+            long begun = System.nanoTime();
             try {
                 act(planned.step());
             } catch (HostException e) {
+                watch.refused(planned, e);
                 List<PlannedStep> rest =
                         plan.steps().subList(done.size() + 1, plan.steps().size());
                 return new Outcome(done, Optional.of(new Outcome.Failure(planned, e)), rest);
             }
+            watch.done(planned, Duration.ofNanos(System.nanoTime() - begun));
             done.add(planned);
         }
         return new Outcome(done, Optional.empty(), List.of());
