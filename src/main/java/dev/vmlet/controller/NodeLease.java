@@ -1,9 +1,8 @@
 package dev.vmlet.controller;
 
-import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.time.Clock;
@@ -21,7 +20,7 @@ import org.slf4j.LoggerFactory;
  * reconcile waits for it. Not in {@code kube-node-lease}, where the kubelet's Lease bears the node's name already.
  */
 final class NodeLease implements AutoCloseable {
-    static final String NAMESPACE = "vmlet-system";
+    static final String NAMESPACE = SystemNamespace.NAME;
     /** Tells Leases of agents from others of the namespace, such as the one that elects a controller. */
     static final Map<String, String> LABELS = Map.of("vmlet.dev/lease", "agent");
 
@@ -52,7 +51,7 @@ final class NodeLease implements AutoCloseable {
 
     void renew() {
         try {
-            applyInItsNamespace();
+            var _ = SystemNamespace.in(client, this::apply);
             failing = false;
         } catch (RuntimeException e) {
             // Whatever it is: a task that throws is never run again, and the node would count as lost from then on.
@@ -66,20 +65,9 @@ final class NodeLease implements AutoCloseable {
         }
     }
 
-    private void applyInItsNamespace() {
-        try {
-            apply();
-        } catch (KubernetesClientException e) {
-            if (e.getCode() != 404 || !createNamespace()) {
-                throw e;
-            }
-            apply();
-        }
-    }
-
     /** One request, whether the Lease exists or not. */
-    private void apply() {
-        client.resource(new LeaseBuilder()
+    private Lease apply() {
+        return client.resource(new LeaseBuilder()
                         .withNewMetadata()
                         .withNamespace(NAMESPACE)
                         .withName(nodeName)
@@ -96,22 +84,6 @@ final class NodeLease implements AutoCloseable {
                         .withFieldManager("vmlet-agent")
                         .withForce(true)
                         .build());
-    }
-
-    /** The chart makes it, and may be the only one who is allowed to; without a chart nobody else does. Tells whether it did. */
-    private boolean createNamespace() {
-        try {
-            client.resource(new NamespaceBuilder()
-                            .withNewMetadata()
-                            .withName(NAMESPACE)
-                            .endMetadata()
-                            .build())
-                    .create();
-            return true;
-        } catch (RuntimeException e) {
-            log.atDebug().addKeyValue("namespace", NAMESPACE).setCause(e).log("not created");
-            return false;
-        }
     }
 
     @Override

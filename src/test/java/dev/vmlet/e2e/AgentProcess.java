@@ -71,12 +71,13 @@ public final class AgentProcess implements AutoCloseable {
         return new AgentProcess("agent-" + nodeName, home, cluster.java(), arguments, "agent started");
     }
 
-    static AgentProcess controller(Cluster cluster) {
+    /** @param identity how the Lease that elects one of several names it, before random characters */
+    static AgentProcess controller(Cluster cluster, String identity) {
         return new AgentProcess(
-                "controller",
-                cluster.dir().resolve("controller"),
+                "controller-" + identity,
+                cluster.dir().resolve("controller-" + identity),
                 cluster.java(),
-                List.of("controller", "--kubeconfig", cluster.kubeconfig().toString()),
+                List.of("controller", "--kubeconfig", cluster.kubeconfig().toString(), "--identity", identity),
                 "controller started");
     }
 

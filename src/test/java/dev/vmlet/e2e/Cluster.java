@@ -95,7 +95,7 @@ public final class Cluster implements AutoCloseable {
         open.push(client::close);
         kubectl("apply", "-f", "crd/");
         kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", "crd/");
-        controller = AgentProcess.controller(this);
+        controller = AgentProcess.controller(this, "first");
         open.push(controller::close);
         controller.start();
     }
@@ -180,6 +180,13 @@ public final class Cluster implements AutoCloseable {
 
     public AgentProcess controller() {
         return controller;
+    }
+
+    /** Another controller, which stands for election as the first does; not started. */
+    AgentProcess newController(String identity) {
+        AgentProcess made = AgentProcess.controller(this, identity);
+        open.push(made::close);
+        return made;
     }
 
     Command.Ended tryKubectl(String... arguments) {
