@@ -48,6 +48,8 @@ import java.util.stream.Collectors;
  * and the host that nothing hangs on them. What holds a guest or a disk goes only as {@link Orphans} allows.
  */
 public final class Sweeper {
+    private static final Duration LOOK_AGAIN = Duration.ofSeconds(2);
+
     private final Observer observer;
     private final Records records;
     private final VmPlanner vmPlanner;
@@ -213,7 +215,7 @@ public final class Sweeper {
                 weighty.isEmpty() || silent.isPresent() ? Seen.unknown(silent.orElse("")) : pass.authority.cluster();
         for (VmId vm : weighty) {
             Optional<Doubt> doubt = doubt(vm, weighty.size(), cluster, silent, pass);
-            Plan plan = doubt.isPresent() ? Plan.nothing() : absent(vm, observer.observeVm(vm, Optional.empty()));
+            Plan plan = doubt.isPresent() ? Plan.nothing() : takeDown(vm);
             doubt.or(() -> Orphans.blind(plan))
                     .ifPresentOrElse(
                             d -> pass.holds.add(new Held(
@@ -249,7 +251,7 @@ public final class Sweeper {
             if (silent.isPresent() || missingSince.containsKey(vm.uid())) {
                 continue;
             }
-            switch (vm.namespace().equals("?") ? Seen.<String>missing() : authority.uidOf(vm)) {
+            switch (vm.isNameless() ? Seen.<String>missing() : authority.uidOf(vm)) {
                 case Seen.Unknown<String>(String cause) -> silent = Optional.of(cause);
                 case Seen.Present<String>(String uid) when uid.equals(vm.uid()) -> present.add(uid);
                 case Seen.Present<String> _, Seen.Missing<String> _ -> missingSince.put(vm.uid(), clock.instant());
@@ -277,7 +279,7 @@ public final class Sweeper {
                         new Orphans.Answers(
                                 records.cluster(),
                                 cluster,
-                                vm.namespace().equals("?") ? Seen.missing() : pass.authority.uidOf(vm))));
+                                vm.isNameless() ? Seen.missing() : pass.authority.uidOf(vm))));
     }
 
     /** Without a guest and without a file, and nothing about it unknown. */
@@ -286,6 +288,28 @@ public final class Sweeper {
                 && (seen.process() instanceof Seen.Missing
                         || seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _))
                 && seen.leftovers().equals(Seen.present(false));
+    }
+
+    /**
+     * Where no record tells which disks are to outlive their VM, all of them do: a person who confirms that a guest goes
+     * may not know that its data was to stay.
+     */
+    private Plan takeDown(VmId vm) {
+        VmObservation seen = observer.observeVm(vm, Optional.empty());
+        if (seen.record() instanceof Seen.Present) {
+            return absent(vm, seen);
+        }
+        return switch (observer.disks(vm)) {
+            case Seen.Unknown<List<String>>(String cause) -> Plan.waiting(Reason.CannotLook, cause, LOOK_AGAIN);
+            case Seen.Missing<List<String>> _ -> takeDown(vm, List.of(), seen);
+            case Seen.Present<List<String>>(List<String> disks) -> takeDown(vm, disks, seen);
+        };
+    }
+
+    private Plan takeDown(VmId vm, List<String> disks, VmObservation seen) {
+        return observer.survivors(vm)
+                .map(left -> vmPlanner.planFarewell(vm, disks, Optional.empty(), left, clock.instant()))
+                .orElseGet(() -> vmPlanner.planRemoval(vm, disks, seen, clock.instant()));
     }
 
     private Plan absent(VmId vm, VmObservation seen) {

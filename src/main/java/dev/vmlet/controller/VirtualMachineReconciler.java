@@ -10,6 +10,7 @@ import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
@@ -232,10 +233,6 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (warmth.isFilling()) {
             return DeleteControl.noFinalizerRemoval().rescheduleAfter(FILLED.toMillis());
         }
-        if (observer.witnesses(VmResolver.idOf(vm)).isPresent()) {
-            // Nothing can be taken down by a record that is damaged: first it is rebuilt.
-            report(vm, round(vm, resolve(vm)));
-        }
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
         VirtualMachineStatus status =
@@ -309,8 +306,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         VmObservation before = observer.observeVm(id, desired);
         Plan wanted = warmth.chill()
                 .map(why -> Plan.waiting(Reason.CannotLook, why, FILLED))
-                .or(() -> observer.witnesses(id)
-                        .map(seen -> rebuild.plan(resolution, Statuses.told(vm), seen, clock.instant())))
+                .or(() -> before.record() instanceof Seen.Present ? Optional.empty() : rebuilt(vm, id, resolution))
                 .orElseGet(() -> plan(vm, id, resolution, before));
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
@@ -318,6 +314,22 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         turns.settle(id.uid(), plan, after);
         return new Round(resolution, before, plan, outcome, after);
+    }
+
+    /** Nothing can be planned by a record that is lost: first it is written anew, as far as that goes. */
+    private Optional<Plan> rebuilt(VirtualMachine vm, VmId id, Resolution<DesiredVm> resolution) {
+        return resolution instanceof Resolution.Absent
+                ? observer.survivors(id)
+                        .map(left -> rebuild.planRemoval(
+                                id,
+                                resolve(vm),
+                                VmResolver.retained(vm),
+                                VmResolver.power(vm).map(PowerWish::grace),
+                                Statuses.told(vm),
+                                left,
+                                clock.instant()))
+                : observer.witnesses(id)
+                        .map(left -> rebuild.plan(resolution, Statuses.told(vm), left, clock.instant()));
     }
 
     private Plan plan(VirtualMachine vm, VmId id, Resolution<DesiredVm> resolution, VmObservation seen) {

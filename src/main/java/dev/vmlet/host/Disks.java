@@ -34,6 +34,9 @@ public interface Disks {
     /** Whether files of the VM other than its record exist. */
     Seen<Boolean> leftovers(VmId vm);
 
+    /** Names of the disks that the VM has, sorted; empty when it has none. */
+    Seen<List<String>> names(VmId vm);
+
     /** Deletes every file of the VM but its record, after moving the disks to be retained aside. Ends preparation. */
     void delete(VmId vm, List<String> retained) throws HostException;
 

@@ -43,7 +43,7 @@ public record Inventory(
             }
         }
         for (String uid : uids) {
-            ids.put(uid, new VmId("?", "uid-" + uid, uid));
+            ids.put(uid, VmId.nameless(uid));
         }
         for (VmRecord record : vms) {
             ids.put(record.id().uid(), record.id());

@@ -22,8 +22,10 @@ import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Owner;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
+import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
+import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -37,6 +39,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -181,8 +184,33 @@ public final class Observer {
         return host.records().reservations().stream()
                 .filter(kept -> kept.damaged() && kept.vmUid().equals(vm.uid()))
                 .findFirst()
-                .map(kept -> new Witnesses(
-                        kept, host.vmms().testimony(vm), taps(vm), host.disks().leftovers(vm)));
+                .map(kept -> witnesses(vm, kept));
+    }
+
+    /**
+     * What is left to tell of a VM that is to go, where no record tells it: it was damaged, or is gone while a process of
+     * the VM lives. Empty for a record that can be read, and for one that can be read again one day.
+     */
+    public Optional<Witnesses> survivors(VmId vm) {
+        Optional<Witnesses> damaged = witnesses(vm);
+        if (damaged.isPresent() || !(host.records().vm(vm.uid()) instanceof Seen.Missing)) {
+            return damaged;
+        }
+        Reservation nothing = new Reservation(
+                vm.uid(), "", "VM uid " + vm.uid() + " has no record", OptionalInt.empty(), List.of(), true, true);
+        return Optional.of(witnesses(vm, nothing))
+                .filter(left -> left.process() instanceof Seen.Present<Testimony>(Testimony testimony)
+                        && testimony.process() instanceof GuestProcess.Alive);
+    }
+
+    private Witnesses witnesses(VmId vm, Reservation kept) {
+        return new Witnesses(
+                kept, host.vmms().testimony(vm), taps(vm), host.disks().leftovers(vm));
+    }
+
+    /** Names of the disks that the VM has on this host. */
+    public Seen<List<String>> disks(VmId vm) {
+        return host.disks().names(vm);
     }
 
     private Seen<List<Witnesses.Tap>> taps(VmId vm) {

@@ -80,7 +80,7 @@ public final class Orphans {
      */
     public record Orphan(VmId vm, boolean confirmed, int together, Duration missing, Duration grace) {
         boolean hasName() {
-            return !vm.namespace().equals("?");
+            return !vm.isNameless();
         }
     }
 

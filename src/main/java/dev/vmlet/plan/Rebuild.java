@@ -13,6 +13,7 @@ import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Testimony;
 import dev.vmlet.model.Told;
+import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmRecord.Launch;
 import dev.vmlet.model.Witnesses;
@@ -84,6 +85,26 @@ public final class Rebuild {
                 }
             }
         };
+    }
+
+    /**
+     * The plan for a VM whose object is being deleted. The whole record, where all that tell of it tell the same; else one
+     * that is just enough to take the VM down by.
+     *
+     * @param resolution of the object as if it were to stay
+     * @param retained disks that the object's last word keeps
+     * @param grace how long its guest is given to shut down, where its object tells
+     */
+    public Plan planRemoval(
+            VmId vm,
+            Resolution<DesiredVm> resolution,
+            List<String> retained,
+            Optional<Duration> grace,
+            Told told,
+            Witnesses seen,
+            Instant now) {
+        Plan whole = plan(resolution, told, seen, now);
+        return whole.isEmpty() ? planner.planFarewell(vm, retained, grace, seen, now) : whole;
     }
 
     private VmRecord record(DesiredVm desired, Told told, Witnesses seen, Instant now) throws Doubt {

@@ -22,6 +22,7 @@ import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmRecord.Launch;
+import dev.vmlet.model.Witnesses;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -47,12 +48,14 @@ public final class VmPlanner {
     private final String bootId;
     private final Endings endings;
     private final Launches launches;
+    private final Farewell farewell;
 
     public VmPlanner(HostNames names, HostPaths paths, String bootId) {
         this.names = names;
         this.bootId = bootId;
         this.endings = new Endings(bootId);
         this.launches = new Launches(paths, bootId);
+        this.farewell = new Farewell(names, bootId);
     }
 
     /** Waits that pass by themselves: what the object asks for will be known in a moment. */
@@ -105,6 +108,17 @@ public final class VmPlanner {
      */
     public Plan planRemoval(VmId vm, List<String> retained, VmObservation seen, Instant now) {
         return blind(seen).orElseGet(() -> remove(vm, retained, seen, now));
+    }
+
+    /**
+     * The plan for a VM that is to go and whose record is lost: a record by which {@link #planRemoval} can take it down.
+     *
+     * @param retained names of the disks that stay
+     * @param grace how long its guest is given to shut down, where anybody tells
+     */
+    public Plan planFarewell(
+            VmId vm, List<String> retained, Optional<Duration> grace, Witnesses left, Instant now) {
+        return farewell.plan(vm, retained, grace, left, now);
     }
 
     /** A look that failed blocks every change to the VM. */
@@ -187,7 +201,9 @@ public final class VmPlanner {
 
     /** The NICs that the record names are those of the launch, and their bridges are there. */
     private static boolean canStartAsBefore(VmRecord record, LaunchSpec spec, VmObservation seen) {
-        return spec.userId() == record.userId()
+        // Without a disk it is the spec of a farewell, which knows of a launch what its end needs.
+        return !spec.drives().isEmpty()
+                && spec.userId() == record.userId()
                 && spec.nics().equals(Launches.nics(record.nics()))
                 && record.nics().stream().allMatch(nic -> {
                     NicObservation look = seen.nics().get(nic.network().uid());

@@ -63,8 +63,13 @@ public final class Holds {
     public static String sentence(String node, Held held) {
         return "kept " + held.kind() + " " + who(held) + ": " + held.doubt().sentence()
                 + (held.doubt().waitsForAPerson()
-                        ? ". If it is to go, with its disks: " + command(node, Set.of(held.uid()))
+                        ? ". If it is to go, " + disks(held) + ": " + command(node, Set.of(held.uid()))
                         : "");
+    }
+
+    /** Where nothing tells whether the disks were to outlive their VM, they do. */
+    private static String disks(Held held) {
+        return held.doubt().cause() == Cause.RecordLost ? "all but its disks" : "with its disks";
     }
 
     /** All of them, for the node's condition. */
@@ -76,8 +81,10 @@ public final class Holds {
                     + held.getFirst().doubt().sentence() + ".";
         }
         return named(waiting) + " without an object " + (waiting.size() == 1 ? "waits" : "wait")
-                + " for a person: " + waiting.getFirst().doubt().sentence() + ". Bring the objects back, or have guests"
-                + " and disks removed: "
+                + " for a person: " + waiting.getFirst().doubt().sentence() + ". Bring the objects back, or have "
+                + (waiting.stream().allMatch(h -> h.doubt().cause() == Cause.RecordLost)
+                        ? "the guests removed, all but their disks: "
+                        : "guests and disks removed: ")
                 + command(node, waiting.stream().map(Held::uid).toList());
     }
 

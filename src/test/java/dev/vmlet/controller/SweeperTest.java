@@ -43,6 +43,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -468,6 +469,62 @@ class SweeperTest {
         confirmed = Set.of("vm-1");
         assertThat(sweepKnowingNobody().findings()).extracting(Finding::owner).containsExactly("uid vm-1");
         assertThat(disks.traces()).isEmpty();
+    }
+
+    private void giveDisk(VmId vm) {
+        disks.prepare(
+                vm,
+                Given.desiredVm().disks().stream()
+                        .filter(disk -> disk.name().equals("root"))
+                        .findFirst()
+                        .orElseThrow(),
+                200_002);
+        disks.finishAll();
+    }
+
+    private void theConfirmedGuestGoesByItsButtonAndItsDiskStays() throws Exception {
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 RecordLost"));
+        assertThat(vmms.lives("vm-1")).isTrue();
+        confirmed = Set.of("vm-1");
+        List<String> done = new ArrayList<>();
+        for (int i = 0; i < 20 && (i == 0 || records.all().containsKey("vm-1")); i++) {
+            sweepKnowingNobody().findings().forEach(f -> done.add(f.reason()));
+            now = now.plusSeconds(6);
+        }
+        assertThat(String.join("\n", done)).contains("press the power button of ?/uid-vm-1");
+        assertThat(records.all()).doesNotContainKey("vm-1");
+        assertThat(vmms.guests()).doesNotContainKey("vm-1");
+        assertThat(links.everyLink()).doesNotContainKey(Given.NAMES.tap("vm-1", "net"));
+        assertThat(disks.traces()).isEmpty();
+        assertThat(disks.retainedNames())
+                .as("whether it was to stay nobody knows")
+                .containsExactly("vm-1/root");
+    }
+
+    @Test
+    void aConfirmedGuestWhoseRecordIsDamagedForGoodGoes() throws Exception {
+        realiseNetwork();
+        giveDisk(runVm("vm-1", 2));
+        records.destroy("vm-1");
+        theConfirmedGuestGoesByItsButtonAndItsDiskStays();
+    }
+
+    @Test
+    void aConfirmedGuestThatHasNoRecordAnyMoreGoes() throws Exception {
+        realiseNetwork();
+        giveDisk(runVm("vm-1", 2));
+        records.all().remove("vm-1");
+        theConfirmedGuestGoesByItsButtonAndItsDiskStays();
+    }
+
+    @Test
+    void disksWhoseRecordIsLostAreKeptAsideWhenConfirmed() throws Exception {
+        giveDisk(new VmId("lab", "web", "vm-1"));
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 RecordLost"));
+        confirmed = Set.of("vm-1");
+        var _ = sweepKnowingNobody();
+        assertThat(disks.traces()).isEmpty();
+        assertThat(disks.retainedNames()).containsExactly("vm-1/root");
     }
 
     @Test

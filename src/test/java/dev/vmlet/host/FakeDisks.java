@@ -123,6 +123,11 @@ public final class FakeDisks implements Disks {
     }
 
     @Override
+    public Seen<List<String>> names(VmId vm) {
+        return Seen.present(finished(vm.uid()).stream().sorted().toList());
+    }
+
+    @Override
     public void delete(VmId vm, List<String> retainedNames) throws HostException {
         preparing.remove(vm.uid());
         Map<String, Long> gone = finished.remove(vm.uid());

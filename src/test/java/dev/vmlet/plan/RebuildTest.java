@@ -20,6 +20,7 @@ import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmRecord.Launch;
 import dev.vmlet.model.VmmKind;
 import dev.vmlet.model.Witnesses;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -240,5 +241,87 @@ class RebuildTest {
         Plan plan = plan(new Resolution.Desired<>(Given.desiredVm(RunStrategy.HALTED, List.of(NIC))));
         assertThat(((Step.RebuildVmRecord) plan.steps().getFirst().step()).record())
                 .isEqualTo(Given.record());
+    }
+
+    // ---- of one whose object is being deleted ----
+
+    private static final Resolution<DesiredVm> NO_SECRET =
+            new Resolution.Unresolved<>(Reason.WaitingForSecret, "there is no Secret web-user-data");
+
+    private Plan removal(Resolution<DesiredVm> resolution) {
+        Reservation remains = new Reservation("vm-1", "/f", TROUBLE, fileUser, fileNics, false, true);
+        return rebuild.planRemoval(
+                Given.WEB,
+                resolution,
+                List.of("data"),
+                Optional.of(Duration.ofSeconds(7)),
+                told,
+                new Witnesses(remains, process, taps, files),
+                NOW);
+    }
+
+    private VmRecord farewell(Resolution<DesiredVm> resolution) {
+        Plan plan = removal(resolution);
+        assertThat(plan.steps()).hasSize(1);
+        return ((Step.RebuildVmRecord) plan.steps().getFirst().step()).record();
+    }
+
+    @Test
+    void aDeletedVmGetsItsWholeRecordBackWhereAllAgree() {
+        assertThat(removal(new Resolution.Desired<>(Given.desiredVm()))).isEqualTo(plan());
+    }
+
+    @Test
+    void aDeletedVmNeedsNeitherItsSecretNorItsNetworkToGo() {
+        VmRecord record = farewell(NO_SECRET);
+        assertThat(record.id()).isEqualTo(Given.WEB);
+        assertThat(record.userId()).isEqualTo(200_000);
+        assertThat(record.retained()).containsExactly("data");
+        assertThat(record.grace()).isEqualTo(Duration.ofSeconds(7));
+        assertThat(record.nics())
+                .singleElement()
+                .satisfies(nic -> assertThat(nic.elements("vm-1")).isEqualTo(NIC.elements("vm-1")));
+        Launch launch = record.launch().orElseThrow();
+        assertThat(launch.bootId()).isEqualTo(Given.BOOT);
+        assertThat(launch.spec().vmm()).isEqualTo(VmmKind.QEMU);
+        assertThat(launch.spec().memory()).isEqualTo(new Mebibytes(512));
+        assertThat(launch.ranAt()).contains(STARTED);
+        assertThat(record.stop())
+                .as("what this record does not know is never held against a guest that runs")
+                .hasValueSatisfying(stop -> assertThat(stop.reason()).isEqualTo(Reason.Deleting));
+    }
+
+    @Test
+    void twoWordsOfOneAddressDoNotKeepADeletedVm() {
+        fileNics = List.of(new Reservation.Nic("net-1", "10.77.4.9", NIC.mac().value()));
+        fileUser = OptionalInt.of(200_007);
+        VmRecord record = farewell(new Resolution.Desired<>(Given.desiredVm()));
+        assertThat(record.userId()).as("as its process runs").isEqualTo(200_000);
+        assertThat(record.nics())
+                .singleElement()
+                .satisfies(
+                        nic -> assertThat(nic.ip()).as("what it can send from").hasToString("10.77.4.2"));
+    }
+
+    @Test
+    void aDeletedVmWithoutAProcessHasOnlyFilesToGo() {
+        process = Seen.missing();
+        taps = Seen.present(List.of());
+        fileUser = OptionalInt.empty();
+        VmRecord record = farewell(NO_SECRET);
+        assertThat(record.launch()).isEmpty();
+        assertThat(record.stop()).isEmpty();
+        assertThat(record.nics()).isEmpty();
+    }
+
+    @Test
+    void aDeletedVmWhoseProcessCannotBeToldWaits() {
+        process = Seen.unknown("process 4711 bears its uuid and does not answer yet");
+        assertThat(removal(NO_SECRET))
+                .isEqualTo(Plan.waiting(
+                        Reason.EvidenceDisagrees,
+                        TROUBLE + ". It is to go, and cannot yet: the guest process: process 4711 bears its uuid and"
+                                + " does not answer yet. Nothing is touched until that is decided",
+                        Duration.ofSeconds(2)));
     }
 }

@@ -30,6 +30,7 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
@@ -436,10 +437,19 @@ final class World {
                 resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d) ? Optional.of(d) : Optional.empty();
         boolean[] blind = new boolean[1];
         VmObservation seen = blindfolded(() -> observer.observeVm(id, desired), blind);
-        Optional<Witnesses> witnesses = observer.witnesses(id);
+        Optional<Witnesses> witnesses = deleting ? observer.survivors(id) : observer.witnesses(id);
         Plan plan = witnesses
-                .map(left ->
-                        new Rebuild(vmPlanner).plan(deleting ? resolve(vm) : resolution, Statuses.told(vm), left, now))
+                .map(left -> deleting
+                        ? new Rebuild(vmPlanner)
+                                .planRemoval(
+                                        id,
+                                        resolve(vm),
+                                        VmResolver.retained(vm),
+                                        VmResolver.power(vm).map(PowerWish::grace),
+                                        Statuses.told(vm),
+                                        left,
+                                        now)
+                        : new Rebuild(vmPlanner).plan(resolution, Statuses.told(vm), left, now))
                 .orElseGet(() -> deleting
                         ? vmPlanner.planRemoval(id, VmResolver.retained(vm), seen, now)
                         : vmPlanner.plan(id, resolution, VmResolver.power(vm), seen, now));

@@ -14,13 +14,17 @@ import dev.vmlet.model.Seed;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -239,6 +243,26 @@ public final class LinuxDisks implements Disks, AutoCloseable {
             return Seen.unknown(
                     "The files of VM " + vm + " in " + folder + " cannot be listed: " + DurableFiles.cause(e));
         }
+    }
+
+    @Override
+    public Seen<List<String>> names(VmId vm) {
+        Path folder = Path.of(paths.disksDir(vm.uid()));
+        List<String> names = new ArrayList<>();
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder, "*" + RetainedDisks.SUFFIX)) {
+            for (Path entry : entries) {
+                String name = entry.getFileName().toString();
+                if (!DurableFiles.isTemp(entry) && Files.isRegularFile(entry, LinkOption.NOFOLLOW_LINKS)) {
+                    names.add(name.substring(0, name.length() - RetainedDisks.SUFFIX.length()));
+                }
+            }
+        } catch (NoSuchFileException e) {
+            return Seen.present(List.of());
+        } catch (IOException | DirectoryIteratorException e) {
+            return Seen.unknown("The disks of VM " + vm + " in " + folder + " cannot be listed: " + e.getMessage());
+        }
+        names.sort(Comparator.naturalOrder());
+        return Seen.present(List.copyOf(names));
     }
 
     /** The record, its temporary files and damaged ones that were set aside belong to another door. */

@@ -18,11 +18,17 @@ import java.util.stream.Stream;
 
 /**
  * Disks that outlive their VM: {@code retained/<namespace>/<name>/<disk>.raw}, taken up again by the next VM of that
- * namespace and name. Only the agent's user may look into the folder.
+ * namespace and name. Of a VM whose name is lost they are in {@code retained/_nameless/<uid>}. Only the agent's user may
+ * look into the folder.
  */
 final class RetainedDisks {
     /** What Kubernetes allows as a name, and so nothing that is a path. */
     private static final Pattern NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]*[a-z0-9])?");
+
+    static final String SUFFIX = ".raw";
+
+    /** For disks of VMs that nobody knows the name of; no namespace can be called so, and no VM takes them up again. */
+    private static final String NAMELESS = "_nameless";
 
     private final HostPaths paths;
 
@@ -31,6 +37,9 @@ final class RetainedDisks {
     }
 
     private Path folder(VmId vm) throws IOException {
+        if (vm.isNameless()) {
+            return Path.of(paths.retainedDir(), NAMELESS, vm.uid());
+        }
         if (!NAME.matcher(vm.namespace()).matches() || !NAME.matcher(vm.name()).matches()) {
             throw new IOException("VM " + vm + ": namespace or name is not a file name");
         }
@@ -39,16 +48,16 @@ final class RetainedDisks {
 
     /** Moves the disk aside, durably; nothing happens where the VM has none of that name. Replaces no other disk. */
     void keep(VmId vm, String disk) throws IOException {
-        Path from = Path.of(paths.disksDir(vm.uid()), disk + ".raw");
+        Path from = Path.of(paths.disksDir(vm.uid()), disk + SUFFIX);
         if (!from.normalize().equals(from) || !Files.isRegularFile(from)) {
             return;
         }
         Path folder = folder(vm);
         DurableFiles.createFolders(folder, "rwx------");
-        Path target = folder.resolve(disk + ".raw");
+        Path target = folder.resolve(disk + SUFFIX);
         if (Files.exists(target)) {
             // A person's data twice under one name: both are kept, and the later one says whose it was.
-            target = folder.resolve(disk + "." + vm.uid() + ".raw");
+            target = folder.resolve(disk + "." + vm.uid() + SUFFIX);
         }
         Files.setPosixFilePermissions(from, PosixFilePermissions.fromString("rw-------"));
         DurableFiles.publish(from, target);
@@ -57,7 +66,7 @@ final class RetainedDisks {
 
     /** The disk that an earlier VM of this namespace and name left. */
     Optional<Path> find(VmId vm, String disk) throws IOException {
-        return Optional.of(folder(vm).resolve(disk + ".raw")).filter(Files::isRegularFile);
+        return Optional.of(folder(vm).resolve(disk + SUFFIX)).filter(Files::isRegularFile);
     }
 
     /** Moves it to the VM, owned by the user. */
@@ -78,7 +87,7 @@ final class RetainedDisks {
         }
         try (Stream<Path> files = Files.walk(top, 3)) {
             for (Path file : files.filter(f -> f.getNameCount() == top.getNameCount() + 3)
-                    .filter(f -> f.toString().endsWith(".raw") && Files.isRegularFile(f))
+                    .filter(f -> f.toString().endsWith(SUFFIX) && Files.isRegularFile(f))
                     .sorted()
                     .toList()) {
                 Path below = top.relativize(file);
@@ -86,7 +95,7 @@ final class RetainedDisks {
                 disks.add(new RetainedDisk(
                         below.getName(0).toString(),
                         below.getName(1).toString(),
-                        name.substring(0, name.length() - ".raw".length()),
+                        name.substring(0, name.length() - SUFFIX.length()),
                         Files.size(file),
                         file.toString()));
             }

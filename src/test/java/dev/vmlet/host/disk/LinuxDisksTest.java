@@ -358,6 +358,23 @@ class LinuxDisksTest {
     }
 
     @Test
+    void keepsADiskOfAVmWhoseNameIsLostWhereNoVmTakesItUp() throws Exception {
+        VmId nameless = VmId.nameless("a9");
+        fixture.prepared(nameless, blank("data", MIB, false));
+        fixture.prepared(nameless, blank("root", MIB, false));
+        assertThat(fixture.disks.names(nameless)).isEqualTo(Seen.present(List.of("data", "root")));
+        fixture.disks.delete(nameless, List.of("data", "root"));
+        assertThat(Path.of(fixture.paths.retainedDir(), "_nameless", "a9", "data.raw"))
+                .exists();
+        assertThat(fixture.disks.retained())
+                .extracting(RetainedDisk::namespace, RetainedDisk::vmName, RetainedDisk::disk)
+                .containsExactly(
+                        org.assertj.core.api.Assertions.tuple("_nameless", "a9", "data"),
+                        org.assertj.core.api.Assertions.tuple("_nameless", "a9", "root"));
+        assertThat(fixture.disks.names(nameless)).isEqualTo(Seen.present(List.of()));
+    }
+
+    @Test
     void neverReplacesARetainedDiskByAnother() throws Exception {
         for (String uid : List.of("a1", "a2")) {
             VmId vm = new VmId("default", "same", uid);
