@@ -24,6 +24,8 @@ final class GuestsAtShutdown implements ShutdownLock.Guests {
     public void hostShutsDown(Duration within) {
         downtimes.hostShutsDown(within);
         wakes.wakeVms();
+        // Guests without an object are the node's to stop.
+        wakes.wakeNode();
     }
 
     @Override

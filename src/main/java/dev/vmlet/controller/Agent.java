@@ -165,6 +165,7 @@ public final class Agent implements AutoCloseable {
                 applier,
                 parts.installation,
                 parts.settings.orphanGrace(),
+                parts.downtimes::now,
                 parts.clock,
                 reaper::wake);
         var node = new VmNodeReconciler(

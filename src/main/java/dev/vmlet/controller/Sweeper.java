@@ -5,6 +5,7 @@ import dev.vmlet.host.Applier;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
 import dev.vmlet.host.Records;
+import dev.vmlet.model.Downtime;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.HostException;
@@ -49,6 +50,8 @@ import java.util.stream.Collectors;
  */
 public final class Sweeper {
     private static final Duration LOOK_AGAIN = Duration.ofSeconds(2);
+    /** What is done with an orphan that is held while the node's guests are to be down. */
+    static final String STOPPED = "Stopped";
 
     private final Observer observer;
     private final Records records;
@@ -58,6 +61,7 @@ public final class Sweeper {
     private final InstallationId installation;
     private final Duration grace;
     private final int reapGroup;
+    private final Supplier<Optional<Downtime>> downtime;
     private final Clock clock;
     private final Runnable tapsRetired;
     /** Since when a VM's owner has been missing. One thread sweeps. */
@@ -77,6 +81,7 @@ public final class Sweeper {
             Applier applier,
             InstallationId installation,
             Duration grace,
+            Supplier<Optional<Downtime>> downtime,
             Clock clock,
             Runnable tapsRetired) {
         this.observer = observer;
@@ -87,6 +92,7 @@ public final class Sweeper {
         this.installation = installation;
         this.grace = grace;
         this.reapGroup = new HostNames(installation).reapGroup();
+        this.downtime = downtime;
         this.clock = clock;
         this.tapsRetired = tapsRetired;
     }
@@ -150,6 +156,11 @@ public final class Sweeper {
 
         /** @return whether nothing is left to do */
         boolean run(String kind, String name, String owner, Plan plan) {
+            return run(kind, name, owner, "Removed", plan);
+        }
+
+        /** @param action what is done with it, as a finding says it */
+        boolean run(String kind, String name, String owner, String action, Plan plan) {
             Outcome outcome = applier.apply("sweep " + name, plan);
             outcome.failed()
                     .ifPresent(
@@ -161,7 +172,7 @@ public final class Sweeper {
                         kind,
                         name,
                         owner,
-                        outcome.failed().isPresent() ? "Failed" : "Removed",
+                        outcome.failed().isPresent() ? "Failed" : action,
                         Reports.words(outcome.done())));
             }
             return outcome.failed().isEmpty() && plan.waitingFor().isEmpty();
@@ -216,6 +227,10 @@ public final class Sweeper {
         for (VmId vm : weighty) {
             Optional<Doubt> doubt = doubt(vm, weighty.size(), cluster, silent, pass);
             Plan plan = doubt.isPresent() ? Plan.nothing() : takeDown(vm);
+            if (doubt.isPresent() && missingSince.containsKey(vm.uid())) {
+                // Who was not missed for certain may have its reconciler, which stops it.
+                rest(vm, pass);
+            }
             doubt.or(() -> Orphans.blind(plan))
                     .ifPresentOrElse(
                             d -> pass.holds.add(new Held(
@@ -288,6 +303,12 @@ public final class Sweeper {
                 && (seen.process() instanceof Seen.Missing
                         || seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess.Ended _))
                 && seen.leftovers().equals(Seen.present(false));
+    }
+
+    /** Held, and yet not to run while the node's guests are to be down: else it would hold up who waits for that. */
+    private void rest(VmId vm, Pass pass) {
+        Plan plan = vmPlanner.planRest(downtime.get(), observer.observeVm(vm, Optional.empty()), clock.instant());
+        boolean _ = pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), STOPPED, plan);
     }
 
     /**

@@ -270,6 +270,9 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private static String swept(Finding finding, Set<String> confirmed) {
         boolean byAPerson = finding.owner() != null
                 && confirmed.stream().anyMatch(uid -> finding.owner().equals("uid " + uid));
+        if (Sweeper.STOPPED.equals(finding.action())) {
+            return "stopping " + finding.name() + ", which is held and stays: " + finding.reason();
+        }
         return "swept " + finding.name() + (byAPerson ? ", as confirmed on this VmNode" : "") + ": " + finding.reason();
     }
 

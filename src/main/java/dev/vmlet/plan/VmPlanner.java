@@ -111,13 +111,28 @@ public final class VmPlanner {
     }
 
     /**
+     * The plan for a VM that is held without its object: its guest is shut down when all of the node's are to be, and that
+     * is all. A stop is no removal: record, address and disks stay, and the object that comes back finds them.
+     */
+    public Plan planRest(Optional<Downtime> downtime, VmObservation seen, Instant now) {
+        boolean begun = seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                && record.stop()
+                        .map(VmRecord.Stop::reason)
+                        .filter(reason -> reason == Reason.Evacuated || reason == Reason.HostShutdown)
+                        .isPresent();
+        if (!begun && !downtime.map(Downtime::stops).orElse(false)) {
+            return Plan.nothing();
+        }
+        return blind(seen).orElseGet(() -> unresolved(Plan.nothing(), true, Optional.empty(), downtime, seen, now));
+    }
+
+    /**
      * The plan for a VM that is to go and whose record is lost: a record by which {@link #planRemoval} can take it down.
      *
      * @param retained names of the disks that stay
      * @param grace how long its guest is given to shut down, where anybody tells
      */
-    public Plan planFarewell(
-            VmId vm, List<String> retained, Optional<Duration> grace, Witnesses left, Instant now) {
+    public Plan planFarewell(VmId vm, List<String> retained, Optional<Duration> grace, Witnesses left, Instant now) {
         return farewell.plan(vm, retained, grace, left, now);
     }
 

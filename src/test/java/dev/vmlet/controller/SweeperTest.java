@@ -15,6 +15,7 @@ import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.Downtime;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
@@ -28,6 +29,7 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -72,6 +74,7 @@ class SweeperTest {
     private Set<String> heldTogether = Set.of();
     private int reaperWakes;
 
+    private Optional<Downtime> downtime = Optional.empty();
     private final Sweeper sweeper = new Sweeper(
             observer,
             records,
@@ -80,6 +83,7 @@ class SweeperTest {
             new Applier(host, (_, _, _) -> {}, this::reap),
             Given.INSTALLATION,
             GRACE,
+            () -> downtime,
             new Clock() {
                 @Override
                 public ZoneId getZone() {
@@ -469,6 +473,78 @@ class SweeperTest {
         confirmed = Set.of("vm-1");
         assertThat(sweepKnowingNobody().findings()).extracting(Finding::owner).containsExactly("uid vm-1");
         assertThat(disks.traces()).isEmpty();
+    }
+
+    private static final Downtime EVACUATION =
+            new Downtime(Reason.Evacuated, "Work on the node.", true, Optional.empty());
+
+    private void withGrace(String uid, int last) throws Exception {
+        records.write(java.util.Objects.requireNonNull(records.all().get(uid))
+                .withAsked(200_000 + last, List.of(nic(uid, last)), List.of(), Duration.ofSeconds(30)));
+    }
+
+    @Test
+    void heldGuestsAreShutDownForAnEvacuationAndNothingOfThemGoes() throws Exception {
+        realiseNetwork();
+        giveDisk(runVm("vm-1", 2));
+        giveDisk(runVm("vm-2", 3));
+        withGrace("vm-1", 2);
+        withGrace("vm-2", 3);
+        var links = Set.copyOf(this.links.everyLink().keySet());
+        var elements = this.links.everyElement();
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 ManyAtOnce", "vm-2 ManyAtOnce"));
+        downtime = Optional.of(EVACUATION);
+        Result pressed = sweepKnowingNobody();
+        assertThat(causes(pressed)).as("a stop is no removal").isEqualTo(List.of("vm-1 ManyAtOnce", "vm-2 ManyAtOnce"));
+        assertThat(pressed.findings()).extracting(Finding::action).containsExactly("Stopped", "Stopped");
+        assertThat(pressed.findings().getFirst().reason())
+                .isEqualTo("write the next rung of its stop into the record of lab/web-vm-1, press the power button of"
+                        + " lab/web-vm-1, because this node is evacuated");
+        assertThat(pressed.underWay()).isTrue();
+        now = now.plusSeconds(31);
+        for (int i = 0; i < 9; i++) {
+            var _ = sweepKnowingNobody();
+            now = now.plusSeconds(6);
+        }
+        assertThat(records.vms())
+                .allSatisfy(record -> {
+                    assertThat(record.launch()).isEmpty();
+                    assertThat(record.lastExit().orElseThrow().reason()).isEqualTo(Reason.Evacuated);
+                })
+                .hasSize(2);
+        assertThat(vmms.guests()).isEmpty();
+        assertThat(disks.finished("vm-1")).containsExactly("root");
+        assertThat(this.links.everyLink().keySet()).isEqualTo(links);
+        assertThat(this.links.everyElement()).isEqualTo(elements);
+        downtime = Optional.empty();
+        assertThat(sweepKnowingNobody().findings()).isEmpty();
+    }
+
+    @Test
+    void aStopThatTheEvacuationBeganGoesOnWhenItEnds() throws Exception {
+        runVm("vm-1", 2);
+        runVm("vm-2", 3);
+        withGrace("vm-1", 2);
+        var _ = sweepKnowingNobody();
+        downtime = Optional.of(EVACUATION);
+        var _ = sweepKnowingNobody();
+        downtime = Optional.empty();
+        now = now.plusSeconds(31);
+        for (int i = 0; i < 9; i++) {
+            var _ = sweepKnowingNobody();
+            now = now.plusSeconds(6);
+        }
+        assertThat(vmms.guests()).doesNotContainKey("vm-1");
+        assertThat(records.all()).containsKeys("vm-1", "vm-2");
+    }
+
+    @Test
+    void nobodyIsStoppedWhomOnlyTheCacheMisses() throws Exception {
+        runVm("vm-1", 2);
+        downtime = Optional.of(EVACUATION);
+        reachable = false;
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 CannotAsk"));
+        assertThat(vmms.lives("vm-1")).isTrue();
     }
 
     private void giveDisk(VmId vm) {

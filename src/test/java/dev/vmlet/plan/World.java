@@ -161,6 +161,7 @@ final class World {
                 applier,
                 Given.INSTALLATION,
                 ORPHAN_GRACE,
+                Optional::empty,
                 new Clock() {
                     @Override
                     public java.time.ZoneId getZone() {
