@@ -54,6 +54,12 @@ public final class VirtualMachine extends CustomResource<VirtualMachineSpec, Vir
     /** Annotation whose change asks for one orderly restart; its value is a moment in RFC 3339. */
     public static final String RESTARTED_AT = "vmlet.dev/restartedAt";
 
+    /**
+     * Annotation by which a person asks that the object go although its node is lost and cannot take the guest down; its
+     * value says why. It counts on an object that is being deleted, and while its node is lost.
+     */
+    public static final String FORCE_DELETE = "vmlet.dev/force-delete";
+
     @Override
     @Required
     @JsonPropertyDescription("What is asked of the virtual machine.")

@@ -55,7 +55,7 @@ public final class VmNode extends CustomResource<VmNodeSpec, VmNodeStatus> {
     public static final String CONFIRM_REMOVAL = "vmlet.dev/confirm-removal";
 
     @Override
-    @JsonPropertyDescription("Nothing yet.")
+    @JsonPropertyDescription("What the node is asked for. Written by vmlet's controller.")
     public @Nullable VmNodeSpec getSpec() {
         return super.getSpec();
     }

@@ -49,6 +49,11 @@ public record VmNodeStatus(
         @Nullable
         Sweep sweep,
 
+        @JsonPropertyDescription("Those of spec.tombstones of which nothing is left on this node, by uid.")
+        @Size(max = 4096)
+        @Nullable
+        List<@Size(max = 63) String> buried,
+
         @JsonPropertyDescription("The metadata.generation that this status was seen for.") @Min(0) @Nullable
         Long observedGeneration,
 
@@ -59,6 +64,26 @@ public record VmNodeStatus(
         @ListMapKey("type")
         @Nullable
         List<Condition> conditions) {
+
+    /** The same, with what is buried; an empty list is not written. */
+    public VmNodeStatus withBuried(List<String> uids) {
+        return new VmNodeStatus(
+                agentVersion,
+                bootId,
+                kvm,
+                vmm,
+                emulation,
+                confinement,
+                kernelVersion,
+                architecture,
+                bridgePorts,
+                capacity,
+                vms,
+                sweep,
+                uids.isEmpty() ? null : List.copyOf(uids),
+                observedGeneration,
+                conditions);
+    }
 
     /** Hardware virtualization of a node. */
     @ApiObject

@@ -17,6 +17,7 @@ import dev.vmlet.plan.NetworkPlanner;
 import dev.vmlet.plan.StartQueue;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.status.NodeStatus;
+import dev.vmlet.status.Tombstones;
 import dev.vmlet.status.VmStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -254,6 +255,9 @@ public final class Agent implements AutoCloseable {
             VmNode known = client.resource(node).get();
             if (known != null) {
                 boolean _ = downtimes.see(known);
+                if (!Tombstones.of(known).isEmpty()) {
+                    warmth.waitForGraves();
+                }
             }
         }
         operator.start();
@@ -279,7 +283,7 @@ public final class Agent implements AutoCloseable {
                 new Check(
                         "inventory",
                         "this node has not been seen whole since the agent started; its VmNode says why",
-                        () -> warmth.chill().isEmpty()));
+                        () -> warmth.blindness().isEmpty()));
     }
 
     /** Stops reconciling; guests go on. */

@@ -2,6 +2,7 @@ package dev.vmlet.controller;
 
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.status.Tombstones;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.Operator;
 import java.time.Clock;
@@ -22,7 +23,17 @@ public final class ClusterController implements AutoCloseable {
                         .withFieldManager("vmlet-controller")
                         .withFinalizer(CidrReconciler.FINALIZER)
                         .build());
-        var losses = new NodeLossReconciler(events, clock);
+        var burials = new Burials(events, clock);
+        var graves = new TombstoneReconciler(burials);
+        operator.register(
+                graves,
+                Operators.configure(operator, graves, "vmlet-controller-tombstones")
+                        .withFieldManager("vmlet-controller")
+                        .withOnUpdateFilter(
+                                (now, before) -> !Tombstones.buried(now).isEmpty())
+                        .withGenerationAware(false)
+                        .build());
+        var losses = new NodeLossReconciler(events, burials, clock);
         operator.register(
                 losses,
                 Operators.configure(operator, losses, "vmlet-controller-node-lease")

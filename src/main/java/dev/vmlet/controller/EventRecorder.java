@@ -12,10 +12,12 @@ import java.time.Clock;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -44,8 +46,6 @@ public final class EventRecorder implements AutoCloseable {
         this.clock = clock;
         this.writer = new ScheduledThreadPoolExecutor(
                 1, Thread.ofPlatform().name("events").daemon().factory(), new ThreadPoolExecutor.DiscardPolicy());
-        // What is still to be counted at the end is written at once, by close.
-        writer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
     /** The host was changed. */
@@ -159,15 +159,19 @@ public final class EventRecorder implements AutoCloseable {
 
     @Override
     public void close() {
-        writer.execute(() -> tally.allDue().forEach(this::count));
-        writer.shutdown();
+        if (writer.isShutdown()) {
+            return;
+        }
+        // Waited for before the end: an ended pool drops what is queued, which is what was told last.
+        var last = writer.submit(() -> tally.allDue().forEach(this::count));
         try {
-            if (!writer.awaitTermination(2, TimeUnit.SECONDS)) {
-                writer.shutdownNow();
-            }
+            var _ = last.get(2, TimeUnit.SECONDS);
+        } catch (ExecutionException | TimeoutException e) {
+            log.atDebug().setCause(e).log("not every event was written");
         } catch (InterruptedException e) {
-            writer.shutdownNow();
             Thread.currentThread().interrupt();
+        } finally {
+            writer.shutdownNow();
         }
     }
 }

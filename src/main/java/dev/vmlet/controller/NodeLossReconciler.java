@@ -24,7 +24,7 @@ import java.util.Optional;
  * the status back, by server-side apply, as soon as it is there again.
  */
 public final class NodeLossReconciler implements Reconciler<Lease> {
-    /** VMs that are put on a node which is lost already. */
+    /** VMs that are put on a node which is lost already, and those that a person wants gone by force. */
     private static final Duration AGAIN = Duration.ofSeconds(30);
 
     /**
@@ -35,10 +35,12 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
 
     private final LeaseWatch watch = new LeaseWatch();
     private final EventRecorder events;
+    private final Burials burials;
     private final Clock clock;
 
-    public NodeLossReconciler(EventRecorder events, Clock clock) {
+    public NodeLossReconciler(EventRecorder events, Burials burials, Clock clock) {
         this.events = events;
+        this.burials = burials;
         this.clock = clock;
     }
 
@@ -101,6 +103,7 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
                 .withField("spec.nodeName", node)
                 .list()
                 .getItems()) {
+            burials.consider(vm, node, since, client);
             String uid = vm.getMetadata().getUid();
             if (watch.isTold(node, uid)) {
                 continue;

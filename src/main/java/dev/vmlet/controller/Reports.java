@@ -1,5 +1,6 @@
 package dev.vmlet.controller;
 
+import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -98,6 +99,17 @@ public final class Reports {
     /** Nothing of ours ended or was started. */
     void rebooted(HasMetadata object, String news) {
         events.normal(object, Reason.GuestRebooted, news);
+    }
+
+    /** A forced deletion was asked for, and this node's agent is there to do it well. */
+    void notLost(VirtualMachine vm) {
+        if (Burials.asked(vm).isPresent()) {
+            events.warning(
+                    vm,
+                    Reason.ForceDeleteRefused,
+                    "the annotation " + VirtualMachine.FORCE_DELETE + " is for VMs whose node is lost; this one's agent"
+                            + " is here and takes it down, and its conditions say how far that is");
+        }
     }
 
     static Reason reason(List<PlannedStep> news) {

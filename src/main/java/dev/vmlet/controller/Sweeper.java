@@ -18,6 +18,7 @@ import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
+import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.NetworkPlanner;
 import dev.vmlet.plan.Orphans;
 import dev.vmlet.plan.Orphans.Doubt;
@@ -38,6 +39,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
@@ -69,6 +71,8 @@ public final class Sweeper {
 
     /** Those of them that were missing together with another one. */
     private final Set<String> together = new HashSet<>();
+
+    private Seen<Set<String>> remains = Seen.unknown("there was no sweep yet");
 
     /** Since when a Network has been held. */
     private final Map<String, Instant> networksSince = new HashMap<>();
@@ -121,12 +125,35 @@ public final class Sweeper {
      * @param networkUids of the Networks
      * @param confirmed uids that a person has confirmed to be removed
      * @param heldTogether uids that were held because several had lost their objects at once, also by an earlier agent
+     * @param tombstones VMs that were deleted by force while this node was lost, by uid
      */
-    public record Known(Set<String> vmUids, Set<String> networkUids, Set<String> confirmed, Set<String> heldTogether) {
+    public record Known(
+            Set<String> vmUids,
+            Set<String> networkUids,
+            Set<String> confirmed,
+            Set<String> heldTogether,
+            Map<String, Stone> tombstones) {
         public Known(Set<String> vmUids, Set<String> networkUids) {
             this(vmUids, networkUids, Set.of(), Set.of());
         }
+
+        public Known(Set<String> vmUids, Set<String> networkUids, Set<String> confirmed, Set<String> heldTogether) {
+            this(vmUids, networkUids, confirmed, heldTogether, Map.of());
+        }
+
+        /** By a person, here or when the VM was deleted by force. */
+        boolean isConfirmed(String vmUid) {
+            return confirmed.contains(vmUid) || tombstones.containsKey(vmUid);
+        }
     }
+
+    /**
+     * A VM that was deleted by force.
+     *
+     * @param vm its name is known even where its record here is lost
+     * @param retained disks that outlive it
+     */
+    public record Stone(VmId vm, List<String> retained) {}
 
     /** What the sweep asks the API server itself, past every cache, before it takes down what holds a guest or disk. */
     public interface Authority {
@@ -187,7 +214,9 @@ public final class Sweeper {
 
     /** @throws HostException when the host could not be seen whole; then nothing was touched */
     public Result sweep(Supplier<Known> owners, Authority authority) throws HostException {
+        remains = Seen.unknown("the host was not seen whole");
         Inventory inventory = observer.inventory();
+        remains = remains(inventory);
         if (inventory.links().stream().anyMatch(link -> link.isRetired(reapGroup))) {
             // An agent that died may have left them: the reaper goes on where it was.
             tapsRetired.run();
@@ -199,17 +228,34 @@ public final class Sweeper {
         return pass.result();
     }
 
+    /** Uids of VMs of which something was here when the last sweep began; Unknown where not all could be seen. */
+    public Seen<Set<String>> remains() {
+        return remains;
+    }
+
+    /** Where a record cannot be read, nobody can say what it still claims. */
+    private Seen<Set<String>> remains(Inventory inventory) {
+        if (!inventory.unreadable().isEmpty()) {
+            return Seen.unknown(inventory.unreadable().getFirst());
+        }
+        Set<String> uids = new HashSet<>(inventory.vmIds(installation).keySet());
+        inventory.elements().forEach(e -> uids.add(e.ownerUid()));
+        return Seen.present(uids);
+    }
+
     /** @return uids of those whose elements stay */
     private Set<String> sweepVms(Pass pass) {
         List<VmId> weighty = new ArrayList<>();
         Set<String> spared = new HashSet<>(pass.known.vmUids);
-        for (VmId vm : pass.inventory.vmIds(installation).values()) {
-            if (pass.known.vmUids.contains(vm.uid())) {
+        for (VmId found : pass.inventory.vmIds(installation).values()) {
+            if (pass.known.vmUids.contains(found.uid())) {
                 continue;
             }
+            Stone stone = pass.known.tombstones.get(found.uid());
+            VmId vm = stone == null ? found : stone.vm();
             VmObservation seen = observer.observeVm(vm, Optional.empty());
             if (isInert(seen)) {
-                if (!pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), absent(vm, seen))) {
+                if (!pass.run("VirtualMachine", vm.toString(), "uid " + vm.uid(), absent(vm, seen, pass.known))) {
                     spared.add(vm.uid());
                 }
             } else {
@@ -219,14 +265,20 @@ public final class Sweeper {
         }
         remember(weighty, pass.known.heldTogether);
         Optional<String> silent = askAboutTheNew(weighty, pass.authority);
-        if (missingSince.size() > 1) {
-            together.addAll(missingSince.keySet());
+        // Of those that were deleted by force nothing is wondered at.
+        Set<String> lost = new HashSet<>(missingSince.keySet());
+        lost.removeAll(pass.known.tombstones.keySet());
+        if (lost.size() > 1) {
+            together.addAll(lost);
         }
+        int howMany = (int) weighty.stream()
+                .filter(vm -> !pass.known.tombstones.containsKey(vm.uid()))
+                .count();
         Seen<String> cluster =
                 weighty.isEmpty() || silent.isPresent() ? Seen.unknown(silent.orElse("")) : pass.authority.cluster();
         for (VmId vm : weighty) {
-            Optional<Doubt> doubt = doubt(vm, weighty.size(), cluster, silent, pass);
-            Plan plan = doubt.isPresent() ? Plan.nothing() : takeDown(vm);
+            Optional<Doubt> doubt = doubt(vm, howMany, cluster, silent, pass);
+            Plan plan = doubt.isPresent() ? Plan.nothing() : takeDown(vm, pass.known);
             if (doubt.isPresent() && missingSince.containsKey(vm.uid())) {
                 // Who was not missed for certain may have its reconciler, which stops it.
                 rest(vm, pass);
@@ -283,7 +335,7 @@ public final class Sweeper {
         }
         Orphans.Orphan orphan = new Orphans.Orphan(
                 vm,
-                pass.known.confirmed.contains(vm.uid()),
+                pass.known.isConfirmed(vm.uid()),
                 // Of those that were lost together the last is no lone one.
                 Math.max(howMany, together.contains(vm.uid()) ? 2 : 1),
                 Duration.between(since, clock.instant()),
@@ -312,13 +364,17 @@ public final class Sweeper {
     }
 
     /**
-     * Where no record tells which disks are to outlive their VM, all of them do: a person who confirms that a guest goes
-     * may not know that its data was to stay.
+     * Where neither record nor tombstone tells which disks are to outlive their VM, all of them do: a person who confirms
+     * that a guest goes may not know that its data was to stay.
      */
-    private Plan takeDown(VmId vm) {
+    private Plan takeDown(VmId vm, Known known) {
         VmObservation seen = observer.observeVm(vm, Optional.empty());
+        Stone stone = known.tombstones.get(vm.uid());
         if (seen.record() instanceof Seen.Present) {
-            return absent(vm, seen);
+            return absent(vm, seen, known);
+        }
+        if (stone != null) {
+            return takeDown(vm, stone.retained(), seen);
         }
         return switch (observer.disks(vm)) {
             case Seen.Unknown<List<String>>(String cause) -> Plan.waiting(Reason.CannotLook, cause, LOOK_AGAIN);
@@ -333,8 +389,16 @@ public final class Sweeper {
                 .orElseGet(() -> vmPlanner.planRemoval(vm, disks, seen, clock.instant()));
     }
 
-    private Plan absent(VmId vm, VmObservation seen) {
-        return vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
+    private Plan absent(VmId vm, VmObservation seen, Known known) {
+        Stone stone = known.tombstones.get(vm.uid());
+        if (stone == null) {
+            return vmPlanner.plan(vm, new Resolution.Absent<>(), seen, clock.instant());
+        }
+        Set<String> kept = new TreeSet<>(stone.retained());
+        if (seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)) {
+            kept.addAll(record.retained());
+        }
+        return vmPlanner.planRemoval(vm, List.copyOf(kept), seen, clock.instant());
     }
 
     /**

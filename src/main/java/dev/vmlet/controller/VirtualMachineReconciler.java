@@ -233,6 +233,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (warmth.isFilling()) {
             return DeleteControl.noFinalizerRemoval().rescheduleAfter(FILLED.toMillis());
         }
+        reports.notLost(vm);
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
         VirtualMachineStatus status =

@@ -25,6 +25,7 @@ import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.status.Holds;
 import dev.vmlet.status.NodeStatus;
+import dev.vmlet.status.Tombstones;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
@@ -150,7 +151,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             return UpdateControl.<VmNode>noUpdate().rescheduleAfter(SOON);
         }
         warmth.look();
-        Optional<String> chill = warmth.chill();
+        Optional<String> chill = warmth.blindness();
         keepCluster(context.getClient());
         HostObservation before = observer.observeHost();
         wakes.knowUplink(before.uplink());
@@ -176,19 +177,20 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             pressure = kept.pressure();
         }
         VmNodeStatus status = NodeStatus.of(
-                node,
-                facts,
-                plan,
-                outcome,
-                after,
-                bridgePorts(node),
-                findings,
-                swept.holds(),
-                chill.map(List::of).orElse(swept.failures()),
-                pressure,
-                wakes.deafness(),
-                downtimes.now(),
-                clock.instant());
+                        node,
+                        facts,
+                        plan,
+                        outcome,
+                        after,
+                        bridgePorts(node),
+                        findings,
+                        swept.holds(),
+                        chill.map(List::of).orElse(swept.failures()),
+                        pressure,
+                        wakes.deafness(),
+                        downtimes.now(),
+                        clock.instant())
+                .withBuried(buried(node));
         if (status.bridgePorts() != null
                 && status.bridgePorts().used() != null
                 && status.bridgePorts().limit() != null) {
@@ -246,13 +248,17 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Set<String> heldTogether = Holds.heldTogether(node);
         Sweeper.Result result;
         try {
-            result = sweeper.sweep(() -> known(confirmed, heldTogether), new DirectReads(client));
+            result = sweeper.sweep(() -> known(confirmed, heldTogether, Graves.stones(node)), new DirectReads(client));
         } catch (HostException e) {
             return notSwept(List.of("nothing was swept: " + e.getMessage()));
         }
         held = result.holds();
         metrics.swept(result.findings(), result.holds(), clock.instant());
-        result.findings().forEach(f -> events.normal(node, Reason.Repaired, swept(f, confirmed)));
+        result.findings().forEach(f -> events.normal(node, Reason.Repaired, swept(f, confirmed, node)));
+        if (warmth.obeyed()) {
+            wakes.wakeNetworks();
+            wakes.wakeVms();
+        }
         if (!result.findings().isEmpty()) {
             // What was swept may have stood in a Network's way.
             wakes.wakeNetworks();
@@ -267,7 +273,21 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         return new Sweeper.Result(List.of(), held, failures, !failures.isEmpty());
     }
 
-    private static String swept(Finding finding, Set<String> confirmed) {
+    /** What the VmNode says of tombstones; a sweep that did not see all leaves it as it was. */
+    private List<String> buried(VmNode node) {
+        if (!(sweeper.remains() instanceof Seen.Present<Set<String>>(Set<String> remains))) {
+            return Tombstones.buried(node);
+        }
+        List<String> buried = Tombstones.buried(node, remains);
+        Graves.news(node, buried).forEach(words -> events.normal(node, Reason.Buried, words));
+        return buried;
+    }
+
+    private static String swept(Finding finding, Set<String> confirmed, VmNode node) {
+        Optional<String> epitaph = Graves.epitaph(node, finding.owner());
+        if (epitaph.isPresent()) {
+            return "swept " + finding.name() + ", " + epitaph.get() + ": " + finding.reason();
+        }
         boolean byAPerson = finding.owner() != null
                 && confirmed.stream().anyMatch(uid -> finding.owner().equals("uid " + uid));
         if (Sweeper.STOPPED.equals(finding.action())) {
@@ -280,13 +300,14 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
      * From the caches, which are complete before the first reconcile. Networks that their own reconciler has seen count
      * too: its cache may be ahead of ours.
      */
-    private Sweeper.Known known(Set<String> confirmed, Set<String> heldTogether) {
+    private Sweeper.Known known(
+            Set<String> confirmed, Set<String> heldTogether, Map<String, Sweeper.Stone> tombstones) {
         if (vms == null || networks == null) {
             throw new IllegalStateException("a sweep before the caches exist would take everything for an orphan");
         }
         Set<String> networkUids = new HashSet<>(uids(networks.list(n -> true).toList()));
         networkUids.addAll(wakes.networkUids());
-        return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids, confirmed, heldTogether);
+        return new Sweeper.Known(uids(vms.list(v -> true).toList()), networkUids, confirmed, heldTogether, tombstones);
     }
 
     private List<VirtualMachine> vms() {

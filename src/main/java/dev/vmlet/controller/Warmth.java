@@ -12,6 +12,7 @@ final class Warmth {
     private final Observer observer;
     private volatile boolean synced;
     private volatile boolean complete;
+    private volatile boolean graves;
     private volatile String obstacle = "it has not been looked at yet";
 
     Warmth(Observer observer) {
@@ -42,8 +43,28 @@ final class Warmth {
         }
     }
 
+    /** VMs were deleted by force while this node was away: what is left of them goes before anything else begins. */
+    void waitForGraves() {
+        graves = true;
+    }
+
+    /** They were looked after once; whether anybody has waited for that. */
+    boolean obeyed() {
+        boolean waited = graves;
+        graves = false;
+        return waited;
+    }
+
     /** Why nothing may be changed yet, in words. */
     Optional<String> chill() {
+        return blindness()
+                .or(() -> graves
+                        ? Optional.of("VMs that were deleted by force while this node was away are taken down first")
+                        : Optional.empty());
+    }
+
+    /** Why it is not known what there is on the host, in words. */
+    Optional<String> blindness() {
         return complete
                 ? Optional.empty()
                 : Optional.of("this node has not been seen whole since the agent started, and nothing is changed before"

@@ -37,6 +37,7 @@ public final class AgentMetrics implements Applier.StepWatch {
     private final Map<Orphans.Cause, AtomicLong> holds = new EnumMap<>(Orphans.Cause.class);
     private final Map<String, Stay> stays = new ConcurrentHashMap<>();
     private final AtomicLong bridgePorts;
+    private final AtomicLong bridgePortsLimit;
     private final AtomicLong sweptAt;
     private final AtomicLong imageBytes;
     private final AtomicLong images;
@@ -58,6 +59,7 @@ public final class AgentMetrics implements Applier.StepWatch {
                             cause.name()));
         }
         bridgePorts = gauge("vmlet.bridge.ports.used", "Ports of the fullest bridge of this node.");
+        bridgePortsLimit = gauge("vmlet.bridge.ports.limit", "Ports that one bridge can have.");
         sweptAt = gauge("vmlet.sweep.last.success.timestamp.seconds", "When the last whole sweep ended, in Unix time.");
         imageBytes = gauge("vmlet.image.cache.bytes", "What the images that disks are cloned from take on disk.");
         images = gauge("vmlet.image.cache.images", "How many they are.");
@@ -189,9 +191,7 @@ public final class AgentMetrics implements Applier.StepWatch {
     /** @param limit ports that one bridge can have */
     public void bridgePorts(int used, int limit) {
         bridgePorts.set(used);
-        Gauge.builder("vmlet.bridge.ports.limit", () -> limit)
-                .description("Ports that one bridge can have.")
-                .register(registry);
+        bridgePortsLimit.set(limit);
     }
 
     /** What one whole sweep came to. */

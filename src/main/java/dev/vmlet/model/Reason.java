@@ -19,6 +19,10 @@ public enum Reason {
     MacAddressTaken("The asked MAC address belongs to another VM of the Network."),
     RecordUnreadable("A record on this node cannot be read, so nobody can tell which addresses and user ids are free."),
     NodeLost("The node's agent has not renewed its Lease in time; its guests may still run."),
+    ForceDeleted(
+            "The object was deleted by force while its node was lost; the node takes the guest down when it returns."),
+    ForceDeleteRefused("A forced deletion was asked for and is not possible, or not needed."),
+    Buried("What was left of a VM that was deleted by force is gone from this node."),
     ForeignObject("An object that is not ours bears the derived name."),
     PreparingDisks("Images are being fetched, converted or cloned."),
     ImageNotFound("The image does not exist."),

@@ -185,6 +185,7 @@ public final class NodeStatus {
                 new VmNodeStatus.Capacity(facts.cores(), facts.memory()),
                 new VmNodeStatus.Vms(seen.vms().size(), running),
                 sweep(before, findings, Holds.of(node.getMetadata().getName(), holds, Holds.confirmed(node)), now),
+                null,
                 node.getMetadata().getGeneration(),
                 conditions.list());
     }

@@ -101,6 +101,7 @@ class CrdGenerationTest {
                         "VirtualMachine.status.conditions", List.of("type"),
                         "Network.status.conditions", List.of("type"),
                         "NetworkSlice.status.conditions", List.of("type"),
+                        "VmNode.spec.tombstones", List.of("uid"),
                         "VmNode.status.conditions", List.of("type"))));
     }
 

@@ -63,6 +63,7 @@ final class NodeOnItsOwnServer implements AutoCloseable {
     private final ApiServer server;
     private final KubernetesClient client;
     private final ClusterController controller;
+    private final EventRecorder events;
     private @Nullable Agent agent;
     private String bootId = Given.BOOT;
     private final Wakes wakes = new Wakes(Given.NAMES, Given.NODE);
@@ -82,12 +83,18 @@ final class NodeOnItsOwnServer implements AutoCloseable {
         Path kubeconfig = directory.resolve("kubeconfig");
         Kubeconfig.write(server, kubeconfig);
         client = ApiOptions.client(Config.fromKubeconfig(kubeconfig.toFile()));
+        events = new EventRecorder(client, "controller", "", Clock.systemUTC());
         controller = new ClusterController(client, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
         controller.start();
     }
 
     KubernetesClient client() {
         return client;
+    }
+
+    /** As the controller tells of what it does. */
+    EventRecorder events() {
+        return events;
     }
 
     EvacuationFile evacuation() {
@@ -233,6 +240,7 @@ final class NodeOnItsOwnServer implements AutoCloseable {
         endAgent();
         watch.close();
         controller.close();
+        events.close();
         client.close();
         server.close();
     }

@@ -431,6 +431,49 @@ class SweeperTest {
     }
 
     @Test
+    void whatWasDeletedByForceGoesAtOnceAndCountsForNobodyElse() throws Exception {
+        VmId first = runVm("vm-1", 2);
+        VmId second = runVm("vm-2", 3);
+        runVm("vm-3", 4);
+        Known known = new Known(
+                Set.of(),
+                Set.of(),
+                Set.of(),
+                Set.of(),
+                Map.of(
+                        "vm-1", new Sweeper.Stone(first, List.of()),
+                        "vm-2", new Sweeper.Stone(second, List.of())));
+        for (int i = 0; i < 20 && records.all().size() > 1; i++) {
+            assertThat(causes(sweep(known))).containsExactly("vm-3 GracePeriod");
+            now = now.plusSeconds(6);
+        }
+        assertThat(causes(sweep(known))).as("the third is a lone orphan").containsExactly("vm-3 GracePeriod");
+        assertThat(sweeper.remains()).isEqualTo(Seen.present(Set.of("vm-3")));
+        assertThat(vmms.lives("vm-1")).isFalse();
+        assertThat(vmms.lives("vm-2")).isFalse();
+        assertThat(vmms.lives("vm-3")).isTrue();
+        assertThat(records.all()).containsOnlyKeys("vm-3");
+    }
+
+    @Test
+    void aTombstoneOnAnObjectThatIsThereTouchesNothing() throws Exception {
+        VmId vm = runVm("vm-1", 2);
+        objects.put(vm.toString(), "vm-1");
+        Known known =
+                new Known(Set.of(), Set.of(), Set.of(), Set.of(), Map.of("vm-1", new Sweeper.Stone(vm, List.of())));
+        assertThat(sweep(known).findings()).isEmpty();
+        assertThat(vmms.lives("vm-1")).isTrue();
+    }
+
+    @Test
+    void whatIsLeftIsUnknownWhileARecordCannotBeRead() throws Exception {
+        runVm("vm-1", 2);
+        records.damage("vm-1");
+        boolean _ = sweepKnowingNobody().holds().isEmpty();
+        assertThat(sweeper.remains()).isInstanceOf(Seen.Unknown.class);
+    }
+
+    @Test
     void aConfirmationThatIsTakenBackStopsNothingMore() throws Exception {
         runVm("vm-1", 2);
         runVm("vm-2", 3);
