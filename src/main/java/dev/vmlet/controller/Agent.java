@@ -99,7 +99,8 @@ public final class Agent implements AutoCloseable {
         this.nodeName = parts.nodeName;
         this.wakes = parts.wakes;
         this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
-        this.lease = new NodeLease(parts.client, parts.nodeName, parts.clock);
+        StoreWatch store = new StoreWatch(parts.host.records());
+        this.lease = new NodeLease(parts.client, parts.nodeName, store, parts.clock);
         this.downtimes = parts.downtimes;
         this.operator = operator;
         HostNames names = new HostNames(parts.installation);
@@ -161,6 +162,7 @@ public final class Agent implements AutoCloseable {
         Sweeper sweeper = new Sweeper(
                 observer,
                 parts.host.records(),
+                store,
                 vmPlanner,
                 networkPlanner,
                 applier,

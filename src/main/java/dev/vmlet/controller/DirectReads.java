@@ -2,6 +2,7 @@ package dev.vmlet.controller;
 
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -12,14 +13,21 @@ import org.jspecify.annotations.Nullable;
 /** Asks the API server itself, one GET for each question; an answer that did not come is Unknown. */
 final class DirectReads implements Sweeper.Authority {
     private final KubernetesClient client;
+    private final String nodeName;
 
-    DirectReads(KubernetesClient client) {
+    DirectReads(KubernetesClient client, String nodeName) {
         this.client = client;
+        this.nodeName = nodeName;
     }
 
     @Override
     public Seen<String> cluster() {
         return uid(() -> client.namespaces().withName("kube-system").get());
+    }
+
+    @Override
+    public Seen<StoreStamp> store() {
+        return NodeLease.read(client, nodeName);
     }
 
     /**

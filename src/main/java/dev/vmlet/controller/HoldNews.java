@@ -35,7 +35,7 @@ final class HoldNews {
             now.put(one.uid(), cause);
             wasHeld.add(one.uid());
             if (!cause.equals(told.get(one.uid()))) {
-                events.warning(node, Reason.OrphanHeld, Holds.sentence(name, one));
+                events.warning(node, Reason.OrphanHeld, Holds.sentence(name, one, Holds.confirmed(node)));
             }
         }
         told.clear();

@@ -16,6 +16,7 @@ import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -52,11 +53,15 @@ import java.util.stream.Collectors;
  */
 public final class Sweeper {
     private static final Duration LOOK_AGAIN = Duration.ofSeconds(2);
+    /** Direct reads of one sweep, of VMs that a store which went back in time may have lost. */
+    private static final int ASKED_AT_ONCE = 16;
     /** What is done with an orphan that is held while the node's guests are to be down. */
     static final String STOPPED = "Stopped";
 
     private final Observer observer;
     private final Records records;
+    private final StoreWatch store;
+    private final Confirmations confirmations;
     private final VmPlanner vmPlanner;
     private final NetworkPlanner networkPlanner;
     private final Applier applier;
@@ -80,6 +85,7 @@ public final class Sweeper {
     public Sweeper(
             Observer observer,
             Records records,
+            StoreWatch store,
             VmPlanner vmPlanner,
             NetworkPlanner networkPlanner,
             Applier applier,
@@ -90,6 +96,8 @@ public final class Sweeper {
             Runnable tapsRetired) {
         this.observer = observer;
         this.records = records;
+        this.store = store;
+        this.confirmations = new Confirmations(records);
         this.vmPlanner = vmPlanner;
         this.networkPlanner = networkPlanner;
         this.applier = applier;
@@ -140,11 +148,6 @@ public final class Sweeper {
         public Known(Set<String> vmUids, Set<String> networkUids, Set<String> confirmed, Set<String> heldTogether) {
             this(vmUids, networkUids, confirmed, heldTogether, Map.of());
         }
-
-        /** By a person, here or when the VM was deleted by force. */
-        boolean isConfirmed(String vmUid) {
-            return confirmed.contains(vmUid) || tombstones.containsKey(vmUid);
-        }
     }
 
     /**
@@ -162,6 +165,9 @@ public final class Sweeper {
 
         /** Uid of the VirtualMachine object of that namespace and name; Missing when the answer was NotFound. */
         Seen<String> uidOf(VmId vm);
+
+        /** This node's Lease; Missing where there is none. */
+        Seen<StoreStamp> store();
     }
 
     /** One sweep: what it knows and what it gathers. */
@@ -172,11 +178,17 @@ public final class Sweeper {
         final List<Finding> findings = new ArrayList<>();
         final List<Held> holds = new ArrayList<>();
         final List<String> failures;
+        /** Of what the annotation names, what counts. */
+        final Set<String> confirmed;
+        /** What has no object, whatever becomes of it. */
+        final Set<String> orphans = new HashSet<>();
+
         boolean underWay;
 
         Pass(Inventory inventory, Known known, Authority authority) {
             this.inventory = inventory;
             this.known = known;
+            this.confirmed = confirmations.counting(known.confirmed);
             this.authority = authority;
             this.failures = new ArrayList<>(inventory.unreadable());
         }
@@ -225,6 +237,7 @@ public final class Sweeper {
         Set<String> spared = sweepVms(pass);
         spared.addAll(sweepNetworks(pass));
         sweepElements(pass, spared);
+        confirmations.settle(pass.known.confirmed, pass.orphans);
         return pass.result();
     }
 
@@ -265,6 +278,8 @@ public final class Sweeper {
         }
         remember(weighty, pass.known.heldTogether);
         Optional<String> silent = askAboutTheNew(weighty, pass.authority);
+        weighty.forEach(vm -> pass.orphans.add(vm.uid()));
+        silent = silent.or(() -> askAboutTheStore(weighty, pass));
         // Of those that were deleted by force nothing is wondered at.
         Set<String> lost = new HashSet<>(missingSince.keySet());
         lost.removeAll(pass.known.tombstones.keySet());
@@ -328,14 +343,54 @@ public final class Sweeper {
         return silent;
     }
 
+    /**
+     * Whether the store is as old as ever, before anything is taken down; and which of those it lost once it has shown
+     * since.
+     *
+     * @return why the API server did not answer
+     */
+    private Optional<String> askAboutTheStore(List<VmId> weighty, Pass pass) {
+        Map<String, VmId> here = pass.inventory.vmIds(installation);
+        Optional<String> silent = Optional.empty();
+        if (!weighty.isEmpty()) {
+            Seen<StoreStamp> found = pass.authority.store();
+            store.look(found);
+            silent = found instanceof Seen.Unknown<StoreStamp>(String cause) ? Optional.of(cause) : silent;
+        }
+        store.keepOnly(here.keySet());
+        List<String> shown = new ArrayList<>();
+        store.unseen().stream()
+                .filter(pass.known.vmUids::contains)
+                .sorted()
+                .limit(ASKED_AT_ONCE)
+                .forEach(uid -> {
+                    VmId vm = here.get(uid);
+                    // The list may be of the time before: the store itself has to show it.
+                    if (vm != null
+                            && !vm.isNameless()
+                            && pass.authority.uidOf(vm).equals(Seen.present(uid))) {
+                        shown.add(uid);
+                    }
+                });
+        store.seen(shown);
+        return silent;
+    }
+
     private Optional<Doubt> doubt(VmId vm, int howMany, Seen<String> cluster, Optional<String> silent, Pass pass) {
+        Optional<Doubt> doubt = firstDoubt(vm, howMany, cluster, silent, pass);
+        boolean namedBefore = pass.known.confirmed.contains(vm.uid()) && !pass.confirmed.contains(vm.uid());
+        return doubt.map(d -> namedBefore && d.waitsForAPerson() ? Orphans.again(d) : d);
+    }
+
+    private Optional<Doubt> firstDoubt(VmId vm, int howMany, Seen<String> cluster, Optional<String> silent, Pass pass) {
         Instant since = missingSince.get(vm.uid());
         if (since == null) {
             return Optional.of(Orphans.silent(silent.orElse("")));
         }
         Orphans.Orphan orphan = new Orphans.Orphan(
                 vm,
-                pass.known.isConfirmed(vm.uid()),
+                pass.confirmed.contains(vm.uid()) || pass.known.tombstones.containsKey(vm.uid()),
+                store.unseen().contains(vm.uid()),
                 // Of those that were lost together the last is no lone one.
                 Math.max(howMany, together.contains(vm.uid()) ? 2 : 1),
                 Duration.between(since, clock.instant()),
@@ -410,6 +465,7 @@ public final class Sweeper {
     private Set<String> sweepNetworks(Pass pass) {
         if (!pass.inventory.unreadable().isEmpty()) {
             // Who uses a Network is not known as long as a record cannot be read.
+            pass.orphans.addAll(pass.inventory.networkUids(installation));
             return Set.copyOf(pass.inventory.networkUids(installation));
         }
         Set<String> spared = new HashSet<>();
@@ -419,12 +475,13 @@ public final class Sweeper {
                                 .noneMatch(r -> r.nics().stream()
                                         .anyMatch(n -> n.network().uid().equals(uid))))
                 .toList();
+        pass.orphans.addAll(leftOver);
         if (leftOver.isEmpty()) {
             return spared;
         }
         Seen<String> cluster = pass.authority.cluster();
         for (String uid : leftOver) {
-            Optional<Doubt> doubt = pass.known.confirmed.contains(uid)
+            Optional<Doubt> doubt = pass.confirmed.contains(uid)
                     ? Optional.empty()
                     : Orphans.elsewhere(new Orphans.Answers(records.cluster(), cluster, Seen.missing()));
             if (doubt.isPresent()) {

@@ -248,7 +248,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         Set<String> heldTogether = Holds.heldTogether(node);
         Sweeper.Result result;
         try {
-            result = sweeper.sweep(() -> known(confirmed, heldTogether, Graves.stones(node)), new DirectReads(client));
+            result = sweeper.sweep(
+                    () -> known(confirmed, heldTogether, Graves.stones(node)), new DirectReads(client, nodeName));
         } catch (HostException e) {
             return notSwept(List.of("nothing was swept: " + e.getMessage()));
         }

@@ -4,9 +4,11 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /** The door to what is kept on disk. Every write is durable (fsync of file and folder) when the call returns. */
@@ -66,4 +68,20 @@ public interface Records {
 
     /** Records the cluster's identity unless one is recorded already: the first writer wins. */
     void keepCluster(String kubeSystemUid) throws HostException;
+
+    /** This node's last word in the API server's object store; empty before the first, and where it was lost. */
+    Optional<StoreStamp> storeStamp();
+
+    /** Replaces it; not durable at once. */
+    void keepStoreStamp(StoreStamp stamp) throws HostException;
+
+    /** Uids of VMs whose objects the store has not shown since it went back in time. */
+    Set<String> unseen();
+
+    void keepUnseen(Set<String> vmUids) throws HostException;
+
+    /** Uids that a person confirmed, of what is gone since. */
+    Set<String> spentConfirmations();
+
+    void keepSpentConfirmations(Set<String> uids) throws HostException;
 }

@@ -21,6 +21,21 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/cluster";
     }
 
+    /** This node's last word in the object store. */
+    public String storeStampFile() {
+        return stateDir + "/store-stamp";
+    }
+
+    /** Uids of VMs whose objects the store has not shown since it went back in time. */
+    public String unseenFile() {
+        return stateDir + "/store-unseen";
+    }
+
+    /** Uids that a person confirmed, of what is gone since. */
+    public String spentConfirmationsFile() {
+        return stateDir + "/confirmations-spent";
+    }
+
     /** What our firewall tables looked like when they were installed. */
     public String firewallBaseline() {
         return stateDir + "/firewall.json";

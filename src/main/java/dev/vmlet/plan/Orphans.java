@@ -22,6 +22,7 @@ import java.util.Set;
  *  its record, and so its name, lost  held          taken down
  *  another cluster                    held          taken down
  *  same name, another uid             held          taken down
+ *  the store went back in time        held          taken down
  *  missing for less than the grace    held          taken down
  *  a look at it fails or disagrees    held          held
  *  none of these                      taken down    taken down
@@ -44,6 +45,8 @@ public final class Orphans {
         OtherCluster,
         /** An object of its name is there, and is another one: what a restored backup looks like. */
         Recreated,
+        /** The object store went back in time, and has not shown this object since. */
+        StoreRestored,
         /** It may be back in a moment. */
         GracePeriod,
         /** The host did not show all of it, or what it shows disagrees. */
@@ -51,7 +54,7 @@ public final class Orphans {
     }
 
     private static final Set<Cause> FOR_A_PERSON =
-            EnumSet.of(Cause.ManyAtOnce, Cause.RecordLost, Cause.OtherCluster, Cause.Recreated);
+            EnumSet.of(Cause.ManyAtOnce, Cause.RecordLost, Cause.OtherCluster, Cause.Recreated, Cause.StoreRestored);
 
     /** @param sentence the cause in words, without full stop */
     public record Doubt(Cause cause, String sentence) {
@@ -74,11 +77,12 @@ public final class Orphans {
      * A VM without an object.
      *
      * @param confirmed whether a person has named its uid
+     * @param unseen whether the object store went back in time, and has not shown its object since
      * @param together how many of the node lost their objects at the same time, this one included
      * @param missing for how long
      * @param grace for how long at least
      */
-    public record Orphan(VmId vm, boolean confirmed, int together, Duration missing, Duration grace) {
+    public record Orphan(VmId vm, boolean confirmed, boolean unseen, int together, Duration missing, Duration grace) {
         boolean hasName() {
             return !vm.isNameless();
         }
@@ -108,6 +112,14 @@ public final class Orphans {
                 .map(w -> new Doubt(Cause.CannotLook, "it is to be taken down, and cannot: " + w.message()));
     }
 
+    /** A person has named it before it was held, for another loss or by mistake. */
+    public static Doubt again(Doubt doubt) {
+        return new Doubt(
+                doubt.cause,
+                doubt.sentence + "; the confirmation that stands was given before, and does not count for this: take it"
+                        + " away and give it again");
+    }
+
     /** What can be doubted without asking anybody. */
     public static Optional<Doubt> beforeAsking(Orphan orphan) {
         if (orphan.confirmed) {
@@ -135,6 +147,12 @@ public final class Orphans {
         Optional<Doubt> object = orphan.hasName() ? object(orphan, answers.object) : Optional.empty();
         if (object.isPresent() || orphan.confirmed) {
             return object;
+        }
+        if (orphan.unseen) {
+            return doubt(
+                    Cause.StoreRestored,
+                    "the object store went back in time, as a backup that was restored, and the object of this VM is not"
+                            + " in it; nothing is touched until a person decides");
         }
         return orphan.missing.compareTo(orphan.grace) < 0
                 ? doubt(

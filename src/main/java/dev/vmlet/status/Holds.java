@@ -13,8 +13,8 @@ import java.util.stream.Collectors;
 
 /**
  * What is said of orphans that are not taken down, and what a person answers: the annotation {@link
- * VmNode#CONFIRM_REMOVAL} names the uids whose removal is confirmed. It counts for as long as it stands; nobody but
- * people writes it.
+ * VmNode#CONFIRM_REMOVAL} names the uids whose removal is confirmed. It counts for what is held, for as long as it stands;
+ * nobody but people writes it.
  */
 public final class Holds {
     private static final String UID = "uid ";
@@ -39,31 +39,47 @@ public final class Holds {
                 + String.join(",", new TreeSet<>(uids)) + " --overwrite";
     }
 
+    /** What takes a confirmation away that was given before, and leaves those that count. */
+    private static String takeBack(String node, Set<String> left) {
+        return left.isEmpty()
+                ? "kubectl annotate vmnode " + node + " " + VmNode.CONFIRM_REMOVAL + "-"
+                : command(node, left);
+    }
+
+    /** What a person is to do about it; one that is confirmed and waits was confirmed for something else. */
+    private static String answer(String node, Held held, Set<String> confirmed, Set<String> underWay) {
+        Set<String> uids = new TreeSet<>(underWay);
+        if (confirmed.contains(held.uid())) {
+            uids.remove(held.uid());
+            return takeBack(node, uids);
+        }
+        uids.add(held.uid());
+        return command(node, uids);
+    }
+
     /** As they stand in status. Who waits for a person has the command that confirms it, with what is confirmed already. */
     static List<Hold> of(String node, List<Held> held, Set<String> confirmed) {
         Set<String> underWay = held.stream().map(Held::uid).collect(Collectors.toSet());
         underWay.retainAll(confirmed);
-        return held.stream().map(h -> hold(node, h, underWay)).toList();
+        return held.stream().map(h -> hold(node, h, confirmed, underWay)).toList();
     }
 
-    private static Hold hold(String node, Held held, Set<String> underWay) {
-        Set<String> uids = new TreeSet<>(underWay);
-        uids.add(held.uid());
+    private static Hold hold(String node, Held held, Set<String> confirmed, Set<String> underWay) {
         return new Hold(
                 held.kind(),
                 held.name(),
                 UID + held.uid(),
                 held.doubt().cause().name(),
                 held.doubt().sentence(),
-                held.doubt().waitsForAPerson() ? command(node, uids) : null,
+                held.doubt().waitsForAPerson() ? answer(node, held, confirmed, underWay) : null,
                 held.since().truncatedTo(ChronoUnit.SECONDS).toString());
     }
 
     /** One orphan, for an Event. */
-    public static String sentence(String node, Held held) {
+    public static String sentence(String node, Held held, Set<String> confirmed) {
         return "kept " + held.kind() + " " + who(held) + ": " + held.doubt().sentence()
                 + (held.doubt().waitsForAPerson()
-                        ? ". If it is to go, " + disks(held) + ": " + command(node, Set.of(held.uid()))
+                        ? ". If it is to go, " + disks(held) + ": " + answer(node, held, confirmed, Set.of())
                         : "");
     }
 

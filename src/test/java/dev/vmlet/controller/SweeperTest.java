@@ -31,6 +31,7 @@ import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
@@ -74,10 +75,13 @@ class SweeperTest {
     private Set<String> heldTogether = Set.of();
     private int reaperWakes;
 
+    private Seen<StoreStamp> lease = Seen.missing();
+    private final StoreWatch store = new StoreWatch(records);
     private Optional<Downtime> downtime = Optional.empty();
     private final Sweeper sweeper = new Sweeper(
             observer,
             records,
+            store,
             new VmPlanner(Given.NAMES, Given.PATHS, Given.BOOT),
             new NetworkPlanner(Given.NAMES),
             new Applier(host, (_, _, _) -> {}, this::reap),
@@ -121,6 +125,11 @@ class SweeperTest {
             @Override
             public Seen<String> cluster() {
                 return cluster;
+            }
+
+            @Override
+            public Seen<StoreStamp> store() {
+                return lease;
             }
 
             @Override
@@ -518,6 +527,81 @@ class SweeperTest {
         assertThat(disks.traces()).isEmpty();
     }
 
+    // ---- a store that went back in time ----
+
+    private static final StoreStamp TOLD = new StoreStamp("lease-1", Given.NOW);
+
+    private void aRestoredStoreLosesTheGuest() throws Exception {
+        runVm("vm-1", 2);
+        store.renewed(TOLD);
+        lease = Seen.present(TOLD);
+        assertThat(causes(sweep(new Known(Set.of("vm-1"), Set.of())))).isEmpty();
+        lease = Seen.present(new StoreStamp("lease-1", Given.NOW.minusSeconds(3600)));
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 StoreRestored"));
+        // The agent renews its Lease, and what it found is gone; so may be the agent.
+        lease = Seen.present(new StoreStamp("lease-1", Given.NOW.plusSeconds(10)));
+        now = now.plus(GRACE).plus(GRACE);
+    }
+
+    @Test
+    void aLoneGuestThatARestoredStoreLostWaitsForAPerson() throws Exception {
+        aRestoredStoreLosesTheGuest();
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 StoreRestored"));
+        assertThat(records.unseen()).as("for the next agent").containsExactly("vm-1");
+        confirmed = Set.of("vm-1");
+        sweepUntilGone("vm-1");
+        var _ = sweepKnowingNobody();
+        assertThat(records.unseen()).isEmpty();
+    }
+
+    @Test
+    void onlyTheStoreItselfShowsThatItHasTheObjectStill() throws Exception {
+        aRestoredStoreLosesTheGuest();
+        assertThat(causes(sweep(new Known(Set.of("vm-1"), Set.of())))).isEmpty();
+        assertThat(records.unseen()).as("the list may be of the time before").containsExactly("vm-1");
+        objects.put("lab/web-vm-1", "vm-1");
+        assertThat(causes(sweep(new Known(Set.of("vm-1"), Set.of())))).isEmpty();
+        assertThat(records.unseen()).isEmpty();
+        objects.clear();
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 GracePeriod"));
+    }
+
+    @Test
+    void nothingGoesWhileNobodyTellsWhetherTheStoreIsAsOldAsEver() throws Exception {
+        runVm("vm-1", 2);
+        store.renewed(TOLD);
+        lease = Seen.present(TOLD);
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 GracePeriod"));
+        now = now.plus(GRACE);
+        lease = Seen.unknown("timeout");
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 CannotAsk"));
+        lease = Seen.present(TOLD);
+        sweepUntilGone("vm-1");
+    }
+
+    @Test
+    void aConfirmationIsSpentOnWhatItWasGivenFor() throws Exception {
+        cluster = Seen.present("cluster-2");
+        runVm("vm-1", 2);
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 OtherCluster"));
+        confirmed = Set.of("vm-1");
+        sweepUntilGone("vm-1");
+        var _ = sweepKnowingNobody();
+        assertThat(records.spentConfirmations()).as("for the next agent").containsExactly("vm-1");
+        // A backup brings it back, it runs again, and is lost again; the annotation still stands.
+        runVm("vm-1", 2);
+        Result again = sweepKnowingNobody();
+        assertThat(causes(again)).isEqualTo(List.of("vm-1 OtherCluster"));
+        assertThat(again.holds().getFirst().doubt().sentence())
+                .endsWith(
+                        "; the confirmation that stands was given before, and does not count for this: take it away and"
+                                + " give it again");
+        confirmed = Set.of();
+        assertThat(causes(sweepKnowingNobody())).isEqualTo(List.of("vm-1 OtherCluster"));
+        confirmed = Set.of("vm-1");
+        sweepUntilGone("vm-1");
+    }
+
     private static final Downtime EVACUATION =
             new Downtime(Reason.Evacuated, "Work on the node.", true, Optional.empty());
 
@@ -793,6 +877,11 @@ class SweeperTest {
 
         @Override
         public Seen<String> uidOf(VmId vm) {
+            return Seen.missing();
+        }
+
+        @Override
+        public Seen<StoreStamp> store() {
             return Seen.missing();
         }
     }

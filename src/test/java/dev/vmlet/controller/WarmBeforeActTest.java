@@ -469,6 +469,72 @@ class WarmBeforeActTest {
         assertThat(steps).isEmpty();
     }
 
+    /** With this node's Lease in the backup, renewed before the guest was. */
+    private KubernetesClient aBackupIsRestoredThatIsOlderThanTheOneGuest(boolean underTheAgent) throws Exception {
+        ApiServer first = server("api", 0);
+        int port = first.uri().getPort();
+        Agent before = agent(client(first));
+        before.start();
+        await().atMost(PATIENCE).until(() -> records.storeStamp().isPresent());
+        close(before);
+        close(first);
+        copy(directory.resolve("api"), directory.resolve("backup"));
+        ApiServer busy = server("api", port);
+        var _ = run(busy, "web-1");
+        KubernetesClient client = client(busy);
+        if (underTheAgent) {
+            agent(client).start();
+            awaitSweeps(1);
+        }
+        steps.clear();
+        close(busy);
+        copy(directory.resolve("backup"), directory.resolve("api"));
+        var _ = server("api", port);
+        if (!underTheAgent) {
+            agent(client).start();
+        }
+        return client;
+    }
+
+    private void awaitRestoredStoreHeld(KubernetesClient client) {
+        await().atMost(PATIENCE).ignoreExceptions().untilAsserted(() -> {
+            wakes.wakeNode();
+            assertThat(holds(client)).extracting(VmNodeStatus.Hold::cause).containsExactly("StoreRestored");
+        });
+    }
+
+    @Test
+    void aLoneGuestThatIsNotInARestoredStoreWaitsForAPerson() throws Exception {
+        KubernetesClient client = aBackupIsRestoredThatIsOlderThanTheOneGuest(false);
+        Sight before = sight();
+        awaitRestoredStoreHeld(client);
+        awaitSweeps(3);
+        assertThat(sight()).isEqualTo(before);
+        assertThat(steps).isEmpty();
+        assertThat(holds(client).getFirst().reason())
+                .isEqualTo(
+                        "the object store went back in time, as a backup that was restored, and the object of this VM"
+                                + " is not in it; nothing is touched until a person decides");
+    }
+
+    /** Which renews its Lease meanwhile, and so writes over what tells of it. */
+    @Test
+    void soItDoesWhenTheStoreIsRestoredUnderARunningAgent() throws Exception {
+        KubernetesClient client = aBackupIsRestoredThatIsOlderThanTheOneGuest(true);
+        Sight before = sight();
+        await().atMost(PATIENCE).ignoreExceptions().until(() -> {
+            wakes.wakeNode();
+            return !records.unseen().isEmpty();
+        });
+        wakes.wakeAll();
+        TimeUnit.SECONDS.sleep(12);
+        wakes.wakeAll();
+        TimeUnit.SECONDS.sleep(1);
+        assertThat(sight()).isEqualTo(before);
+        assertThat(steps).isEmpty();
+        assertThat(client).isNotNull();
+    }
+
     @Test
     void aNodeThatLostItsSliceTakesTheSameAgain() throws Exception {
         ApiServer server = server("api", 0);

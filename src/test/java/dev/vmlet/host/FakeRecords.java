@@ -5,12 +5,14 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
@@ -245,5 +247,39 @@ public final class FakeRecords implements Records {
         if (cluster instanceof Seen.Missing) {
             cluster = Seen.present(kubeSystemUid);
         }
+    }
+
+    private Optional<StoreStamp> stamp = Optional.empty();
+    private Set<String> unseen = Set.of();
+    private Set<String> spent = Set.of();
+
+    @Override
+    public Optional<StoreStamp> storeStamp() {
+        return stamp;
+    }
+
+    @Override
+    public void keepStoreStamp(StoreStamp now) {
+        stamp = Optional.of(now);
+    }
+
+    @Override
+    public Set<String> unseen() {
+        return unseen;
+    }
+
+    @Override
+    public void keepUnseen(Set<String> vmUids) {
+        unseen = Set.copyOf(vmUids);
+    }
+
+    @Override
+    public Set<String> spentConfirmations() {
+        return spent;
+    }
+
+    @Override
+    public void keepSpentConfirmations(Set<String> uids) {
+        spent = Set.copyOf(uids);
     }
 }

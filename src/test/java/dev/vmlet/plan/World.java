@@ -10,6 +10,7 @@ import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.controller.StoreWatch;
 import dev.vmlet.controller.Sweeper;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.FakeDisks;
@@ -34,6 +35,7 @@ import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.UserData;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
@@ -156,6 +158,7 @@ final class World {
         return new Sweeper(
                 observer,
                 records,
+                new StoreWatch(records),
                 vmPlanner,
                 networkPlanner,
                 applier,
@@ -490,6 +493,11 @@ final class World {
                         @Override
                         public Seen<String> cluster() {
                             return Seen.present("cluster-1");
+                        }
+
+                        @Override
+                        public Seen<StoreStamp> store() {
+                            return Seen.missing();
                         }
 
                         @Override

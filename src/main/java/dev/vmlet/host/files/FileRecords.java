@@ -7,6 +7,7 @@ import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import java.io.IOException;
@@ -64,6 +65,7 @@ public final class FileRecords implements Records {
 
     private final boolean holder;
     private final OriginalFlags flags;
+    private final StoreNotes store;
     private final Reserve reserve;
 
     /** @throws HostException when the state directory cannot be listed or created */
@@ -79,6 +81,7 @@ public final class FileRecords implements Records {
     private FileRecords(HostPaths paths, boolean holder) throws HostException {
         this.paths = paths;
         this.holder = holder;
+        this.store = new StoreNotes(paths);
         this.reserve = new Reserve(Path.of(paths.reserveFile()));
         this.flags =
                 new OriginalFlags(Path.of(paths.forwardingDir()), new BootNote(Path.of(paths.bootFile()), reserve));
@@ -516,5 +519,35 @@ public final class FileRecords implements Records {
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + file, e);
         }
+    }
+
+    @Override
+    public Optional<StoreStamp> storeStamp() {
+        return store.stamp();
+    }
+
+    @Override
+    public void keepStoreStamp(StoreStamp stamp) throws HostException {
+        store.keep(stamp);
+    }
+
+    @Override
+    public Set<String> unseen() {
+        return store.unseen();
+    }
+
+    @Override
+    public void keepUnseen(Set<String> vmUids) throws HostException {
+        store.keepUnseen(vmUids);
+    }
+
+    @Override
+    public Set<String> spentConfirmations() {
+        return store.spent();
+    }
+
+    @Override
+    public void keepSpentConfirmations(Set<String> uids) throws HostException {
+        store.keepSpent(uids);
     }
 }

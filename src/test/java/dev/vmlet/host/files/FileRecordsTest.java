@@ -22,6 +22,7 @@ import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.model.VmmKind;
@@ -431,5 +432,30 @@ class FileRecordsTest {
         assertThatThrownBy(() -> new FileRecords(paths))
                 .isInstanceOf(HostException.class)
                 .hasMessageContaining(paths.stateDir());
+    }
+
+    @Test
+    void remembersOfTheObjectStoreWhatASecondAgentNeeds() throws Exception {
+        FileRecords records = new FileRecords(paths);
+        assertThat(records.storeStamp()).isEmpty();
+        StoreStamp stamp = new StoreStamp("lease-1", Instant.parse("2026-11-26T19:00:00.123456Z"));
+        records.keepStoreStamp(stamp);
+        records.keepUnseen(Set.of("vm-2", "vm-1"));
+        records.keepSpentConfirmations(Set.of("vm-3"));
+        FileRecords next = new FileRecords(paths);
+        assertThat(next.storeStamp()).contains(stamp);
+        assertThat(next.unseen()).containsExactlyInAnyOrder("vm-1", "vm-2");
+        assertThat(next.spentConfirmations()).containsExactly("vm-3");
+        next.keepUnseen(Set.of());
+        assertThat(next.unseen()).isEmpty();
+    }
+
+    @Test
+    void aTornStampRaisesNoAlarm() throws Exception {
+        FileRecords records = new FileRecords(paths);
+        for (String torn : List.of("", "lease-1", "lease-1 2026-11-26T19:0", "lease-1 now and then\n")) {
+            Files.writeString(Path.of(paths.storeStampFile()), torn);
+            assertThat(records.storeStamp()).as(torn).isEmpty();
+        }
     }
 }
