@@ -18,7 +18,9 @@ import java.util.Set;
 
 /**
  * Which VMM processes of this host run as which machine, by their command lines: what no record, pid file and cgroup
- * tells of. One look serves all VMs for a while, because it reads a file of every process.
+ * tells of. One look serves all VMs for a while, because it reads a file of every process: its name, and the command line
+ * of those alone that bear a VMM's. A name is at hand whatever the process does; its command line may not be, see {@link
+ * CommandLines}.
  *
  * <p>Anybody may write anything into a command line of theirs. It counts only of a process that runs a VMM's executable,
  * and as a user who could open the VM's disks.
@@ -27,6 +29,13 @@ final class Machines {
     private final Path proc;
     private final Collection<Vmm> vmms;
     private final Path binDir;
+    private final CommandLines commandLines;
+
+    /** What a VMM may be called besides the names of the executables that are set up. */
+    private static final List<String> USUAL = List.of("cloud-hyperv", "qemu");
+
+    /** As much of a name as the kernel keeps of it (TASK_COMM_LEN, with its zero). */
+    private static final int COMM_LENGTH = 15;
 
     /** What the kernel puts behind the name of an executable that has none any more. */
     private static final String DELETED = " (deleted)";
@@ -41,6 +50,7 @@ final class Machines {
     Machines(Path proc, Collection<Vmm> vmms, Path binDir) {
         this.proc = proc;
         this.vmms = vmms;
+        this.commandLines = new CommandLines(proc);
         this.binDir = binDir.toAbsolutePath().normalize();
     }
 
@@ -134,10 +144,14 @@ final class Machines {
 
     private Map<String, Set<Integer>> look() {
         Map<String, Set<Integer>> found = new HashMap<>();
+        Set<String> names = names();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(
                 proc, entry -> Character.isDigit(name(entry).charAt(0)))) {
             for (Path entry : entries) {
                 int pid = Integer.parseInt(name(entry));
+                if (!isCalled(entry, names)) {
+                    continue;
+                }
                 machineOf(pid)
                         .ifPresent(machine -> found.computeIfAbsent(machine, _ -> new HashSet<>())
                                 .add(pid));
@@ -147,6 +161,50 @@ final class Machines {
             return found;
         }
         return found;
+    }
+
+    /** Of the executables that are set up, as far as the kernel keeps them. */
+    private Set<String> names() {
+        Set<String> names = new HashSet<>();
+        for (Vmm vmm : vmms) {
+            names.add(cut(name(vmm.binary())));
+            try {
+                names.add(cut(name(vmm.binary().toRealPath())));
+            } catch (IOException e) {
+                // Not there: then nothing runs by that name.
+            }
+        }
+        try (DirectoryStream<Path> binaries = Files.newDirectoryStream(binDir)) {
+            binaries.forEach(binary -> names.add(cut(name(binary))));
+        } catch (IOException | DirectoryIteratorException e) {
+            // No such directory: nothing of ours lies there.
+        }
+        return names;
+    }
+
+    /** By the process's own name, which it may change, or by its executable's, which it may not. */
+    private static boolean isCalled(Path process, Set<String> names) {
+        try {
+            if (isVmms(
+                    Files.readString(process.resolve("comm"), StandardCharsets.ISO_8859_1)
+                            .strip(),
+                    names)) {
+                return true;
+            }
+            String exe = name(Files.readSymbolicLink(process.resolve("exe")));
+            return isVmms(exe.endsWith(DELETED) ? exe.substring(0, exe.length() - DELETED.length()) : exe, names);
+        } catch (IOException e) {
+            // It has ended, or is a kernel thread.
+            return false;
+        }
+    }
+
+    private static boolean isVmms(String name, Set<String> names) {
+        return names.contains(cut(name)) || USUAL.stream().anyMatch(name::startsWith);
+    }
+
+    private static String cut(String name) {
+        return name.length() > COMM_LENGTH ? name.substring(0, COMM_LENGTH) : name;
     }
 
     private static String name(Path entry) {
@@ -161,12 +219,7 @@ final class Machines {
 
     /** Without a word when it has ended: a corpse has no command line either. */
     List<String> commandLine(int pid) {
-        try {
-            String line = new String(Files.readAllBytes(proc.resolve(pid + "/cmdline")), StandardCharsets.ISO_8859_1);
-            return List.of(line.split("\0"));
-        } catch (IOException e) {
-            return List.of();
-        }
+        return commandLines.of(pid);
     }
 
     /** The members of a cgroup that neither are the process nor come from it. */

@@ -1,6 +1,8 @@
 package dev.vmlet.host.vmm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.vmlet.host.vmm.cloudhypervisor.CloudHypervisor;
 import dev.vmlet.host.vmm.qemu.Qemu;
@@ -11,10 +13,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -188,6 +193,7 @@ class EvidenceTest {
             {"16", "/usr/bin/qemu-system-x86_64\0-uuid\0"}
         }) {
             Files.writeString(Files.createDirectory(proc.resolve(process[0])).resolve("cmdline"), process[1]);
+            Files.writeString(proc.resolve(process[0] + "/comm"), comm(process[1]));
         }
         Files.createDirectory(proc.resolve("sys"));
         for (String pid : List.of("10", "13")) {
@@ -207,6 +213,51 @@ class EvidenceTest {
 
     private static final Path EXECUTABLE =
             Path.of(ProcessHandle.current().info().command().orElseThrow());
+
+    /** As the kernel names a process that was started so. */
+    private static String comm(String commandLine) {
+        String name = commandLine.split("\0", 2)[0].replaceAll(".*/", "");
+        return name.substring(0, Math.min(15, name.length())) + "\n";
+    }
+
+    @Test
+    void aProcessThatHangsKeepsNobodyFromLooking(@TempDir Path proc) throws Exception {
+        Map<String, String> comms = Map.of("30", "bash", "31", "qemu-system-x86", "32", "qemu-system-x86");
+        for (Map.Entry<String, String> process : comms.entrySet()) {
+            Path folder = Files.createDirectory(proc.resolve(process.getKey()));
+            Files.writeString(folder.resolve("comm"), process.getValue() + "\n");
+            runs(proc, process.getKey(), EXECUTABLE, "0");
+        }
+        // Whoever opens a pipe that nobody writes to waits as long as the kernel does here.
+        for (String pid : List.of("30", "31")) {
+            assertThat(new ProcessBuilder(
+                                    "mkfifo", proc.resolve(pid + "/cmdline").toString())
+                            .start()
+                            .waitFor(10, TimeUnit.SECONDS))
+                    .isTrue();
+        }
+        Files.writeString(proc.resolve("32/cmdline"), "qemu-system-x86_64\0-uuid\0" + UID + "\0");
+        Machines machines = new Machines(proc, List.of(new Qemu(Path.of("/usr/bin/qemu-system-x86_64"))), proc);
+        for (int look = 0; look < 3; look++) {
+            assertThat(assertTimeoutPreemptively(Duration.ofSeconds(20), () -> machines.of(UID, Duration.ZERO)))
+                    .containsExactly(32);
+        }
+        assertThat(readers()).as("one hangs with 31, and nobody has asked 30").isEqualTo(1);
+        Files.writeString(proc.resolve("31/cmdline"), "qemu-system-x86_64\0-uuid\0" + UID + "\0");
+        Files.delete(proc.resolve("31/cmdline"));
+        Files.writeString(proc.resolve("31/cmdline"), "qemu-system-x86_64\0-uuid\0" + UID + "\0");
+        await().atMost(Duration.ofSeconds(20))
+                .untilAsserted(() -> assertThat(machines.of(UID, Duration.ZERO)).containsExactlyInAnyOrder(31, 32));
+    }
+
+    /** Threads that wait in the kernel for a command line. */
+    private static long readers() {
+        return Thread.getAllStackTraces().entrySet().stream()
+                .filter(thread -> thread.getKey().getName().startsWith("command-line-")
+                        && Arrays.stream(thread.getValue())
+                                .anyMatch(frame -> frame.getMethodName().equals("readAllBytes")))
+                .count();
+    }
 
     private static void runs(Path proc, String pid, Path exe, String user) throws IOException {
         Files.createDirectories(proc.resolve(pid));
@@ -234,6 +285,7 @@ class EvidenceTest {
         Set<Integer> all = Set.of(20, 21, 22, 23, 24, 25, 26, 27, 28, 29);
         for (int pid : all) {
             Files.writeString(proc.resolve(pid + "/cmdline"), "qemu-system-x86_64\0-uuid\0" + UID + "\0");
+            Files.writeString(proc.resolve(pid + "/comm"), "qemu-system-x86\n");
         }
         Machines machines = new Machines(proc, List.of(new Qemu(EXECUTABLE)), bin);
         assertThat(machines.of(UID, Duration.ZERO)).isEqualTo(all);
