@@ -43,6 +43,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RecordJson {
     private static final int FIRST_WITH_DIGEST = 2;
+    private static final String VERSION_HEAD = "\"version\" : ";
     private static final String DIGEST_HEAD = "\"digest\" : \"";
     private static final String NO_DIGEST = "0".repeat(32);
 
@@ -121,6 +122,7 @@ final class RecordJson {
     static <T> T read(byte[] content, JsonNode tree, Class<T> type) throws Newer, Damaged {
         int version = tree.path("version").asInt(0);
         if (version > StateFormat.CURRENT) {
+            requireNewer(content, tree, version);
             throw new Newer(StateFormat.newer(version));
         }
         if (version < 1) {
@@ -136,14 +138,30 @@ final class RecordJson {
         }
     }
 
-    private static void checkDigest(byte[] content, String found) throws Damaged {
+    /** One bit makes a 6 of a 2. By its digest the record tells which format it was written in, if it is one of ours. */
+    private static void requireNewer(byte[] content, JsonNode tree, int version) throws Damaged {
         String text = new String(content, StandardCharsets.UTF_8);
-        int at = text.indexOf(DIGEST_HEAD + found);
-        if (found.length() != NO_DIGEST.length()
-                || at < 0
-                || !new String(seal(text), StandardCharsets.UTF_8).equals(text)) {
+        for (int ours = FIRST_WITH_DIGEST; ours <= StateFormat.CURRENT; ours++) {
+            String as = text.replaceFirst(VERSION_HEAD + version + "\\b", VERSION_HEAD + ours);
+            if (fits(as, tree.path("digest").asText())) {
+                throw new Damaged(
+                        "its format reads " + version + ", and its digest is that of format " + ours
+                                + ": something else than vmlet has changed it",
+                        null);
+            }
+        }
+    }
+
+    private static void checkDigest(byte[] content, String found) throws Damaged {
+        if (!fits(new String(content, StandardCharsets.UTF_8), found)) {
             throw new Damaged("its digest does not fit: something else than vmlet has changed it", null);
         }
+    }
+
+    private static boolean fits(String text, String digest) {
+        return digest.length() == NO_DIGEST.length()
+                && text.contains(DIGEST_HEAD + digest)
+                && new String(seal(text), StandardCharsets.UTF_8).equals(text);
     }
 
     /** A JSON error carries an excerpt of several lines. */

@@ -176,7 +176,7 @@ class FileRecordsTest {
     void leavesARecordOfANewerFormatAsItIs() throws Exception {
         new FileRecords(paths).write(full("a"));
         Path file = Path.of(paths.vmRecord("a"));
-        Files.writeString(file, Files.readString(file).replace("\"version\" : 2,", "\"version\" : 3,"));
+        Files.write(file, RecordJson.seal(Files.readString(file).replace("\"version\" : 2,", "\"version\" : 3,")));
         String newer = Files.readString(file);
 
         FileRecords records = new FileRecords(paths);
@@ -216,7 +216,7 @@ class FileRecordsTest {
         String whole = Files.readString(file);
         assertThat(new FileRecords(paths).reservations()).isEmpty();
 
-        Files.writeString(file, whole.replace("\"version\" : 2", "\"version\" : 3"));
+        Files.write(file, RecordJson.seal(whole.replace("\"version\" : 2", "\"version\" : 3")));
         FileRecords records = new FileRecords(paths);
         Reservation newer = records.reservations().getFirst();
         assertThat(newer)
