@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -98,10 +99,37 @@ final class CgroupLimits {
             return Seen.present(false);
         }
         return switch (read(leaf.resolve(counter))) {
-            case Seen.Present<String>(String used) -> Seen.present(isBelow(value(name), used));
+            case Seen.Present<String>(String used) -> Seen.present(isBelow(value(name), needed(leaf, used)));
             case Seen.Missing<String> _ -> Seen.present(false);
             case Seen.Unknown<String>(String cause) -> Seen.unknown(cause);
         };
+    }
+
+    /**
+     * The counters hold the page cache of disks as well, which the kernel gives back when the limit is written. Only what
+     * is clean: it tries no more than sixteen times, and pages on their way to a slow disk may take longer.
+     */
+    private static String needed(Path leaf, String used) {
+        if (!(read(leaf.resolve("memory.stat")) instanceof Seen.Present<String>(String stat))) {
+            return used;
+        }
+        Map<String, Long> counters = new HashMap<>();
+        for (String line : stat.lines().toList()) {
+            String[] words = line.split(" ", -1);
+            if (words.length == 2 && words[1].matches("\\d{1,18}")) {
+                counters.put(words[0], Long.parseLong(words[1]));
+            }
+        }
+        // Names of version 2, and of version 1 with what is below it.
+        long cache = counters.getOrDefault("total_active_file", counters.getOrDefault("active_file", 0L))
+                + counters.getOrDefault("total_inactive_file", counters.getOrDefault("inactive_file", 0L));
+        long dirty = counters.getOrDefault("total_dirty", counters.getOrDefault("file_dirty", 0L))
+                + counters.getOrDefault("total_writeback", counters.getOrDefault("file_writeback", 0L));
+        try {
+            return Long.toString(Long.parseLong(used) - Math.max(0, cache - dirty));
+        } catch (NumberFormatException e) {
+            return used;
+        }
     }
 
     private static boolean isBelow(String bytes, String other) {

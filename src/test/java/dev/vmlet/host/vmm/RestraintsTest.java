@@ -67,6 +67,32 @@ class RestraintsTest {
     }
 
     @Test
+    void cleanPageCacheIsNoUseOfTheGuests() throws Exception {
+        files(first, "memory.max", "max\n", "memory.current", "2147483648\n");
+        files(second, "memory.limit_in_bytes", "9223372036854771712\n", "memory.usage_in_bytes", "2147483648\n");
+        files(first, "memory.stat", "anon 1\nactive_file 600000000\ninactive_file 600000000\nfile_dirty 1000000\n");
+        // The counters of version 1 without "total_" leave out what is below.
+        files(second, "memory.stat", "active_file 0\ntotal_active_file 600000000\ntotal_inactive_file 600000000\n");
+        assertThat(restraints().look())
+                .isEqualTo(Seen.present(new Tampering(
+                        false,
+                        List.of(
+                                "memory.limit_in_bytes is 9223372036854771712, at its launch it was " + MEMORY,
+                                "memory.max is max, at its launch it was " + MEMORY))));
+        restraints().restore();
+        assertThat(first.resolve("memory.max")).hasContent(MEMORY);
+        assertThat(second.resolve("memory.limit_in_bytes")).hasContent(MEMORY);
+    }
+
+    @Test
+    void whatIsOnItsWayToADiskIsNotGivenBackInTime() throws Exception {
+        files(first, "memory.max", "max\n", "memory.current", "2147483648\n");
+        files(first, "memory.stat", "active_file 600000000\ninactive_file 600000000\nfile_writeback 400000000\n");
+        restraints().restore();
+        assertThat(first.resolve("memory.max")).hasContent("max");
+    }
+
+    @Test
     void aMemoryLimitThatTheGuestFitsIntoIsPutBack() throws Exception {
         files(first, "memory.max", "max\n", "memory.current", "1073741824\n");
         // Raised again: that kills nobody, whatever is in use.
