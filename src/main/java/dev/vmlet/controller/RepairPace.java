@@ -21,6 +21,8 @@ import java.util.stream.Collectors;
  *  five at once, then after 1 s, 2 s, 4 s … 16 s; what guards guests in the firewall after 1 s at most
  * </pre>
  *
+ * <p>A guest whose disk is full is resumed at the same pace: each time it may run into the same wall.
+ *
  * <p>Kept in memory only: an agent that starts anew repairs five times at once again. Safe for use by several threads, as
  * long as one object has one.
  */
@@ -59,8 +61,17 @@ final class RepairPace {
         if (!now.isBefore(next)) {
             return plan;
         }
+        List<PlannedStep> others =
+                plan.steps().stream().filter(step -> !isRepair(step)).toList();
+        if (plan.waitingFor().isPresent()
+                && repairs.stream().allMatch(repair -> repair.cause() == PlannedStep.Cause.FULL)) {
+            // Nobody to be found: the plan says what is to be done about it.
+            Plan.Wait why = plan.waitingFor().get();
+            return new Plan(
+                    others, Optional.of(new Plan.Wait(why.reason(), why.message(), Duration.between(now, next))));
+        }
         return new Plan(
-                plan.steps().stream().filter(step -> !isRepair(step)).toList(),
+                others,
                 Optional.of(new Plan.Wait(
                         Reason.Contested,
                         "somebody undoes this again and again: " + steps(repairs)
@@ -80,7 +91,7 @@ final class RepairPace {
 
     /** A stop and a new start have their own order and pauses. */
     private static boolean isRepair(PlannedStep planned) {
-        return planned.cause() == PlannedStep.Cause.DRIFT
+        return planned.cause() != PlannedStep.Cause.ASKED
                 && !planned.step().bookkeeping()
                 && !(planned.step() instanceof Step.PressPowerButton
                         || planned.step() instanceof Step.PowerOff

@@ -113,7 +113,7 @@ public final class Reports {
     }
 
     static Reason reason(List<PlannedStep> news) {
-        boolean repair = news.stream().anyMatch(s -> s.cause() == PlannedStep.Cause.DRIFT);
+        boolean repair = news.stream().anyMatch(s -> s.cause() != PlannedStep.Cause.ASKED);
         return repair ? Reason.Repaired : Reason.Changed;
     }
 

@@ -31,8 +31,8 @@ final class Mending {
         if (seen.guest().kind() == GuestState.Kind.WRITE_FAILED) {
             steps.add(new PlannedStep(
                     new Step.ResumeGuest(record.id()),
-                    "its VMM paused it when the host did not take a write; is the disk full?",
-                    Cause.DRIFT));
+                    "its VMM paused it when the host had no room for a write",
+                    Cause.FULL));
         }
         return steps;
     }

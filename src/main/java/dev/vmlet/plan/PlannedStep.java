@@ -9,7 +9,9 @@ public record PlannedStep(Step step, String because, Cause cause) {
         /** The object asks for it, or is gone. */
         ASKED,
         /** Something of ours that was in place is missing or different, and is put right. */
-        DRIFT
+        DRIFT,
+        /** The host had no room for what a guest wrote; nobody undoes anything. */
+        FULL
     }
 
     /** As the object asks. */

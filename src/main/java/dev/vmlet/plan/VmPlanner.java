@@ -46,6 +46,7 @@ public final class VmPlanner {
 
     private final HostNames names;
     private final String bootId;
+    private final HostPaths paths;
     private final Endings endings;
     private final Launches launches;
     private final Farewell farewell;
@@ -53,6 +54,7 @@ public final class VmPlanner {
     public VmPlanner(HostNames names, HostPaths paths, String bootId) {
         this.names = names;
         this.bootId = bootId;
+        this.paths = paths;
         this.endings = new Endings(bootId);
         this.launches = new Launches(paths, bootId);
         this.farewell = new Farewell(names, bootId);
@@ -340,7 +342,12 @@ public final class VmPlanner {
             waiting = wait(Reason.Paused, Reason.Paused.sentence(), LATER);
         }
         if (waiting.isEmpty() && seen.guest().kind() == GuestState.Kind.WRITE_FAILED) {
-            waiting = wait(Reason.WriteFailed, Reason.WriteFailed.sentence(), SOON);
+            waiting = wait(
+                    Reason.NoSpace,
+                    "The file system of its disks is full: its VMM paused the guest at a write, and it is resumed after a"
+                            + " pause. Make room where "
+                            + paths.disksDir(desired.id().uid()) + " is",
+                    SOON);
         }
         if (waiting.isEmpty()
                 && seen.guest().kind() == GuestState.Kind.RUNNING

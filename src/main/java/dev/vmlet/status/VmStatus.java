@@ -326,7 +326,8 @@ public final class VmStatus {
                             .orElseGet(() -> Verdict.of(Status.True, Reason.Running));
                 case PAUSED -> contested().orElseGet(() -> Verdict.of(Status.False, Reason.Paused));
                 case HELD -> Verdict.of(Status.False, Reason.Paused);
-                case WRITE_FAILED -> Verdict.of(Status.False, Reason.WriteFailed);
+                case WRITE_FAILED ->
+                    obstacle(EnumSet.of(Reason.NoSpace)).orElseGet(() -> Verdict.of(Status.False, Reason.WriteFailed));
                 case POWERED_OFF -> Verdict.of(Status.False, Reason.GuestPoweredOff);
                 case STARTING -> Verdict.of(Status.False, Reason.Starting);
                 case BUSY, NONE ->

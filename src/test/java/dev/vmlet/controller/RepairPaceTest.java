@@ -72,6 +72,20 @@ class RepairPaceTest {
     }
 
     @Test
+    void aFullDiskIsNobodysFight() {
+        PlannedStep resume = new PlannedStep(new Step.ResumeGuest(Given.WEB), "no room for a write", Cause.FULL);
+        Plan full = new Plan(
+                List.of(resume), Optional.of(new Plan.Wait(Reason.NoSpace, "make room in /x", Duration.ofSeconds(2))));
+        assertThat(repairsOf(resume, Duration.ofSeconds(8)))
+                .as("paced all the same")
+                .containsExactly(0L, 100L, 200L, 300L, 400L, 1_400L, 3_400L, 7_400L);
+        assertThat(pace.paced("vm-1", full, T0.plusMillis(7_500)))
+                .isEqualTo(new Plan(
+                        List.of(),
+                        Optional.of(new Plan.Wait(Reason.NoSpace, "make room in /x", Duration.ofMillis(7_900)))));
+    }
+
+    @Test
     void anotherObjectAndAnotherRepairDoNotWait() {
         for (int i = 0; i < RepairPace.AT_ONCE; i++) {
             pace.made("vm-1", List.of(UP), T0);

@@ -100,8 +100,8 @@ class MendingTest {
     void aGuestThatCouldNotWriteIsResumedAndSaysWhy() {
         guest = GuestState.Kind.WRITE_FAILED;
         assertThat(text()).isEqualTo("""
-                resume the guest of lab/web, because its VMM paused it when the host did not take a write; is the disk full? [drift]
-                wait PT2S for WriteFailed: The VMM paused the guest because the host did not take a write; it is resumed after a pause.
+                resume the guest of lab/web, because its VMM paused it when the host had no room for a write [full]
+                wait PT2S for NoSpace: The file system of its disks is full: its VMM paused the guest at a write, and it is resumed after a pause. Make room where /var/lib/vmlet/vms/vm-1/disks is
                 """);
     }
 

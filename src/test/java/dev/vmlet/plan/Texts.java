@@ -9,9 +9,9 @@ final class Texts {
         plan.steps()
                 .forEach(step -> text.append(step)
                         .append(
-                                step.cause() == PlannedStep.Cause.DRIFT
+                                step.cause() != PlannedStep.Cause.ASKED
                                                 && !step.step().bookkeeping()
-                                        ? " [drift]"
+                                        ? " [" + step.cause().name().toLowerCase(java.util.Locale.ROOT) + "]"
                                         : "")
                         .append('\n'));
         plan.waitingFor()
