@@ -13,10 +13,12 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalLong;
 import jdk.net.ExtendedSocketOptions;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -30,12 +32,17 @@ import org.slf4j.LoggerFactory;
 public final class ConsoleRoom implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ConsoleRoom.class);
     private static final int SEATS_MAX = 16;
+    /** A visitor who could not be let in knocks on: without a rest the selector would spin for as long as that lasts. */
+    private static final Duration REST = Duration.ofSeconds(1);
 
     private final Path socket;
     private final Guest guest;
+    private final Door door;
     private final List<Seat> seats = new ArrayList<>();
     private Optional<Seat> writer = Optional.empty();
     private @Nullable ServerSocketChannel server;
+    /** Set while the door rests: until when, by System.nanoTime. */
+    private OptionalLong restsUntil = OptionalLong.empty();
 
     /** Keys that the guest has not taken yet; ready to be read. */
     private ByteBuffer keys = ByteBuffer.allocate(0);
@@ -57,24 +64,41 @@ public final class ConsoleRoom implements AutoCloseable {
         void ready(SelectionKey key);
     }
 
-    public ConsoleRoom(Path socket, Guest guest) {
-        this.socket = socket;
-        this.guest = guest;
+    /** How a visitor comes in: {@link ServerSocketChannel#accept}, for all but tests. */
+    interface Door {
+        @Nullable
+        SocketChannel accept(ServerSocketChannel channel) throws IOException;
     }
 
-    /** Opens the door, in place of whatever a former agent left there. Harmless to call again. */
-    public void open(Selector selector) throws IOException {
+    public ConsoleRoom(Path socket, Guest guest) {
+        this(socket, guest, ServerSocketChannel::accept);
+    }
+
+    ConsoleRoom(Path socket, Guest guest, Door door) {
+        this.socket = socket;
+        this.guest = guest;
+        this.door = door;
+    }
+
+    /**
+     * Opens the door, in place of whatever a former agent left there, or again after a rest. Harmless to call again.
+     *
+     * @return whether the door rests and is to be opened again soon
+     */
+    public boolean open(Selector selector) throws IOException {
         if (server != null) {
-            return;
+            return !isAwake(server.keyFor(selector));
         }
+        restsUntil = OptionalLong.empty();
         Files.deleteIfExists(socket);
         ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         try {
             channel.bind(UnixDomainSocketAddress.of(socket));
             Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-------"));
             channel.configureBlocking(false);
-            channel.register(selector, SelectionKey.OP_ACCEPT, (Ready) key -> accept(selector, channel));
+            channel.register(selector, SelectionKey.OP_ACCEPT, (Ready) key -> accept(selector, key, channel));
             server = channel;
+            return false;
         } catch (IOException e) {
             channel.close();
             throw e;
@@ -86,12 +110,35 @@ public final class ConsoleRoom implements AutoCloseable {
         return !seats.isEmpty();
     }
 
-    private void accept(Selector selector, ServerSocketChannel door) {
+    private boolean isAwake(@Nullable SelectionKey key) {
+        if (restsUntil.isPresent() && System.nanoTime() - restsUntil.getAsLong() < 0) {
+            return false;
+        }
+        if (restsUntil.isPresent() && key != null && key.isValid()) {
+            key.interestOps(SelectionKey.OP_ACCEPT);
+        }
+        restsUntil = OptionalLong.empty();
+        return true;
+    }
+
+    private void accept(Selector selector, SelectionKey knock, ServerSocketChannel from) {
+        SocketChannel channel;
         try {
-            SocketChannel channel = door.accept();
-            if (channel == null) {
-                return;
-            }
+            channel = door.accept(from);
+        } catch (IOException e) {
+            // Without a descriptor for it (EMFILE) the visitor stays at the door.
+            LOG.atWarn().addKeyValue("socket", socket).setCause(e).log("visitor of a console not let in");
+            knock.interestOps(0);
+            restsUntil = OptionalLong.of(System.nanoTime() + REST.toNanos());
+            return;
+        }
+        if (channel != null) {
+            seat(selector, channel);
+        }
+    }
+
+    private void seat(Selector selector, SocketChannel channel) {
+        try {
             // The mode of the socket keeps others out; this is for the moment before it was set.
             String user =
                     channel.getOption(ExtendedSocketOptions.SO_PEERCRED).user().getName();
@@ -110,6 +157,15 @@ public final class ConsoleRoom implements AutoCloseable {
             seats.add(seat);
         } catch (IOException e) {
             LOG.atWarn().addKeyValue("socket", socket).setCause(e).log("visitor of a console not let in");
+            turnAway(channel);
+        }
+    }
+
+    private void turnAway(SocketChannel channel) {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            LOG.atDebug().addKeyValue("socket", socket).setCause(e).log("visitor of a console was gone already");
         }
     }
 
@@ -241,11 +297,11 @@ public final class ConsoleRoom implements AutoCloseable {
         List.copyOf(seats).forEach(seat -> seat.end(sentence));
         seats.clear();
         writer = Optional.empty();
-        ServerSocketChannel door = server;
+        ServerSocketChannel open = server;
         server = null;
-        if (door != null) {
+        if (open != null) {
             try {
-                door.close();
+                open.close();
             } catch (IOException e) {
                 LOG.atDebug().addKeyValue("socket", socket).setCause(e).log("door of a console was closed already");
             }

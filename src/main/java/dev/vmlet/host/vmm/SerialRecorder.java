@@ -145,7 +145,7 @@ final class SerialRecorder implements AutoCloseable {
                 int _ = unconnected ? selector.select(RECONNECT_MILLIS) : selector.select();
                 for (SelectionKey key : selector.selectedKeys()) {
                     if (key.isValid() && key.attachment() instanceof ConsoleRoom.Ready ready) {
-                        ready.ready(key);
+                        serve(ready, key);
                     }
                 }
                 selector.selectedKeys().clear();
@@ -153,6 +153,21 @@ final class SerialRecorder implements AutoCloseable {
             closeAll();
         } catch (IOException e) {
             LOG.atError().setCause(e).log("consoles are no longer recorded");
+        }
+    }
+
+    /** A defect of ours, met by one guest's console, costs this one connection and not the consoles of all. */
+    static void serve(ConsoleRoom.Ready ready, SelectionKey key) {
+        try {
+            ready.ready(key);
+        } catch (RuntimeException e) {
+            LOG.atError().setCause(e).log("a console's connection is given up");
+            key.cancel();
+            try {
+                key.channel().close();
+            } catch (IOException closed) {
+                LOG.atDebug().setCause(closed).log("it was closed already");
+            }
         }
     }
 
@@ -167,7 +182,7 @@ final class SerialRecorder implements AutoCloseable {
     private synchronized boolean connectAll() {
         boolean unconnected = false;
         for (Console console : consoles.values()) {
-            openDoor(console);
+            unconnected |= openDoor(console);
             boolean wanted = console.whose == Log.OURS || console.room.occupied();
             if (console.channel == null && wanted) {
                 connect(console);
@@ -179,14 +194,16 @@ final class SerialRecorder implements AutoCloseable {
         return unconnected;
     }
 
-    private void openDoor(Console console) {
+    /** Whether it is to be opened again soon. */
+    private boolean openDoor(Console console) {
         try {
-            console.room.open(selector);
+            return console.room.open(selector);
         } catch (IOException e) {
             if (!console.doorReported) {
                 console.doorReported = true;
                 LOG.atWarn().addKeyValue("log", console.log).setCause(e).log("nobody can join this console");
             }
+            return false;
         }
     }
 
@@ -256,10 +273,14 @@ final class SerialRecorder implements AutoCloseable {
 
     private synchronized void closeLeaving() {
         for (Console console : leaving) {
-            drain(console);
-            close(console.channel);
-            console.channel = null;
-            console.room.close("The guest has ended. `vmlet logs` has its last words.");
+            try {
+                drain(console);
+                close(console.channel);
+                console.channel = null;
+                console.room.close("The guest has ended. `vmlet logs` has its last words.");
+            } catch (RuntimeException e) {
+                LOG.atError().addKeyValue("log", console.log).setCause(e).log("this console ended badly");
+            }
             console.finished.countDown();
         }
         leaving.clear();

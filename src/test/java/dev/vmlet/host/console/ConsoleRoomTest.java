@@ -10,6 +10,8 @@ import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -66,7 +68,7 @@ class ConsoleRoomTest {
         Path socket = dir.resolve("console.sock");
         try (Selector selector = Selector.open();
                 ConsoleRoom room = new ConsoleRoom(socket, guest)) {
-            room.open(selector);
+            boolean _ = room.open(selector);
             try (ConsoleVisit ann = ConsoleVisit.join(socket, Wish.WRITE, "ann")) {
                 type(ann, "from ann ");
                 assertThat(serve(selector)).isTrue();
@@ -80,6 +82,35 @@ class ConsoleRoomTest {
                     assertThat(serve(selector)).isTrue();
                     assertThat(guest.taken).hasToString("from ann " + "b".repeat(64_000));
                 }
+            }
+        }
+    }
+
+    /** The kernel leaves a visitor at the door that it has no descriptor for, and says so at every look. */
+    @Test
+    void aVisitorWhoCannotBeLetInKeepsNobodyBusyAndComesInLater() throws IOException, HostException {
+        Path socket = dir.resolve("console.sock");
+        int[] tries = new int[1];
+        ConsoleRoom.Door full = channel -> {
+            if (tries[0]++ < 2) {
+                throw new IOException("Too many open files");
+            }
+            return channel.accept();
+        };
+        try (Selector selector = Selector.open();
+                ConsoleRoom room = new ConsoleRoom(socket, new Busy(), full)) {
+            assertThat(room.open(selector)).isFalse();
+            try (ConsoleVisit ann = ConsoleVisit.join(socket, Wish.READ, "ann")) {
+                assertThat(ann).isNotNull();
+                assertThat(serve(selector)).as("nothing is done in vain").isTrue();
+                assertThat(tries[0]).isEqualTo(1);
+                assertThat(room.open(selector)).as("the door rests").isTrue();
+                assertThat(room.occupied()).isFalse();
+                Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> {
+                    boolean rests = room.open(selector);
+                    return serve(selector) && !rests && room.occupied();
+                });
+                assertThat(tries[0]).isEqualTo(3);
             }
         }
     }

@@ -13,6 +13,9 @@ import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.Pipe;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
@@ -355,5 +358,21 @@ class SerialRecorderTest {
         ConsoleVisit writer = join(Wish.WRITE, "ann");
         type(writer, "x");
         assertThat(hear(guest, 1)).isEqualTo("x");
+    }
+
+    @Test
+    void aDefectThatOneConsoleMeetsCostsThatConnectionAlone() throws Exception {
+        try (Selector selector = Selector.open();
+                Pipe.SourceChannel channel = Pipe.open().source()) {
+            channel.configureBlocking(false);
+            SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
+            SerialRecorder.serve(
+                    _ -> {
+                        throw new IllegalStateException("a defect");
+                    },
+                    key);
+            assertThat(key.isValid()).isFalse();
+            assertThat(channel.isOpen()).isFalse();
+        }
     }
 }
