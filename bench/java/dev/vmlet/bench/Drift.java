@@ -288,7 +288,10 @@ public final class Drift {
         TimeUnit.SECONDS.sleep(15);
         long start = System.nanoTime();
         for (int pid : pids.values()) {
-            new ProcessBuilder("kill", "-STOP", String.valueOf(pid)).start().waitFor();
+            Process kill = new ProcessBuilder("kill", "-STOP", String.valueOf(pid)).start();
+            if (!kill.waitFor(10, TimeUnit.SECONDS) || kill.exitValue() != 0) {
+                throw new IllegalStateException("process " + pid + " could not be stopped");
+            }
         }
         await("every VMM goes on", () -> {
             for (int pid : pids.values()) {

@@ -239,7 +239,10 @@ class DriftTableE2E {
                         done
                         echo $n""", place.of("TAP")).run();
         int undone = Integer.parseInt(fight.mustSucceed().strip());
-        assertThat(undone).as("repairs in 20 s, each undone within 20 ms").isBetween(6, 15);
+        // On a quiet machine eleven: five at once, then after 1 s, 2 s, 4 s, 8 s and 16 s. A loaded one is slower, and
+        // a
+        // pause that it drags out for ten seconds ends the fight: then five are free again. Unpaced it were hundreds.
+        assertThat(undone).as("repairs in 20 s, each undone within 20 ms").isBetween(2, 50);
         Cluster.await(
                 "the fight is told",
                 Cluster.SOON,
