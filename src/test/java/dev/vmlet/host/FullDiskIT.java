@@ -25,6 +25,7 @@ import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seed;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
@@ -136,6 +137,9 @@ class FullDiskIT {
         writes.put("networks/net-1.json", () -> records.write(network));
         writes.put("forwarding/eth0", () -> records.keepForwarding("eth0", false));
         writes.put("cluster", () -> records.keepCluster("cluster-1"));
+        writes.put("store-stamp", () -> records.keepStoreStamp(new StoreStamp("lease-1", Given.NOW)));
+        writes.put("store-unseen", () -> records.keepUnseen(Set.of("vm-1")));
+        writes.put("confirmations-spent", () -> records.keepSpentConfirmations(Set.of("vm-1")));
         writes.put("vms/vm-1/seed.img", () -> disks.writeSeed(Given.WEB, new Seed("m", "u", "n"), me));
         writes.put("vms/vm-1/disks/data.raw", () -> prepare(BLANK, me));
         writes.put("vms/vm-1/disks/root.raw", () -> prepare(CLONE, me));

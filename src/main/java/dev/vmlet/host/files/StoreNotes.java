@@ -55,8 +55,12 @@ final class StoreNotes {
     void keep(StoreStamp now) throws HostException {
         Path temp = DurableFiles.temp(stamp);
         try {
-            Files.writeString(temp, now.leaseUid() + " " + now.renewed() + "\n", StandardCharsets.ISO_8859_1);
-            Files.move(temp, stamp, StandardCopyOption.ATOMIC_MOVE);
+            try {
+                Files.writeString(temp, now.leaseUid() + " " + now.renewed() + "\n", StandardCharsets.ISO_8859_1);
+                Files.move(temp, stamp, StandardCopyOption.ATOMIC_MOVE);
+            } finally {
+                Files.deleteIfExists(temp);
+            }
         } catch (IOException e) {
             throw DurableFiles.refusal("write " + stamp, e);
         }
