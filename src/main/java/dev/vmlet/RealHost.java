@@ -19,6 +19,7 @@ import dev.vmlet.host.net.LinkMonitor;
 import dev.vmlet.host.net.LinuxLinks;
 import dev.vmlet.host.net.NftFirewall;
 import dev.vmlet.host.probe.TcpProbes;
+import dev.vmlet.host.vmm.HostEntry;
 import dev.vmlet.host.vmm.LinuxVmms;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.Architecture;
@@ -77,6 +78,7 @@ public final class RealHost implements AutoCloseable {
     private RealHost(HostOptions options, Purpose purpose) throws HostException {
         this.options = options;
         this.nodeName = nodeName(options);
+        HostEntry entry = options.enterHost ? HostEntry.throughInit() : HostEntry.none();
         this.paths = new HostPaths(
                 options.stateDir.toAbsolutePath().normalize().toString(),
                 options.runDir.toAbsolutePath().normalize().toString());
@@ -110,8 +112,8 @@ public final class RealHost implements AutoCloseable {
                 ImageSettings.Limits.DEFAULT);
         LinuxDisks disks =
                 keep(purpose == Purpose.ACT ? new LinuxDisks(settings, wakes::wakeVm) : LinuxDisks.toLook(settings));
-        this.vmms = VmmChoice.of(options, paths, purpose == Purpose.ACT);
-        LinuxVmms.Config config = new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm);
+        this.vmms = VmmChoice.of(options, paths, entry, purpose == Purpose.ACT);
+        LinuxVmms.Config config = new LinuxVmms.Config(paths, names, bootId, wakes::wakeVm, entry);
         this.guests = keep(
                 purpose == Purpose.ACT
                         ? new LinuxVmms(config, vmms.usable())
@@ -123,7 +125,8 @@ public final class RealHost implements AutoCloseable {
                 wakes.wakeVms();
                 wakes.wakeNode();
             }));
-            ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records)).ifPresent(this::keep);
+            ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records), entry.root())
+                    .ifPresent(this::keep);
             KernelEvents events = new KernelEvents(wakes);
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));

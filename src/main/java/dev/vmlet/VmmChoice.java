@@ -1,6 +1,7 @@
 package dev.vmlet;
 
 import dev.vmlet.cli.HostOptions;
+import dev.vmlet.host.vmm.HostEntry;
 import dev.vmlet.host.vmm.KvmProbe;
 import dev.vmlet.host.vmm.Landlock;
 import dev.vmlet.host.vmm.Vmm;
@@ -37,7 +38,7 @@ record VmmChoice(
     private static final Logger log = LoggerFactory.getLogger(VmmChoice.class);
 
     /** @param mayFetch whether a missing binary may be downloaded */
-    static VmmChoice of(HostOptions options, HostPaths paths, boolean mayFetch) {
+    static VmmChoice of(HostOptions options, HostPaths paths, HostEntry entry, boolean mayFetch) {
         String kvm = new KvmProbe().problem();
         Map<VmmKind, Vmm> usable = new TreeMap<>();
         if (!kvm.isEmpty() || options.emulation == HostOptions.Emulation.on) {
@@ -52,7 +53,7 @@ record VmmChoice(
                         0,
                         List.of());
             }
-            if (!Files.isExecutable(options.qemu)) {
+            if (!Files.isExecutable(entry.seen(options.qemu))) {
                 return new VmmChoice(
                         usable,
                         Reason.VmmUnavailable,
@@ -63,7 +64,7 @@ record VmmChoice(
                         0,
                         List.of());
             }
-            usable.put(VmmKind.QEMU, new Qemu(options.qemu));
+            usable.put(VmmKind.QEMU, new Qemu(options.qemu, entry));
             return new VmmChoice(
                     usable,
                     Reason.AsExpected,
@@ -73,20 +74,23 @@ record VmmChoice(
                     0,
                     List.of("guests run in an emulator, which Landlock does not confine"));
         }
-        return cloudHypervisor(options, paths, mayFetch, usable);
+        return cloudHypervisor(options, paths, entry, mayFetch, usable);
     }
 
     private static VmmChoice cloudHypervisor(
-            HostOptions options, HostPaths paths, boolean mayFetch, Map<VmmKind, Vmm> usable) {
+            HostOptions options, HostPaths paths, HostEntry entry, boolean mayFetch, Map<VmmKind, Vmm> usable) {
+        Path stateDir = Path.of(paths.stateDir());
+        Path binDir = Path.of(paths.binDir());
         int landlock = Landlock.abi();
         Optional<ImageSource.Host> firmware = Optional.empty();
         String problem = "";
         List<String> gaps = List.of();
         try {
-            CloudHypervisor vmm = new CloudHypervisor(CloudHypervisorFiles.binary(
+            Path binary = CloudHypervisorFiles.binary(
                     Optional.ofNullable(options.vmmBinary),
-                    Path.of(paths.binDir()),
-                    mayFetch ? uri("--vmm-url", options.vmmUrl) : Optional.empty()));
+                    binDir,
+                    mayFetch ? uri("--vmm-url", options.vmmUrl) : Optional.empty());
+            CloudHypervisor vmm = new CloudHypervisor(entry.carry(binary, stateDir, binDir), entry);
             if (!vmm.confined()) {
                 gaps = List.of(
                         "this kernel lacks the Landlock that cloud-hypervisor asks for (Linux 6.2 with Landlock on)");
@@ -100,11 +104,12 @@ record VmmChoice(
             problem = "no usable cloud-hypervisor: " + e.getMessage();
         }
         try {
-            Path file = CloudHypervisorFiles.firmware(
+            Path found = CloudHypervisorFiles.firmware(
                     Optional.ofNullable(options.firmware),
-                    Path.of(paths.binDir()),
+                    binDir,
                     mayFetch ? uri("--firmware-url", options.firmwareUrl) : Optional.empty(),
                     Optional.ofNullable(options.firmwareSha256));
+            Path file = entry.carry(found, stateDir, binDir);
             firmware = Optional.of(new ImageSource.Host(file.toAbsolutePath().toString(), ImageFormat.RAW, ""));
         } catch (HostException e) {
             // VMs with a kernel of their own run without; the others say what is missing.

@@ -147,6 +147,15 @@ public final class HostOptions {
     public Path qemu;
 
     @Option(
+            names = "--enter-host",
+            description =
+                    "For an agent in a container that has the host's pid and network namespaces: guests are started"
+                            + " in the namespaces of process 1, by the host's own programs, and hang on nothing of the"
+                            + " container. State and run directory and /sys/fs/cgroup must be the host's, at the same paths;"
+                            + " --qemu names the host's.")
+    public boolean enterHost;
+
+    @Option(
             names = "--vm-user-ids",
             paramLabel = "FIRST:COUNT",
             defaultValue = "700000:65536",

@@ -30,8 +30,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class ShutdownLock implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ShutdownLock.class);
-    private static final Path SYSTEMD_RUNS = Path.of("/run/systemd/system");
-    private static final String SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket";
+    private static final String SYSTEMD_RUNS = "run/systemd/system";
+    private static final String SYSTEM_BUS = "run/dbus/system_bus_socket";
     private static final long TEND_SECONDS = 30;
     private static final long LOOK_MILLIS = 100;
     /** What is left of logind's patience for the VMM's own end. */
@@ -73,10 +73,14 @@ public final class ShutdownLock implements AutoCloseable {
         var _ = thread.scheduleWithFixedDelay(this::tend, 0, TEND_SECONDS, TimeUnit.SECONDS);
     }
 
-    /** Where systemd runs (sd_booted(3)); empty elsewhere: who shuts such a host down has to evacuate it first. */
-    public static Optional<ShutdownLock> hold(Guests guests) {
-        return Files.isDirectory(SYSTEMD_RUNS, LinkOption.NOFOLLOW_LINKS)
-                ? Optional.of(new ShutdownLock(SYSTEM_BUS, guests))
+    /**
+     * Where systemd runs (sd_booted(3)); empty elsewhere: who shuts such a host down has to evacuate it first.
+     *
+     * @param root where the host's root directory is seen from here, {@code /} outside a container
+     */
+    public static Optional<ShutdownLock> hold(Guests guests, Path root) {
+        return Files.isDirectory(root.resolve(SYSTEMD_RUNS), LinkOption.NOFOLLOW_LINKS)
+                ? Optional.of(new ShutdownLock("unix:path=" + root.resolve(SYSTEM_BUS), guests))
                 : Optional.empty();
     }
 

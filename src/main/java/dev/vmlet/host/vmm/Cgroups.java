@@ -41,7 +41,12 @@ final class Cgroups {
 
     /** @param parent name of our directory below the root of every hierarchy */
     Cgroups(List<Hierarchy> hierarchies, String parent) {
-        this(hierarchies, parent, Scopes.find(hierarchies, parent));
+        this(hierarchies, parent, HostEntry.none());
+    }
+
+    /** @param entry where systemd is looked for */
+    Cgroups(List<Hierarchy> hierarchies, String parent, HostEntry entry) {
+        this(hierarchies, parent, Scopes.find(hierarchies, parent, entry));
     }
 
     Cgroups(List<Hierarchy> hierarchies, String parent, Optional<Scopes> scopes) {

@@ -29,8 +29,8 @@ import java.util.concurrent.TimeUnit;
  * The child passes the gate only after its pid is on disk: a crash of anything in between leaves no unrecorded VMM.
  *
  * <p>Where systemd owns the cgroups, the command goes behind {@code systemd-run --scope}, and the launcher makes the two
- * cgroups below that scope itself. One seam is left: an agent in a container goes through {@code nsenter} into the host's
- * namespaces, words before all others.
+ * cgroups below that scope itself. An agent in a container goes through {@code nsenter} into the host's namespaces first:
+ * from there on every program and every file is the host's ({@link HostEntry}).
  */
 final class Launcher {
     private static final Duration PID_PATIENCE = Duration.ofSeconds(10);
@@ -69,7 +69,9 @@ final class Launcher {
             done
             shift
 
-            # Nothing inherited from the agent: neither its cgroups nor its place in the queue of the OOM killer.
+            # Nothing inherited from the agent: neither its cgroups, nor its place in the queue of the OOM killer, nor a
+            # device of its container.
+            exec </dev/null
             IFS=$nl
             for home in $homes; do
                 [ -d "$home" ] || mkdir "$home" || fail "cannot make $home"
@@ -130,9 +132,16 @@ final class Launcher {
 
     private final Path script;
     private final String bootId;
+    private final HostEntry entry;
+
+    /** On the host itself. */
+    Launcher(Path binDir, String bootId) {
+        this(binDir, bootId, HostEntry.none());
+    }
 
     /** @param binDir of the state directory, on the host */
-    Launcher(Path binDir, String bootId) {
+    Launcher(Path binDir, String bootId, HostEntry entry) {
+        this.entry = entry;
         // Named after its content: a shell reads its script as it goes, so a running one must never change.
         this.script = binDir.resolve("launcher-" + HostNames.fingerprint(SCRIPT).substring(0, 8) + ".sh");
         this.bootId = bootId;
@@ -164,7 +173,8 @@ final class Launcher {
      * @throws HostException.TimedOut when neither pid nor end came in time; the launcher is then ended
      */
     void launch(VmFiles files, Cgroups.Place place, Credentials credentials, List<String> vmm) throws HostException {
-        List<String> command = new ArrayList<>(place.before());
+        List<String> command = new ArrayList<>(entry.words());
+        command.addAll(place.before());
         command.addAll(
                 List.of("setsid", "sh", script.toString(), "--run", files.run().toString(), "--boot", bootId));
         place.delegated().ifPresent(scope -> command.addAll(List.of("--delegated", scope.toString())));

@@ -83,16 +83,21 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
      * @param wake called with a VM's uid when its process ended or its guest did something worth a look; from threads
      *     of this class, must not block
      */
-    public record Config(HostPaths paths, HostNames names, String bootId, Consumer<String> wake) {}
+    public record Config(HostPaths paths, HostNames names, String bootId, Consumer<String> wake, HostEntry entry) {
+        /** On the host itself. */
+        public Config(HostPaths paths, HostNames names, String bootId, Consumer<String> wake) {
+            this(paths, names, bootId, wake, HostEntry.none());
+        }
+    }
 
     /** @param vmms those usable on this host */
     public LinuxVmms(Config config, Map<VmmKind, Vmm> vmms) throws HostException {
-        this(config, vmms, new Preflight());
+        this(config, vmms, new Preflight(config.entry));
     }
 
     /** For commands that only look, beside a running agent. */
     public static LinuxVmms toLook(Config config, Map<VmmKind, Vmm> vmms) throws HostException {
-        return new LinuxVmms(config, vmms, new Preflight(), Purpose.LOOK);
+        return new LinuxVmms(config, vmms, new Preflight(config.entry), Purpose.LOOK);
     }
 
     LinuxVmms(Config config, Map<VmmKind, Vmm> vmms, Preflight preflight) throws HostException {
@@ -104,12 +109,13 @@ public final class LinuxVmms implements Vmms, AutoCloseable {
         this.purpose = purpose;
         this.config = config;
         this.vmms = Map.copyOf(vmms);
-        this.machines = new Machines(Path.of("/proc"), this.vmms.values(), Path.of(config.paths.binDir()));
+        this.machines =
+                new Machines(Path.of("/proc"), this.vmms.values(), Path.of(config.paths.binDir()), config.entry);
         this.preflight = preflight;
-        this.launcher = new Launcher(Path.of(config.paths.binDir()), config.bootId);
+        this.launcher = new Launcher(Path.of(config.paths.binDir()), config.bootId, config.entry);
         this.runFiles = new RunFiles();
         try {
-            this.cgroups = new Cgroups(CgroupMounts.find(), config.names.cgroup());
+            this.cgroups = new Cgroups(CgroupMounts.find(), config.names.cgroup(), config.entry);
             this.exits = new ExitWatch(config.wake);
             this.logs = new GuestLogs(config.wake, inotify("what guests do is seen by the periodic looks only"));
             this.events = new EventSockets(config.wake);

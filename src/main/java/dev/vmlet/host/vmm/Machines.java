@@ -30,6 +30,7 @@ final class Machines {
     private final Collection<Vmm> vmms;
     private final Path binDir;
     private final CommandLines commandLines;
+    private final HostEntry entry;
 
     /** What a VMM may be called besides the names of the executables that are set up. */
     private static final List<String> USUAL = List.of("cloud-hyperv", "qemu");
@@ -46,8 +47,14 @@ final class Machines {
     private long seenAtNanos;
     private boolean looked;
 
-    /** @param binDir where VMMs of ours lie, former versions among them */
+    /** On the host itself. */
     Machines(Path proc, Collection<Vmm> vmms, Path binDir) {
+        this(proc, vmms, binDir, HostEntry.none());
+    }
+
+    /** @param binDir where VMMs of ours lie, former versions among them */
+    Machines(Path proc, Collection<Vmm> vmms, Path binDir, HostEntry entry) {
+        this.entry = entry;
         this.proc = proc;
         this.vmms = vmms;
         this.commandLines = new CommandLines(proc);
@@ -80,7 +87,7 @@ final class Machines {
     /** By inode: the name of an executable is what its mount namespace says. */
     private boolean isVmm(int pid, int own) {
         Path exe = exe(pid);
-        if (vmms.stream().anyMatch(vmm -> isSame(exe, vmm.binary())) || isSame(exe, exe(own))) {
+        if (vmms.stream().anyMatch(vmm -> isSame(exe, entry.seen(vmm.binary()))) || isSame(exe, exe(own))) {
             return true;
         }
         try (DirectoryStream<Path> binaries = Files.newDirectoryStream(binDir)) {

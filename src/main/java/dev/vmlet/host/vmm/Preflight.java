@@ -20,13 +20,20 @@ final class Preflight {
     private final Path tun;
     private final Path kvm;
 
-    Preflight() {
-        this(Path.of("/dev/net/tun"), Path.of("/dev/kvm"));
+    private final HostEntry entry;
+
+    Preflight(HostEntry entry) {
+        this(Path.of("/dev/net/tun"), Path.of("/dev/kvm"), entry);
     }
 
     Preflight(Path tun, Path kvm) {
+        this(tun, kvm, HostEntry.none());
+    }
+
+    private Preflight(Path tun, Path kvm, HostEntry entry) {
         this.tun = tun;
         this.kvm = kvm;
+        this.entry = entry;
     }
 
     /**
@@ -35,7 +42,7 @@ final class Preflight {
      * @throws HostException.NotPermitted naming the file, its mode and the remedy
      */
     OptionalInt check(LaunchSpec launch, Vmm vmm) throws HostException {
-        if (!Files.isExecutable(vmm.binary())) {
+        if (!Files.isExecutable(entry.seen(vmm.binary()))) {
             throw new HostException.Refused(
                     "start " + launch.vmm().text() + ": " + vmm.binary() + " is missing or not executable", null);
         }
@@ -44,7 +51,7 @@ final class Preflight {
             reachable(Path.of(drive.path()), launch.userId());
         }
         if (!launch.nics().isEmpty()) {
-            Mode mode = Mode.of(tun);
+            Mode mode = Mode.of(entry.seen(tun));
             if (!mode.allows(READ_WRITE, launch.userId(), launch.userId())) {
                 throw new HostException.NotPermitted(
                         "start the VMM of " + launch.id() + ": user " + launch.userId() + " may not open " + tun
@@ -57,7 +64,7 @@ final class Preflight {
     }
 
     private OptionalInt kvmGroup(LaunchSpec launch) throws HostException {
-        Mode mode = Mode.of(kvm);
+        Mode mode = Mode.of(entry.seen(kvm));
         if (mode.allows(READ_WRITE, launch.userId(), launch.userId())) {
             return OptionalInt.empty();
         }
@@ -71,10 +78,10 @@ final class Preflight {
                 null);
     }
 
-    private static void reachable(Path file, int userId) throws HostException {
+    private void reachable(Path file, int userId) throws HostException {
         Path path = file.toAbsolutePath();
         for (Path dir = path.getParent(); dir != null; dir = dir.getParent()) {
-            Mode mode = Mode.of(dir);
+            Mode mode = Mode.of(entry.seen(dir));
             if (!mode.allows(EXECUTE, userId, userId)) {
                 throw new HostException.NotPermitted(
                         "open " + path + " as user " + userId + ": the way leads through " + dir + ", which is " + mode

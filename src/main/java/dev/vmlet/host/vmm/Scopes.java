@@ -52,13 +52,13 @@ final class Scopes {
     }
 
     /** Empty where systemd is not PID 1 (sd_booted(3)), or shares the processes among hierarchies of cgroup v1. */
-    static Optional<Scopes> find(List<Hierarchy> hierarchies, String parent) {
+    static Optional<Scopes> find(List<Hierarchy> hierarchies, String parent, HostEntry entry) {
         boolean pure = !hierarchies.isEmpty() && hierarchies.stream().allMatch(Hierarchy::unified);
-        if (!pure || !Files.isDirectory(SYSTEMD_RUNS, LinkOption.NOFOLLOW_LINKS)) {
+        if (!pure || !Files.isDirectory(entry.seen(SYSTEMD_RUNS), LinkOption.NOFOLLOW_LINKS)) {
             return Optional.empty();
         }
         return SYSTEMD_RUN.stream()
-                .filter(program -> Files.isExecutable(Path.of(program)))
+                .filter(program -> Files.isExecutable(entry.seen(Path.of(program))))
                 .findFirst()
                 .map(program -> new Scopes(hierarchies.getFirst().mount(), program, parent));
     }

@@ -3,6 +3,8 @@ package dev.vmlet.host.vmm;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -17,10 +19,14 @@ public final class VersionProbe {
     /**
      * The dotted number behind {@code before} in what {@code --version} prints, empty when it cannot be run, does not
      * answer within five seconds or says something else.
+     *
+     * @param binary as the host names it
      */
-    public static String ask(Path binary, String before) {
+    public static String ask(HostEntry entry, Path binary, String before) {
+        List<String> command = new ArrayList<>(entry.words());
+        command.addAll(List.of(binary.toString(), "--version"));
         try {
-            ProcessBuilder builder = new ProcessBuilder(binary.toString(), "--version")
+            ProcessBuilder builder = new ProcessBuilder(command)
                     .redirectErrorStream(true)
                     .redirectInput(
                             ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));

@@ -91,12 +91,13 @@ class ScopesTest {
 
     @Test
     void hybridTreesAreNotSystemdsAlone() {
-        assertThat(Scopes.find(List.of(), "vmlet-inst2345")).isEmpty();
+        assertThat(Scopes.find(List.of(), "vmlet-inst2345", HostEntry.none())).isEmpty();
         assertThat(Scopes.find(
                         List.of(
                                 new Hierarchy(mount, true, Set.of()),
                                 new Hierarchy(mount.resolve("memory"), false, Set.of("memory"))),
-                        "vmlet-inst2345"))
+                        "vmlet-inst2345",
+                        HostEntry.none()))
                 .isEmpty();
     }
 

@@ -2,6 +2,7 @@ package dev.vmlet.host.vmm.cloudhypervisor;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.vmlet.host.vmm.HostEntry;
 import dev.vmlet.host.vmm.Landlock;
 import dev.vmlet.host.vmm.VersionProbe;
 import dev.vmlet.host.vmm.VmFiles;
@@ -44,17 +45,29 @@ public final class CloudHypervisor implements Vmm {
 
     private final Path binary;
     private final boolean confined;
+    private final HostEntry entry;
 
     /** Where each VM's event file was read to. An entry is replaced when the file is another one. */
     private final Map<String, EventLog> events = new ConcurrentHashMap<>();
 
+    /** On the host itself. */
     public CloudHypervisor(Path binary) {
-        this(binary, Landlock.available());
+        this(binary, HostEntry.none());
+    }
+
+    /** @param binary as the host names it */
+    public CloudHypervisor(Path binary, HostEntry entry) {
+        this(binary, Landlock.available(), entry);
     }
 
     CloudHypervisor(Path binary, boolean confined) {
+        this(binary, confined, HostEntry.none());
+    }
+
+    private CloudHypervisor(Path binary, boolean confined, HostEntry entry) {
         this.binary = binary;
         this.confined = confined;
+        this.entry = entry;
     }
 
     /** Whether guests are started under Landlock; it needs Linux 6.2 with Landlock switched on. */
@@ -203,7 +216,7 @@ public final class CloudHypervisor implements Vmm {
 
     @Override
     public String version() {
-        return VersionProbe.ask(binary, "v");
+        return VersionProbe.ask(entry, binary, "v");
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.vmlet.host.vmm.qemu;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.vmlet.host.vmm.HostEntry;
 import dev.vmlet.host.vmm.VersionProbe;
 import dev.vmlet.host.vmm.VmFiles;
 import dev.vmlet.host.vmm.Vmm;
@@ -26,9 +27,17 @@ public final class Qemu implements Vmm {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path binary;
+    private final HostEntry entry;
 
+    /** On the host itself. */
     public Qemu(Path binary) {
+        this(binary, HostEntry.none());
+    }
+
+    /** @param binary as the host names it */
+    public Qemu(Path binary, HostEntry entry) {
         this.binary = binary;
+        this.entry = entry;
     }
 
     @Override
@@ -153,7 +162,7 @@ public final class Qemu implements Vmm {
 
     @Override
     public String version() {
-        return VersionProbe.ask(binary, "version ");
+        return VersionProbe.ask(entry, binary, "version ");
     }
 
     @Override
