@@ -7,6 +7,7 @@ import dev.vmlet.model.UserData;
 import io.fabric8.kubernetes.api.model.Secret;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.net.HttpURLConnection;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
@@ -113,10 +114,15 @@ public final class UserDataReader {
                     .withName(key.name)
                     .get();
         } catch (KubernetesClientException e) {
+            if (e.getCode() == HttpURLConnection.HTTP_FORBIDDEN) {
+                return new UserData.Refused(
+                        Reason.SecretForbidden,
+                        who + " cannot be read: agents may read no Secret in namespace " + key.namespace
+                                + "; the operator allows it by adding " + key.namespace
+                                + " to the chart's value secretNamespaces, or write spec.cloudInit.userData instead");
+            }
             return new UserData.Refused(
-                    Reason.SecretNotFound,
-                    who + " cannot be read (" + (e.getCode() == 403 ? "the agent has no right to" : e.getMessage())
-                            + "); it is tried again");
+                    Reason.SecretNotFound, who + " cannot be read (" + e.getMessage() + "); it is tried again");
         }
         if (secret == null) {
             return new UserData.Refused(

@@ -34,6 +34,7 @@ public enum Reason {
     NoSpace("The file system is full."),
     WaitingForSecret("The Secret with the user data is being read."),
     SecretNotFound("The Secret with the user data does not exist or cannot be read."),
+    SecretForbidden("The agent may not read Secrets in the object's namespace."),
     SecretKeyMissing("The Secret lacks the key with the user data."),
     UserDataInvalid("The user data is neither a cloud-config mapping nor a script."),
     InvalidSpec("The object asks for something that cannot be done."),
