@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
 import java.util.List;
@@ -20,6 +21,10 @@ import org.jspecify.annotations.Nullable;
                 + " || (has(self.nodePrefixLength) && self.nodePrefixLength == oldSelf.nodePrefixLength)",
         message = "nodePrefixLength cannot change, for the nodes' slices are cut by it: create another Network",
         fieldPath = ".nodePrefixLength")
+@ValidationRule(
+        value = "!has(self.egressAllow) || !has(self.egress) || self.egress == 'Masquerade'",
+        message = "egressAllow narrows egress Masquerade; with egress None nothing is allowed: leave one of them out",
+        fieldPath = ".egressAllow")
 @ValidationRule(
         value = "!has(self.cidr) || !isCIDR(self.cidr) || cidr(self.cidr).ip().family() != 4"
                 + " || !has(self.nodePrefixLength)"
@@ -82,13 +87,74 @@ public record NetworkSpec(
                         + " Always: on every node, at once. Default WhenUsed. A change takes effect at once.")
         @Default("WhenUsed")
         @Nullable
-        Realize realize) {
+        Realize realize,
+
+        @JsonPropertyDescription(
+                "Whether guests of the Network reach each other. None: they do. Members: they reach their gateway and"
+                        + " what is outside, and no other guest of the Network. Default None. A change takes effect at"
+                        + " once.")
+        @Default("None")
+        @Nullable
+        Isolation isolation,
+
+        @JsonPropertyDescription(
+                "Names of other Networks of the same namespace whose guests on a node this Network's guests there"
+                        + " reach, and the other way round. It counts only while the other names this one too. At most"
+                        + " 16. Default: none. A change takes effect at once.")
+        @Size(max = 16)
+        @ValidationRule(
+                value = "self.all(name, name.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
+                message = "peers must be names of Networks: lower-case letters, digits and '-', with a letter or digit"
+                        + " at both ends")
+        @Nullable
+        List<@Size(min = 1, max = 63) String> peers,
+
+        @JsonPropertyDescription(
+                "Ports of the node that guests of the Network reach, on each of its addresses. At most 32. Default:"
+                        + " none; guests may ping the node and no more. A change takes effect at once.")
+        @Size(max = 32)
+        @Nullable
+        List<OpenPort> hostAccess,
+
+        @JsonPropertyDescription(
+                "The only destinations outside that guests reach, with egress Masquerade; name servers outside need"
+                        + " an entry too. At most 64. Default: all. A change takes effect at once, and ends"
+                        + " connections that it no longer allows.")
+        @Size(min = 1, max = 64)
+        @Nullable
+        List<Destination> egressAllow) {
 
     /** The way out of a network. */
     public enum Egress {
         Masquerade,
         None
     }
+
+    /** Whom the guests of a network do not reach. */
+    public enum Isolation {
+        None,
+        Members
+    }
+
+    /** Somewhere outside. */
+    @ApiObject
+    public record Destination(
+            @JsonPropertyDescription("Addresses, as an IPv4 prefix such as 203.0.113.0/24.")
+            @Required
+            @Size(min = 9, max = 18)
+            @ValidationRule(
+                    value = "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)",
+                    message = "egressAllow[].cidr must be an IPv4 prefix whose host bits are zero, such as"
+                            + " 203.0.113.0/24")
+            @Nullable
+            String cidr,
+
+            @JsonPropertyDescription(
+                    "The ports there that guests reach, at most 16. Default: all, and what has no ports, such as"
+                            + " ping.")
+            @Size(min = 1, max = 16)
+            @Nullable
+            List<OpenPort> ports) {}
 
     /** When a node makes its part of a network. */
     public enum Realize {

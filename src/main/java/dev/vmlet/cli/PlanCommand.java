@@ -31,6 +31,7 @@ import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.resolve.NetworkResolver;
 import dev.vmlet.resolve.VmResolver;
+import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.PrintStream;
 import java.time.Clock;
@@ -112,6 +113,7 @@ public final class PlanCommand implements Callable<Integer> {
             NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
             Resolution<DesiredNetwork> resolution = NetworkResolver.resolve(
                     network,
+                    in(namespace, networks),
                     in(namespace, slices),
                     real.nodeName(),
                     used(real, vms, network),
@@ -243,9 +245,9 @@ public final class PlanCommand implements Callable<Integer> {
         }
     }
 
-    private static List<NetworkSlice> in(String namespace, List<NetworkSlice> slices) {
-        return slices.stream()
-                .filter(s -> namespace.equals(s.getMetadata().getNamespace()))
+    private static <T extends HasMetadata> List<T> in(String namespace, List<T> objects) {
+        return objects.stream()
+                .filter(o -> namespace.equals(o.getMetadata().getNamespace()))
                 .toList();
     }
 

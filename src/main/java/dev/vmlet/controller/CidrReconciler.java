@@ -8,6 +8,7 @@ import dev.vmlet.model.CidrChoice;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Reason;
 import dev.vmlet.resolve.CidrChooser;
+import dev.vmlet.resolve.PolicyResolver;
 import dev.vmlet.status.NetworkStatuses;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -85,7 +86,8 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
                     .filter(n -> !n.getMetadata().getUid().equals(uid))
                     .toList();
             CidrChoice choice = CidrChooser.choose(fresh, others, clusterRanges, pool);
-            NetworkStatus status = NetworkStatuses.ofNetwork(fresh, choice, 0, clock.instant());
+            NetworkStatus status =
+                    NetworkStatuses.ofNetwork(fresh, choice, 0, PolicyResolver.oneSided(fresh, all), clock.instant());
             boolean had = fresh.getStatus() != null && fresh.getStatus().cidr() != null;
             if (!had && choice instanceof CidrChoice.Refused(Reason reason, String message)) {
                 events.warning(network, reason, message);
@@ -118,7 +120,7 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
                         .anyMatch(id -> id.getName().equals(name)))
                 .count();
         NetworkStatus status = NetworkStatuses.ofNetwork(
-                network, new CidrChoice.Refused(Reason.NetworkBeingDeleted, ""), users, clock.instant());
+                network, new CidrChoice.Refused(Reason.NetworkBeingDeleted, ""), users, List.of(), clock.instant());
         if (!status.equals(network.getStatus())) {
             context.resourceOperations().serverSideApplyPrimaryStatus(bare(network, status));
         }

@@ -28,6 +28,7 @@ import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.resolve.NetworkResolver;
 import dev.vmlet.resolve.NetworkResolver.HostAddressing;
+import dev.vmlet.resolve.PolicyResolver;
 import dev.vmlet.status.NetworkStatuses;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -53,6 +54,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
@@ -78,6 +80,9 @@ public final class NetworkReconciler implements Reconciler<Network> {
     private final Warmth warmth;
     private final Clock clock;
     private final RepairPace repairs = new RepairPace();
+    /** Generation at which each Network was last looked at, by uid. */
+    private final Map<String, Long> generations = new ConcurrentHashMap<>();
+
     private @Nullable InformerEventSource<VirtualMachine, Network> vms;
     private @Nullable InformerEventSource<NetworkSlice, Network> slices;
 
@@ -157,6 +162,8 @@ public final class NetworkReconciler implements Reconciler<Network> {
     public UpdateControl<Network> reconcile(Network network, Context<Network> context) throws ReconcileFailed {
         if (context.isPrimaryResourceDeleted()) {
             wakes.forgetNetwork(network.getMetadata().getUid());
+            generations.remove(network.getMetadata().getUid());
+            wakePeers(network, context);
             wakes.wakeNode();
             return UpdateControl.noUpdate();
         }
@@ -167,6 +174,10 @@ public final class NetworkReconciler implements Reconciler<Network> {
         }
         String uid = network.getMetadata().getUid();
         String namespace = network.getMetadata().getNamespace();
+        Long generation = Objects.requireNonNullElse(network.getMetadata().getGeneration(), 0L);
+        if (!generation.equals(generations.put(uid, generation))) {
+            wakePeers(network, context);
+        }
         List<NetworkSlice> ours =
                 slices == null ? List.of() : slices.list(namespace, s -> true).toList();
         Optional<NetworkSlice> slice = NetworkResolver.sliceOf(network, ours, nodeName);
@@ -180,7 +191,15 @@ public final class NetworkReconciler implements Reconciler<Network> {
         NetworkObservation look = observer.observeNetwork(uid, Optional.empty());
         Resolution<DesiredNetwork> resolution = letGo
                 ? new Resolution.Absent<>()
-                : NetworkResolver.resolve(network, ours, nodeName, used, realised(look), addressing(uid), installation);
+                : NetworkResolver.resolve(
+                        network,
+                        context.getPrimaryCache().list(namespace).toList(),
+                        ours,
+                        nodeName,
+                        used,
+                        realised(look),
+                        addressing(uid),
+                        installation);
         Optional<DesiredNetwork> desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d)
                 ? Optional.of(d)
                 : Optional.empty();
@@ -211,6 +230,14 @@ public final class NetworkReconciler implements Reconciler<Network> {
                     "");
         }
         return UpdateControl.<Network>noUpdate().rescheduleAfter(next(plan));
+    }
+
+    /** Whether they are peers is for both to say: what one says changes what the other lets through. */
+    private void wakePeers(Network network, Context<Network> context) {
+        context.getPrimaryCache()
+                .list(network.getMetadata().getNamespace())
+                .filter(other -> PolicyResolver.names(other, network))
+                .forEach(other -> wakes.wakeNetwork(other.getMetadata().getUid()));
     }
 
     private static Duration next(Plan plan) {

@@ -105,6 +105,8 @@ public final class Applier {
             case Step.RestoreForwarding(var name, var ours) -> restoreForwarding(name, ours);
             case Step.CreateTap(var name, var userId, var mtu, var mark) -> links.createTap(name, userId, mtu, mark);
             case Step.AttachLink(var port, var bridge) -> links.attach(port, bridge);
+            case Step.SetBridgePort(var port, var flags) -> links.setBridgePort(port, flags);
+            case Step.PutBehind(var port, var mac) -> links.putBehind(port, mac);
             case Step.RetireTap(var name, var mark, var group) -> {
                 links.retire(name, mark, group);
                 tapRetired.run();

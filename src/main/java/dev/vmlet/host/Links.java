@@ -1,5 +1,6 @@
 package dev.vmlet.host;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
@@ -65,6 +66,19 @@ public interface Links {
 
     /** Makes the port a member of the bridge; succeeds when it already is. */
     void attach(LinkName port, LinkName bridge) throws HostException;
+
+    /**
+     * Sets the flags of a port.
+     *
+     * @throws HostException.Refused when the link is a port of no bridge
+     */
+    void setBridgePort(LinkName port, BridgePort flags) throws HostException;
+
+    /** Whether the port's bridge knows for good that this MAC is behind it. Missing when there is no such link. */
+    Seen<Boolean> isBehind(LinkName port, MacAddress mac);
+
+    /** Tells the port's bridge for good that this MAC is behind it; it forgets it when the port leaves. */
+    void putBehind(LinkName port, MacAddress mac) throws HostException;
 
     /** Adds the address; succeeds when it is there. */
     void addAddress(LinkName name, InterfaceAddress address) throws HostException;

@@ -75,7 +75,8 @@ public final class Observer {
 
     /** With the widest egress: what an earlier wish put there must be seen too. */
     private static List<FirewallElement> allElements(DesiredNetwork network) {
-        return new DesiredNetwork(
+        List<FirewallElement> all = new ArrayList<>(network.elements());
+        all.addAll(new DesiredNetwork(
                         network.id(),
                         network.bridge(),
                         network.bridgeMac(),
@@ -83,7 +84,8 @@ public final class Observer {
                         network.subnet(),
                         network.mtu(),
                         Egress.MASQUERADE)
-                .elements();
+                .elements());
+        return all;
     }
 
     private Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates) {
@@ -131,7 +133,8 @@ public final class Observer {
                             nic.tap(),
                             host.links().find(nic.bridge()),
                             host.links().find(nic.tap()),
-                            contained(candidates)));
+                            contained(candidates),
+                            nic.isolated() ? host.links().isBehind(nic.tap(), nic.mac()) : Seen.missing()));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->

@@ -1,10 +1,23 @@
 package dev.vmlet.model;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /** This node's slice of a Network, complete: every name and address is chosen. */
 public record DesiredNetwork(
-        NetworkId id, LinkName bridge, MacAddress bridgeMac, Mark mark, Ipv4Prefix subnet, int mtu, Egress egress) {
+        NetworkId id,
+        LinkName bridge,
+        MacAddress bridgeMac,
+        Mark mark,
+        Ipv4Prefix subnet,
+        int mtu,
+        Egress egress,
+        NetworkPolicy policy) {
+
+    public DesiredNetwork(
+            NetworkId id, LinkName bridge, MacAddress bridgeMac, Mark mark, Ipv4Prefix subnet, int mtu, Egress egress) {
+        this(id, bridge, bridgeMac, mark, subnet, mtu, egress, NetworkPolicy.PLAIN);
+    }
 
     /** The first address of the slice. */
     public Ipv4Address gateway() {
@@ -17,16 +30,42 @@ public record DesiredNetwork(
 
     /** This Network's members of the firewall's sets. */
     public List<FirewallElement> elements() {
-        var always = List.of(
-                new FirewallElement(FirewallSet.BRIDGES, List.of(bridge.value()), id.uid()),
-                new FirewallElement(FirewallSet.SAME, List.of(bridge.value(), bridge.value()), id.uid()));
-        if (egress == Egress.NONE) {
-            return always;
+        List<FirewallElement> elements = new ArrayList<>();
+        elements.add(element(FirewallSet.BRIDGES, bridge.value()));
+        if (!policy.isolated()) {
+            // Members of an isolated Network must not meet by way of their gateway either.
+            elements.add(element(FirewallSet.SAME, bridge.value(), bridge.value()));
         }
-        return List.of(
-                always.get(0),
-                always.get(1),
-                new FirewallElement(FirewallSet.EGRESS, List.of(bridge.value()), id.uid()),
-                new FirewallElement(FirewallSet.SUBNETS, List.of(subnet.toString()), id.uid()));
+        for (LinkName peer : policy.peers()) {
+            elements.add(element(FirewallSet.SAME, bridge.value(), peer.value()));
+        }
+        for (ServicePort port : policy.hostAccess()) {
+            elements.add(element(
+                    FirewallSet.HOST_ACCESS, bridge.value(), port.protocol().text(), String.valueOf(port.port())));
+        }
+        if (egress == Egress.MASQUERADE) {
+            if (policy.egressAllow().isEmpty()) {
+                elements.add(element(FirewallSet.EGRESS, bridge.value()));
+            }
+            elements.add(element(FirewallSet.SUBNETS, subnet.toString()));
+            policy.egressAllow().forEach(to -> elements.add(egressTo(to)));
+        }
+        return List.copyOf(elements);
+    }
+
+    private FirewallElement egressTo(Destination to) {
+        String cidr = to.cidr().toString();
+        return to.port()
+                .map(port -> element(
+                        FirewallSet.EGRESS_PORTS,
+                        bridge.value(),
+                        cidr,
+                        port.protocol().text(),
+                        String.valueOf(port.port())))
+                .orElseGet(() -> element(FirewallSet.EGRESS_TO, bridge.value(), cidr));
+    }
+
+    private FirewallElement element(FirewallSet set, String... key) {
+        return new FirewallElement(set, List.of(key), id.uid());
     }
 }

@@ -1,8 +1,15 @@
 package dev.vmlet.model;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
-/** One NIC of a VM, complete. */
+/**
+ * One NIC of a VM, complete.
+ *
+ * @param isolated other guests of the Network do not reach it, nor it them; applies to a running guest too
+ * @param ports what the node publishes of it; applies to a running guest too
+ */
 public record DesiredNic(
         NetworkId network,
         LinkName bridge,
@@ -11,12 +18,43 @@ public record DesiredNic(
         Mark mark,
         MacAddress mac,
         Ipv4Address ip,
-        int mtu) {
+        int mtu,
+        boolean isolated,
+        List<PublishedPort> ports) {
+    public DesiredNic {
+        ports = List.copyOf(ports);
+    }
 
-    /** This NIC's two members of the firewall's sets. */
+    /** With nothing published, and its like within reach. */
+    public DesiredNic(
+            NetworkId network,
+            LinkName bridge,
+            Mark bridgeMark,
+            LinkName tap,
+            Mark mark,
+            MacAddress mac,
+            Ipv4Address ip,
+            int mtu) {
+        this(network, bridge, bridgeMark, tap, mark, mac, ip, mtu, false, List.of());
+    }
+
+    /** This NIC's members of the firewall's sets: two, and two for each port that is published. */
     public List<FirewallElement> elements(String vmUid) {
-        return List.of(
-                new FirewallElement(FirewallSet.TAPS, List.of(tap.value()), vmUid),
-                new FirewallElement(FirewallSet.OK4, List.of(tap.value(), mac.value(), ip.toString()), vmUid));
+        List<FirewallElement> elements = new ArrayList<>();
+        elements.add(new FirewallElement(FirewallSet.TAPS, List.of(tap.value()), vmUid));
+        elements.add(new FirewallElement(FirewallSet.OK4, List.of(tap.value(), mac.value(), ip.toString()), vmUid));
+        return List.copyOf(elements);
+    }
+
+    /** What a change of the object does to a running guest's NIC; the rest waits for its next start. */
+    public DesiredNic withLivePartOf(Optional<DesiredNic> asked) {
+        return asked.map(now ->
+                        new DesiredNic(network, bridge, bridgeMark, tap, mark, mac, ip, mtu, now.isolated, now.ports))
+                .orElse(this);
+    }
+
+    /** Flags of the tap as a port of its bridge. */
+    public BridgePort bridgePort() {
+        return isolated ? BridgePort.ISOLATED : BridgePort.PLAIN;
     }
 }

@@ -8,8 +8,17 @@ public enum FirewallSet {
     OK4("bridge", "ok4"),
     /** Bridges of Networks. Key: bridge. */
     BRIDGES("inet", "bridges"),
-    /** Each bridge with itself, for hosts where br_netfilter shows bridged packets to the forward hook. */
+    /**
+     * Each bridge with itself, for hosts where br_netfilter shows bridged packets to the forward hook, and with those of
+     * its peers. Key: bridge it comes from, bridge it goes to.
+     */
     SAME("inet", "same"),
+    /** Ports of the node that guests reach. Key: bridge, protocol, port. */
+    HOST_ACCESS("inet", "host_access"),
+    /** Where guests may go whose Network has a list for it. Key: bridge, prefix. */
+    EGRESS_TO("inet", "egress_to"),
+    /** The same for single ports. Key: bridge, prefix, protocol, port. */
+    EGRESS_PORTS("inet", "egress_ports"),
     /** Bridges whose guests may leave the node. Key: bridge. */
     EGRESS("inet", "egress"),
     /** Subnets whose packets are masqueraded when they leave the node. Key: prefix. */
@@ -26,6 +35,11 @@ public enum FirewallSet {
     /** nft family of the table that holds the set: {@code inet} or {@code bridge}. */
     public String family() {
         return family;
+    }
+
+    /** Whether prefixes are among its members: the kernel answers for one with the interval around it. */
+    public boolean hasIntervals() {
+        return this == SUBNETS || this == EGRESS_TO || this == EGRESS_PORTS;
     }
 
     public String nftName() {

@@ -1,6 +1,8 @@
 package dev.vmlet.plan;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.HostNames;
@@ -85,6 +87,7 @@ final class NicPlanner {
             String because = "VM " + vm + " has a NIC on Network " + nic.network();
             steps.add(new PlannedStep(new Step.CreateTap(nic.tap(), userId, nic.mtu(), nic.mark()), because));
             steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
+            isolate(nic, because, steps);
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), because));
             return new Plan(steps, Optional.empty());
         }
@@ -101,11 +104,66 @@ final class NicPlanner {
             steps.add(new PlannedStep(
                     new Step.AttachLink(nic.tap(), nic.bridge()),
                     tap.masterIndex() == 0 ? "the tap is in no bridge" : "the tap is in another bridge"));
+            isolate(nic, "isolation of Network " + nic.network() + " is Members", steps);
+        } else {
+            portSteps(nic, tap, seen.behind(), steps);
         }
         if (!tap.up()) {
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), "the tap is down"));
         }
         return new Plan(steps, Optional.empty());
+    }
+
+    /** The record's NICs with what the object asks for now, as far as it applies to a running guest. */
+    static List<DesiredNic> live(VmRecord record, DesiredVm desired) {
+        return record.nics().stream()
+                .map(nic -> nic.withLivePartOf(desired.nics().stream()
+                        .filter(asked ->
+                                asked.network().uid().equals(nic.network().uid()))
+                        .findFirst()))
+                .toList();
+    }
+
+    /** Takes away what these NICs do not ask for. */
+    static List<PlannedStep> surplus(VmId vm, List<DesiredNic> nics, VmObservation seen) {
+        List<FirewallElement> surplus = new ArrayList<>();
+        for (DesiredNic nic : nics) {
+            NicObservation look = seen.nics().get(nic.network().uid());
+            if (look != null && look.elements() instanceof Seen.Present<Set<FirewallElement>>(var inForce)) {
+                List<FirewallElement> wanted = nic.elements(vm.uid());
+                inForce.stream().filter(e -> !wanted.contains(e)).forEach(surplus::add);
+            }
+        }
+        surplus.sort(Looks.ELEMENTS);
+        return surplus.isEmpty()
+                ? List.of()
+                : List.of(new PlannedStep(new Step.DeleteElements(surplus), "VM " + vm + " asks for it no longer"));
+    }
+
+    /** After the port has joined, before it is up: it is born with the flags of every port. */
+    private static void isolate(DesiredNic nic, String because, List<PlannedStep> steps) {
+        if (nic.isolated()) {
+            steps.add(new PlannedStep(new Step.SetBridgePort(nic.tap(), BridgePort.ISOLATED), because));
+            steps.add(new PlannedStep(new Step.PutBehind(nic.tap(), nic.mac()), because));
+        }
+    }
+
+    /** Flags of a port that is not isolated are left as somebody chose them. */
+    private static void portSteps(DesiredNic nic, Link tap, Seen<Boolean> behind, List<PlannedStep> steps) {
+        if (nic.isolated() && behind.equals(Seen.present(false))) {
+            // Before the bridge stops learning, so that no answer is lost.
+            steps.add(new PlannedStep(
+                    new Step.PutBehind(nic.tap(), nic.mac()),
+                    "isolation of Network " + nic.network() + " is Members, and its bridge does not know for good where"
+                            + " the guest is"));
+        }
+        if (nic.isolated()
+                ? !tap.port().equals(BridgePort.ISOLATED)
+                : tap.port().isolated()) {
+            steps.add(new PlannedStep(
+                    new Step.SetBridgePort(nic.tap(), nic.bridgePort()),
+                    "isolation of Network " + nic.network() + " is " + (nic.isolated() ? "Members" : "None")));
+        }
     }
 
     /**

@@ -216,7 +216,9 @@ public final class Rebuild {
                     nic.mark(),
                     new MacAddress(mac),
                     Ipv4Address.parse(ip),
-                    nic.mtu());
+                    nic.mtu(),
+                    nic.isolated(),
+                    nic.ports());
         } catch (IllegalArgumentException e) {
             throw new Doubt("its address on Network " + nic.network() + " is nonsense: " + e.getMessage());
         }

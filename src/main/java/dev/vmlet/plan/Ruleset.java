@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The whole firewall of one installation as nft text: two tables, static chains over plain sets, so that a packet and
@@ -20,16 +21,21 @@ import java.util.stream.Collectors;
  *   <li>A bridge port hands frames to 01:80:c2:00:00:0x (LLDP and its kin) to the host as arrived on the tap itself,
  *       past the bridge and its table ({@code br_handle_frame} in net/bridge/br_input.c). A guest could reach every UDP
  *       service of the node so. No IP packet is ever rightly addressed to that group, on any interface.
+ *   <li>A router's word that a packet did not get through comes from anywhere, so it needs no place in a Network's list
+ *       of destinations; without it, paths with a smaller MTU would swallow large packets.
  *   <li>Only a Network with egress has established flows to let through; one that loses it loses them at once.
  *   <li>A packet conntrack cannot place (invalid) would leave without masquerade.
  *   <li>The node's own packets from a gateway address to itself pass postrouting on lo.
  *   <li>nft reads {@code arp saddr} at the offsets of Ethernet and IPv4, so an ARP packet must say that it has them.
  *   <li>The kernel takes a VLAN tag off the frame, but {@code ether type} still sees it; tagged frames are dropped.
+ *   <li>Metadata services of clouds give whoever asks from the node the node's own credentials. Most live at a link-local
+ *       address, those of Alibaba (100.100.100.200), Azure (168.63.129.16) and Oracle (192.0.0.192) do not.
+ *   <li>Each drop has a counter of its own, by which a person tells what a guest tried: {@code nft list counters}.
  * </ul>
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
-    public static final int REVISION = 1;
+    public static final int REVISION = 2;
 
     private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
@@ -60,40 +66,62 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                 table inet %1$s {
                   counter owner { comment "%2$s"
                   }
+                  counter to_node_closed { }
+                  counter reserved_group { }
+                  counter between_networks { }
+                  counter not_ipv4 { }
+                  counter invalid_state { }
+                  counter metadata { }
+                  counter without_egress { }
+                  counter unsolicited { }
                   set bridges { type ifname
                   }
                   set same { type ifname . ifname
                   }
                   set egress { type ifname
                   }
+                  set host_access { type ifname . inet_proto . inet_service
+                  }
+                  set egress_to { type ifname . ipv4_addr; flags interval
+                  }
+                  set egress_ports { type ifname . ipv4_addr . inet_proto . inet_service; flags interval
+                  }
                   set subnets { type ipv4_addr; flags interval
                   }
                   chain input {
                     type filter hook input priority -10; policy accept;
                     iifname @bridges goto to_node
-                    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop
+                    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter name reserved_group drop
                   }
                   chain to_node {
+                    meta nfproto != ipv4 counter name not_ipv4 drop
                     ct state established,related accept
                     icmp type echo-request accept
-                    counter drop
+                    iifname . meta l4proto . th dport @host_access accept
+                    counter name to_node_closed drop
                   }
                   chain forward {
                     type filter hook forward priority -10; policy accept;
                     iifname . oifname @same accept
-                    iifname @bridges oifname @bridges counter drop
+                    iifname @bridges oifname @bridges counter name between_networks drop
                     iifname @bridges goto from_guest
                     oifname @bridges goto to_guest
                   }
                   chain from_guest {
-                    meta nfproto != ipv4 counter drop
-                    ct state invalid counter drop
+                    meta nfproto != ipv4 counter name not_ipv4 drop
+                    ct state invalid counter name invalid_state drop
+                    ip daddr { 100.100.100.200, 168.63.129.16, 169.254.0.0/16, 192.0.0.192 } counter name metadata drop
                     iifname @egress accept
-                    counter drop
+                    iifname . ip daddr @egress_to accept
+                    iifname . ip daddr . meta l4proto . th dport @egress_ports accept
+                    counter name without_egress drop
                   }
                   chain to_guest {
                     oifname @egress ct state established,related accept
-                    counter drop
+                    ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+                    oifname . ip saddr @egress_to ct state established,related accept
+                    oifname . ip saddr . meta l4proto . th sport @egress_ports ct state established,related accept
+                    counter name unsolicited drop
                   }
                   chain postrouting {
                     type nat hook postrouting priority 100; policy accept;
@@ -103,6 +131,13 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                 table bridge %1$s {
                   counter owner { comment "%2$s"
                   }
+                  counter spoofed { }
+                  counter spoofed_arp { }
+                  counter dhcp_server { }
+                  counter router_advert { }
+                  counter ipv6 { }
+                  counter tagged { }
+                  counter other_protocol { }
                   set taps { type ifname
                   }
                   set ok4 { type ifname . ether_addr . ipv4_addr
@@ -112,13 +147,22 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     iifname @taps goto from_guest
                   }
                   chain from_guest {
-                    ether type ip iifname . ether saddr . ip saddr @ok4 accept
+                    ether type ip goto ip_from_guest
                     ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 goto arp_from_guest
-                    counter drop
+                    ether type arp counter name spoofed_arp drop
+                    ether type ip6 icmpv6 type nd-router-advert counter name router_advert drop
+                    ether type ip6 counter name ipv6 drop
+                    ether type { 8021q, 8021ad } counter name tagged drop
+                    counter name other_protocol drop
+                  }
+                  chain ip_from_guest {
+                    udp sport 67 counter name dhcp_server drop
+                    iifname . ether saddr . ip saddr @ok4 accept
+                    counter name spoofed drop
                   }
                   chain arp_from_guest {
                     iifname . ether saddr . arp saddr ip @ok4 iifname . arp saddr ether . arp saddr ip @ok4 accept
-                    counter drop
+                    counter name spoofed_arp drop
                   }
                 }
                 """.formatted(t, mark()) + add(installation, elements);
@@ -170,13 +214,14 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
     public static String key(FirewallElement element) {
         // Interface names are quoted: nft would read some of them as keywords or numbers.
         return switch (element.set()) {
-            case TAPS, BRIDGES, EGRESS -> quote(element.key().get(0));
             case SAME ->
                 quote(element.key().get(0)) + " . " + quote(element.key().get(1));
-            case OK4 ->
-                quote(element.key().get(0)) + " . " + element.key().get(1) + " . "
-                        + element.key().get(2);
             case SUBNETS -> element.key().get(0);
+            case TAPS, BRIDGES, EGRESS, OK4, HOST_ACCESS, EGRESS_TO, EGRESS_PORTS ->
+                Stream.concat(
+                                Stream.of(quote(element.key().get(0))),
+                                element.key().stream().skip(1))
+                        .collect(Collectors.joining(" . "));
         };
     }
 

@@ -1,5 +1,6 @@
 package dev.vmlet.plan;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.InstallationId;
@@ -114,6 +115,21 @@ public sealed interface Step {
         @Override
         public String toString() {
             return "attach " + port + " to bridge " + bridge;
+        }
+    }
+
+    record SetBridgePort(LinkName port, BridgePort flags) implements Step {
+        @Override
+        public String toString() {
+            return (flags.isolated() ? "isolate " + port + " from" : "join " + port + " with")
+                    + " the other guests of its bridge";
+        }
+    }
+
+    record PutBehind(LinkName port, MacAddress mac) implements Step {
+        @Override
+        public String toString() {
+            return "tell the bridge that " + mac + " is behind " + port;
         }
     }
 

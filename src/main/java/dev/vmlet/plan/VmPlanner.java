@@ -148,7 +148,7 @@ public final class VmPlanner {
             return Optional.of(Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON));
         }
         return seen.nics().values().stream()
-                .flatMap(nic -> Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements()).stream())
+                .flatMap(nic -> Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements(), nic.behind()).stream())
                 .findFirst()
                 .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }
@@ -322,6 +322,15 @@ public final class VmPlanner {
             next = next.withAsked(next.userId(), next.nics(), retained(desired), desired.grace());
             steps.add(new PlannedStep(
                     new Step.WriteVmRecord(next, "what applies to a running guest too"), "the object was changed"));
+        }
+        List<DesiredNic> nics = NicPlanner.live(record, desired);
+        if (!nics.equals(record.nics())) {
+            // What is no longer allowed goes while the record names it; what is new comes when the record does.
+            steps.addAll(NicPlanner.surplus(desired.id(), nics, seen));
+            next = next.withAsked(next.userId(), nics, next.retained(), next.grace());
+            steps.add(new PlannedStep(
+                    new Step.WriteVmRecord(next, "what applies to a running guest too"), "the object was changed"));
+            return new Plan(steps, Optional.empty());
         }
         Optional<Plan.Wait> waiting = Optional.empty();
         for (DesiredNic nic : record.nics()) {

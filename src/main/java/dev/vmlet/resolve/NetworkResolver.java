@@ -12,6 +12,7 @@ import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NetworkPolicy;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -49,11 +50,13 @@ public final class NetworkResolver {
     }
 
     /**
+     * @param networks those of its namespace, for its peers
      * @param used a VM of this node is on the Network, or was and has not been taken down yet
      * @param realised the subnet that is realised already; its overlaps were judged when it was taken
      */
     public static Resolution<DesiredNetwork> resolve(
             Network network,
+            List<Network> networks,
             List<NetworkSlice> slices,
             String nodeName,
             boolean used,
@@ -105,6 +108,17 @@ public final class NetworkResolver {
             }
         }
         HostNames names = new HostNames(installation);
+        NetworkPolicy policy;
+        boolean masquerade;
+        try {
+            policy = PolicyResolver.policy(network, networks, names);
+            // Unknown means the narrower of the two: an agent older than the CRD opens nothing.
+            masquerade = spec != null
+                    && spec.egress() == NetworkSpec.Egress.Masquerade
+                    && !PolicyResolver.closesAll(network);
+        } catch (IllegalArgumentException e) {
+            return new Resolution.Unresolved<>(Reason.InvalidSpec, Objects.requireNonNullElse(e.getMessage(), ""));
+        }
         return new Resolution.Desired<>(new DesiredNetwork(
                 id,
                 names.bridge(id.uid()),
@@ -112,8 +126,8 @@ public final class NetworkResolver {
                 Mark.ofNetwork(installation, id.uid()),
                 subnet,
                 spec == null || spec.mtu() == null ? 1500 : spec.mtu(),
-                // Unknown means the narrower of the two: an agent older than the CRD opens nothing.
-                spec != null && spec.egress() == NetworkSpec.Egress.Masquerade ? Egress.MASQUERADE : Egress.NONE));
+                masquerade ? Egress.MASQUERADE : Egress.NONE,
+                policy));
     }
 
     /** The first address or route of the host that the prefix overlaps, as words; the default route overlaps nothing. */

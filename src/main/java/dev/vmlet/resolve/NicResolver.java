@@ -9,6 +9,7 @@ import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Link;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
@@ -100,6 +101,7 @@ final class NicResolver {
                 id,
                 name,
                 host);
+        refuseFullBridge(networkId, id, kept, host);
         MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
         HostNames names = new HostNames(host.installation());
         int mtu = network.getSpec() == null || network.getSpec().mtu() == null
@@ -113,8 +115,32 @@ final class NicResolver {
                 Mark.ofNic(host.installation(), id.uid(), networkId.uid()),
                 mac,
                 ip,
-                mtu);
+                mtu,
+                PolicyResolver.isIsolated(network),
+                List.of());
         return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
+    }
+
+    /** The kernel would say so too, but only at the start, and in its own words. */
+    private static void refuseFullBridge(NetworkId network, VmId id, Optional<DesiredNic> kept, HostFacts host)
+            throws Refusal {
+        long others = host.records().stream()
+                        .filter(r -> !r.id().uid().equals(id.uid())
+                                && r.nics().stream()
+                                        .anyMatch(n -> n.network().uid().equals(network.uid())))
+                        .count()
+                + host.reservations().stream()
+                        .filter(r -> !r.vmUid().equals(id.uid())
+                                && r.nics().stream()
+                                        .anyMatch(n -> n.networkUid().equals(network.uid())))
+                        .count();
+        if (kept.isEmpty() && others >= Link.BRIDGE_PORTS_MAX) {
+            throw new Refusal(
+                    Reason.BridgePortsExhausted,
+                    "spec.networks[" + network.name() + "]: all " + Link.BRIDGE_PORTS_MAX + " ports of the bridge of"
+                            + " Network " + network.name() + " on node " + host.nodeName()
+                            + " belong to VMs; delete one, or put this VM on another Network or another node");
+        }
     }
 
     /** Where the record is lost: the address that the status names stays the VM's while it lies in the slice. */

@@ -17,6 +17,7 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import java.time.Instant;
+import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 
@@ -24,8 +25,13 @@ import java.util.Set;
 public final class NetworkStatuses {
     private NetworkStatuses() {}
 
-    /** The controller's word. The CIDR, once chosen, never changes. */
-    public static NetworkStatus ofNetwork(Network network, CidrChoice choice, int vmsLeft, Instant now) {
+    /**
+     * The controller's word. The CIDR, once chosen, never changes.
+     *
+     * @param oneSided peers of the Network that do not name it, or do not exist
+     */
+    public static NetworkStatus ofNetwork(
+            Network network, CidrChoice choice, int vmsLeft, List<String> oneSided, Instant now) {
         NetworkStatus before = network.getStatus();
         Conditions conditions = new Conditions(
                 before == null ? null : before.conditions(),
@@ -56,6 +62,19 @@ public final class NetworkStatuses {
                 case CidrChoice.Refused(Reason reason, String message) ->
                     conditions.add("Ready", Status.False, reason, message);
             }
+        }
+        if (!oneSided.isEmpty()) {
+            conditions.add(
+                    "Peered",
+                    Status.False,
+                    Reason.PeerNotMutual,
+                    "Nothing passes to or from " + String.join(", ", oneSided)
+                            + ": add " + network.getMetadata().getName() + " to spec.peers there, or take "
+                            + (oneSided.size() == 1 ? "it" : "them") + " out here.");
+        } else if (network.getSpec() != null
+                && network.getSpec().peers() != null
+                && !network.getSpec().peers().isEmpty()) {
+            conditions.add("Peered", Status.True, Reason.AsExpected, "All peers of the Network name it too.");
         }
         return new NetworkStatus(cidr, network.getMetadata().getGeneration(), conditions.list());
     }

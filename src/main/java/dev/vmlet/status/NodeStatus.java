@@ -8,6 +8,7 @@ import dev.vmlet.api.VmNodeStatus.Hold;
 import dev.vmlet.model.Downtime;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.Link;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Orphans.Held;
@@ -20,9 +21,6 @@ import java.util.Optional;
 
 /** What is said of this node. */
 public final class NodeStatus {
-    /** BR_MAX_PORTS in net/bridge/br_private.h: port numbers have ten bits. */
-    private static final int BRIDGE_PORTS_MAX = 1024;
-
     private static final int LISTED = 64;
 
     private NodeStatus() {}
@@ -181,7 +179,7 @@ public final class NodeStatus {
                         facts.confinementGap().isEmpty() ? Reason.AsExpected.sentence() : facts.confinementGap()),
                 facts.kernelVersion(),
                 facts.architecture(),
-                new VmNodeStatus.BridgePorts(bridgePorts, BRIDGE_PORTS_MAX),
+                new VmNodeStatus.BridgePorts(bridgePorts, Link.BRIDGE_PORTS_MAX),
                 new VmNodeStatus.Capacity(facts.cores(), facts.memory()),
                 new VmNodeStatus.Vms(seen.vms().size(), running),
                 sweep(before, findings, Holds.of(node.getMetadata().getName(), holds, Holds.confirmed(node)), now),

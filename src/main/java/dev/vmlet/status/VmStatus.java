@@ -6,6 +6,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.api.VirtualMachineStatus.Phase;
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -49,6 +50,7 @@ public final class VmStatus {
             Reason.AddressTaken,
             Reason.AddressReserved,
             Reason.MacAddressTaken,
+            Reason.BridgePortsExhausted,
             Reason.RecordUnreadable,
             Reason.ForeignObject,
             Reason.FirewallNotReady);
@@ -265,6 +267,7 @@ public final class VmStatus {
     private boolean isConnected(DesiredNic nic, NicObservation look) {
         return look.tap() instanceof Seen.Present<Link>(Link tap)
                 && tap.up()
+                && (!nic.isolated() || tap.port().equals(BridgePort.ISOLATED))
                 && look.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> elements)
                 && elements.containsAll(nic.elements(vm.getMetadata().getUid()));
     }

@@ -131,7 +131,16 @@ class CrdValidationE2E {
                 """);
         assertThat(client.getKubernetesSerialization().convertValue(network.get("spec"), NetworkSpec.class))
                 .isEqualTo(new NetworkSpec(
-                        null, 24, NetworkSpec.Egress.Masquerade, 1500, null, NetworkSpec.Realize.WhenUsed));
+                        null,
+                        24,
+                        NetworkSpec.Egress.Masquerade,
+                        1500,
+                        null,
+                        NetworkSpec.Realize.WhenUsed,
+                        NetworkSpec.Isolation.None,
+                        null,
+                        null,
+                        null));
     }
 
     @Test

@@ -166,7 +166,17 @@ final class NodeOnItsOwnServer implements AutoCloseable {
         Network network = new Network();
         network.setMetadata(
                 new ObjectMetaBuilder().withName("net").withNamespace("default").build());
-        network.setSpec(new NetworkSpec("10.77.0.0/16", 24, NetworkSpec.Egress.Masquerade, 1500, null, null));
+        network.setSpec(new NetworkSpec(
+                "10.77.0.0/16",
+                24,
+                NetworkSpec.Egress.Masquerade,
+                1500,
+                null,
+                null,
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null));
         client.resource(network).create();
     }
 

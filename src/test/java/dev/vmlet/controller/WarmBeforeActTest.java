@@ -259,7 +259,17 @@ class WarmBeforeActTest {
         Network network = new Network();
         network.setMetadata(
                 new ObjectMetaBuilder().withName("net").withNamespace("default").build());
-        network.setSpec(new NetworkSpec("10.77.0.0/16", 24, NetworkSpec.Egress.Masquerade, 1500, null, null));
+        network.setSpec(new NetworkSpec(
+                "10.77.0.0/16",
+                24,
+                NetworkSpec.Egress.Masquerade,
+                1500,
+                null,
+                null,
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null));
         client.resource(network).create();
         Map<String, String> uids = new TreeMap<>();
         for (String name : names) {

@@ -79,14 +79,14 @@ class DriftTableE2E {
         RULE_INSERTED(
                 BY_EVENT,
                 NODE,
-                "inet rule in chain to_node: 4 found, 3 expected",
+                "inet rule in chain to_node: 6 found, 5 expected",
                 "nft insert rule inet $TABLE to_node accept"),
         RULE_DELETED(
                 BY_EVENT,
                 NODE,
-                "bridge rule in chain from_guest: 2 found, 3 expected",
-                "nft delete rule bridge $TABLE from_guest handle"
-                        + " $(nft -a list chain bridge $TABLE from_guest | sed -n 's/.*@ok4 accept.*handle //p')"),
+                "bridge rule in chain ip_from_guest: 2 found, 3 expected",
+                "nft delete rule bridge $TABLE ip_from_guest handle"
+                        + " $(nft -a list chain bridge $TABLE ip_from_guest | sed -n 's/.*@ok4 accept.*handle //p')"),
         RULE_REPLACED(
                 BY_EVENT,
                 NODE,

@@ -1,5 +1,6 @@
 package dev.vmlet.host;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
@@ -61,6 +62,9 @@ public final class FakeHost implements Links, Firewall {
     private final Map<FirewallSet, Map<List<String>, String>> sets = new HashMap<>();
 
     private String tamperedWith = "";
+
+    /** Who is known for good behind which port. */
+    private final Set<String> behind = new HashSet<>();
 
     public FakeHost(InstallationId installation) {
         this.installation = installation;
@@ -148,7 +152,8 @@ public final class FakeHost implements Links, Firewall {
                         l.mark(),
                         l.masterIndex(),
                         l.tapUid(),
-                        group));
+                        group,
+                        l.port()));
     }
 
     /** Somebody gives a link another MAC address. */
@@ -165,7 +170,8 @@ public final class FakeHost implements Links, Firewall {
                         l.mark(),
                         l.masterIndex(),
                         l.tapUid(),
-                        l.group()));
+                        l.group(),
+                        l.port()));
     }
 
     /** Somebody sets a default route. */
@@ -317,7 +323,8 @@ public final class FakeHost implements Links, Firewall {
                         l.mark(),
                         l.masterIndex(),
                         l.tapUid(),
-                        l.group()));
+                        l.group(),
+                        l.port()));
     }
 
     @Override
@@ -337,6 +344,54 @@ public final class FakeHost implements Links, Firewall {
             throw new HostException.Refused(operation + ": " + bridge + " is no bridge", null);
         }
         links.put(port, withMaster(link, master.index()));
+    }
+
+    @Override
+    public synchronized void setBridgePort(LinkName port, BridgePort flags) throws HostException {
+        fail("setBridgePort");
+        Link l = existing("set the flags of bridge port " + port, port);
+        if (l.masterIndex() == 0) {
+            throw new HostException.Refused("set the flags of bridge port " + port + ": it is in no bridge", null);
+        }
+        links.put(
+                port,
+                new Link(
+                        l.index(),
+                        port,
+                        l.kind(),
+                        l.mac(),
+                        l.mtu(),
+                        l.up(),
+                        l.mark(),
+                        l.masterIndex(),
+                        l.tapUid(),
+                        l.group(),
+                        flags));
+    }
+
+    @Override
+    public synchronized Seen<Boolean> isBehind(LinkName port, MacAddress mac) {
+        Link link = links.get(port);
+        return seen("isBehind", link == null ? null : link.masterIndex() != 0 && behind.contains(behind(link, mac)));
+    }
+
+    @Override
+    public synchronized void putBehind(LinkName port, MacAddress mac) throws HostException {
+        fail("putBehind");
+        Link link = existing("put " + mac + " behind " + port, port);
+        if (link.masterIndex() == 0) {
+            throw new HostException.Refused("put " + mac + " behind " + port + ": it is in no bridge", null);
+        }
+        behind.add(behind(link, mac));
+    }
+
+    private static String behind(Link link, MacAddress mac) {
+        return link.index() + " " + mac;
+    }
+
+    /** Somebody takes what the bridge knew. */
+    public synchronized void forgetWhoIsBehind() {
+        behind.clear();
     }
 
     @Override
@@ -558,10 +613,25 @@ public final class FakeHost implements Links, Firewall {
 
     private static Link withUp(Link l, boolean up) {
         return new Link(
-                l.index(), l.name(), l.kind(), l.mac(), l.mtu(), up, l.mark(), l.masterIndex(), l.tapUid(), l.group());
+                l.index(),
+                l.name(),
+                l.kind(),
+                l.mac(),
+                l.mtu(),
+                up,
+                l.mark(),
+                l.masterIndex(),
+                l.tapUid(),
+                l.group(),
+                l.port());
     }
 
-    private static Link withMaster(Link l, int masterIndex) {
+    /** With the flags of a port that has just joined. */
+    private Link withMaster(Link l, int masterIndex) {
+        if (masterIndex == l.masterIndex()) {
+            return l;
+        }
+        behind.removeIf(b -> b.startsWith(l.index() + " "));
         return new Link(
                 l.index(), l.name(), l.kind(), l.mac(), l.mtu(), l.up(), l.mark(), masterIndex, l.tapUid(), l.group());
     }

@@ -3,6 +3,7 @@ package dev.vmlet.host;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
@@ -62,6 +63,13 @@ abstract class HostContract {
             new FirewallElement(FirewallSet.SUBNETS, List.of("10.78.0.7/32"), "net-2"),
             new FirewallElement(FirewallSet.SAME, List.of("vmb-one", "vmb-one"), "net-1"),
             new FirewallElement(FirewallSet.EGRESS, List.of("vmb-one"), "net-1"),
+            new FirewallElement(FirewallSet.HOST_ACCESS, List.of("vmb-one", "tcp", "53"), "net-1"),
+            new FirewallElement(FirewallSet.HOST_ACCESS, List.of("vmb-one", "udp", "65535"), "net-1"),
+            new FirewallElement(FirewallSet.EGRESS_TO, List.of("vmb-one", "203.0.113.0/24"), "net-1"),
+            new FirewallElement(FirewallSet.EGRESS_TO, List.of("vmb-two", "0.0.0.0/0"), "net-2"),
+            new FirewallElement(FirewallSet.EGRESS_PORTS, List.of("vmb-one", "198.51.100.7/32", "tcp", "443"), "net-1"),
+            new FirewallElement(FirewallSet.EGRESS_PORTS, List.of("vmb-one", "0.0.0.0/0", "udp", "53"), "net-1"),
+            new FirewallElement(FirewallSet.EGRESS_PORTS, List.of("vmb-two", "10.0.0.0/8", "udp", "53"), "net-2"),
             new FirewallElement(FirewallSet.TAPS, List.of("add"), "vm-2"),
             new FirewallElement(FirewallSet.TAPS, List.of("eth0.7"), "vm-2"),
             new FirewallElement(FirewallSet.BRIDGES, List.of("42"), "net-2"));
@@ -274,6 +282,42 @@ abstract class HostContract {
         refused(HostException.Refused.class, NOBODY, () -> links().setMtu(NOBODY, 1500));
         refused(HostException.Refused.class, NOBODY, () -> links().addAddress(NOBODY, GATEWAY));
         refused(HostException.Refused.class, NOBODY, () -> links().setForwarding(NOBODY, true));
+    }
+
+    @Test
+    void setsTheFlagsOfAPortWhichEndWithItsStay() throws Exception {
+        needTaps();
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        links().createTap(TAP, userId(), 1500, OF_NIC);
+        refused(HostException.Refused.class, TAP, () -> links().setBridgePort(TAP, BridgePort.ISOLATED));
+        links().attach(TAP, BRIDGE);
+        assertThat(look(TAP).port()).isEqualTo(BridgePort.PLAIN);
+        links().setBridgePort(TAP, BridgePort.ISOLATED);
+        assertThat(look(TAP).port()).isEqualTo(BridgePort.ISOLATED);
+        links().setUp(TAP);
+        links().attach(TAP, BRIDGE);
+        assertThat(look(TAP).port()).isEqualTo(BridgePort.ISOLATED);
+        links().setBridgePort(TAP, BridgePort.PLAIN);
+        assertThat(look(TAP).port()).isEqualTo(BridgePort.PLAIN);
+    }
+
+    @Test
+    void tellsABridgeForGoodWhoIsBehindItsPort() throws Exception {
+        needTaps();
+        MacAddress guest = new MacAddress("52:00:00:00:00:11");
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        assertThat(links().isBehind(TAP, guest)).isEqualTo(Seen.missing());
+        links().createTap(TAP, userId(), 1500, OF_NIC);
+        assertThat(links().isBehind(TAP, guest)).isEqualTo(Seen.present(false));
+        refused(HostException.Refused.class, TAP, () -> links().putBehind(TAP, guest));
+        links().attach(TAP, BRIDGE);
+        assertThat(links().isBehind(TAP, guest)).isEqualTo(Seen.present(false));
+        links().putBehind(TAP, guest);
+        links().putBehind(TAP, guest);
+        assertThat(links().isBehind(TAP, guest)).isEqualTo(Seen.present(true));
+        assertThat(links().isBehind(TAP, new MacAddress("52:00:00:00:00:12"))).isEqualTo(Seen.present(false));
+        links().retire(TAP, OF_NIC, GROUP);
+        assertThat(links().isBehind(TAP, guest)).isEqualTo(Seen.present(false));
     }
 
     @Test

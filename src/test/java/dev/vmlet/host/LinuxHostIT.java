@@ -165,10 +165,10 @@ class LinuxHostIT extends HostContract {
     @Test
     void namesTheRuleThatSomebodyChanged() throws Exception {
         firewall.install(new Ruleset(INSTALLATION, Set.of()));
-        OwnNamespace.run("nft", "flush chain inet " + TABLE + " to_guest");
-        OwnNamespace.run("nft", "add rule inet " + TABLE + " to_guest accept");
-        OwnNamespace.run("nft", "add rule inet " + TABLE + " to_guest counter drop");
-        assertThat(difference()).startsWith("changed or missing: inet rule in chain to_guest = {");
+        OwnNamespace.run("nft", "flush chain inet " + TABLE + " input");
+        OwnNamespace.run("nft", "add rule inet " + TABLE + " input accept");
+        OwnNamespace.run("nft", "add rule inet " + TABLE + " input counter drop");
+        assertThat(difference()).startsWith("changed or missing: inet rule in chain input = {");
         OwnNamespace.run("nft", "add chain inet " + TABLE + " mine");
         assertThat(difference()).isEqualTo("inet chain mine is not ours");
     }

@@ -40,7 +40,8 @@ public final class Given {
                 .withUid(uid)
                 .withGeneration(1L)
                 .build());
-        network.setSpec(new NetworkSpec(cidr, 24, egress, 1500, null, null));
+        network.setSpec(
+                new NetworkSpec(cidr, 24, egress, 1500, null, null, NetworkSpec.Isolation.None, null, null, null));
         network.setStatus(new NetworkStatus(cidr, 1L, List.of()));
         return network;
     }

@@ -2,6 +2,7 @@ package dev.vmlet.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
@@ -153,5 +154,85 @@ class NicPlannerTest {
                         remove ok4{%1$s . %2$s . 10.77.4.9} from the firewall, because VM lab/web may send from its present address only
                         admit ok4{%1$s . %2$s . 10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
                         """.formatted(T, NIC.mac()));
+    }
+
+    private static final DesiredNic APART = new DesiredNic(
+            NIC.network(),
+            NIC.bridge(),
+            NIC.bridgeMark(),
+            NIC.tap(),
+            NIC.mark(),
+            NIC.mac(),
+            NIC.ip(),
+            NIC.mtu(),
+            true,
+            List.of());
+
+    private static Link tapWith(BridgePort flags) {
+        Link tap = Given.tap();
+        return new Link(
+                tap.index(),
+                tap.name(),
+                "tun",
+                tap.mac(),
+                1500,
+                true,
+                tap.mark(),
+                tap.masterIndex(),
+                tap.tapUid(),
+                0,
+                flags);
+    }
+
+    private static String apart(Seen<Link> tap, boolean behind) {
+        NicObservation look = new NicObservation(
+                NIC.tap(), Seen.present(Given.bridge()), tap, Seen.present(ALL), Seen.present(behind));
+        return Texts.of(NicPlanner.ensure(Given.WEB, 200_000, APART, look, Given.INSTALLATION));
+    }
+
+    @Test
+    void isolatesAPortBeforeItIsUp() {
+        assertThat(apart(Seen.missing(), false)).isEqualTo("""
+                create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
+                attach %1$s to bridge %2$s, because VM lab/web has a NIC on Network lab/net
+                isolate %1$s from the other guests of its bridge, because VM lab/web has a NIC on Network lab/net
+                tell the bridge that %3$s is behind %1$s, because VM lab/web has a NIC on Network lab/net
+                set %1$s up, because VM lab/web has a NIC on Network lab/net
+                """.formatted(T, B, NIC.mac()));
+    }
+
+    @Test
+    void tellsTheBridgeWhereTheGuestIsBeforeItStopsLearning() {
+        assertThat(apart(Seen.present(Given.tap()), false)).isEqualTo("""
+                tell the bridge that %2$s is behind %1$s, because isolation of Network lab/net is Members, and its bridge does not know for good where the guest is
+                isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
+                """.formatted(T, NIC.mac()));
+        assertThat(apart(Seen.present(tapWith(BridgePort.ISOLATED)), true)).isEmpty();
+    }
+
+    @Test
+    void putsEachFlagOfAnIsolatedPortRight() {
+        for (BridgePort bent : List.of(
+                new BridgePort(false, false, false, false),
+                new BridgePort(true, true, false, false),
+                new BridgePort(true, false, true, false),
+                new BridgePort(true, false, false, true))) {
+            assertThat(apart(Seen.present(tapWith(bent)), true))
+                    .as(bent.toString())
+                    .startsWith("isolate " + T);
+        }
+    }
+
+    @Test
+    void joinsAPortWithTheOthersWhenItsNetworkIsIsolatedNoLonger() {
+        assertThat(ensure(Seen.present(Given.bridge()), Seen.present(tapWith(BridgePort.ISOLATED)), Seen.present(ALL)))
+                .isEqualTo("join " + T + " with the other guests of its bridge, because isolation of Network lab/net is"
+                        + " None\n");
+        assertThat(ensure(
+                        Seen.present(Given.bridge()),
+                        Seen.present(tapWith(new BridgePort(false, false, true, true))),
+                        Seen.present(ALL)))
+                .as("flags that somebody chose")
+                .isEmpty();
     }
 }

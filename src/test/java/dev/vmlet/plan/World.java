@@ -371,6 +371,7 @@ final class World {
                 ? new Resolution.Absent<>()
                 : NetworkResolver.resolve(
                         network,
+                        List.copyOf(networks.values()),
                         List.copyOf(slices.values()),
                         Given.NODE,
                         used,
@@ -549,7 +550,17 @@ final class World {
     }
 
     static NetworkSpec withEgress(NetworkSpec spec, NetworkSpec.Egress egress) {
-        return new NetworkSpec(spec.cidr(), spec.nodePrefixLength(), egress, spec.mtu(), spec.dns(), spec.realize());
+        return new NetworkSpec(
+                spec.cidr(),
+                spec.nodePrefixLength(),
+                egress,
+                spec.mtu(),
+                spec.dns(),
+                spec.realize(),
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null);
     }
 
     Optional<VmRecord> record(String uid) {

@@ -17,7 +17,17 @@ class CidrChooserTest {
 
     private static Network asking(@Nullable String cidr, @Nullable Integer nodeLength) {
         Network network = Given.network();
-        network.setSpec(new NetworkSpec(cidr, nodeLength, NetworkSpec.Egress.None, 1500, null, null));
+        network.setSpec(new NetworkSpec(
+                cidr,
+                nodeLength,
+                NetworkSpec.Egress.None,
+                1500,
+                null,
+                null,
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null));
         return network;
     }
 

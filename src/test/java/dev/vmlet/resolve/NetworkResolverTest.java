@@ -29,7 +29,8 @@ class NetworkResolverTest {
 
     private static Resolution<DesiredNetwork> resolve(
             Network network, List<NetworkSlice> slices, boolean used, HostAddressing host) {
-        return NetworkResolver.resolve(network, slices, Given.NODE, used, Optional.empty(), host, Given.INSTALLATION);
+        return NetworkResolver.resolve(
+                network, List.of(network), slices, Given.NODE, used, Optional.empty(), host, Given.INSTALLATION);
     }
 
     @Test
@@ -47,7 +48,17 @@ class NetworkResolverTest {
     @Test
     void isRealisedUnusedWhereThatIsAskedFor() {
         Network network = Given.network();
-        network.setSpec(new NetworkSpec(null, 24, NetworkSpec.Egress.None, 1500, null, NetworkSpec.Realize.Always));
+        network.setSpec(new NetworkSpec(
+                null,
+                24,
+                NetworkSpec.Egress.None,
+                1500,
+                null,
+                NetworkSpec.Realize.Always,
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null));
         assertThat(resolve(network, List.of(Given.slice()), false, NOTHING))
                 .isEqualTo(new Resolution.Desired<>(Given.desiredNetwork(Egress.NONE)));
         network.getMetadata().setDeletionTimestamp("2026-01-01T00:00:00Z");
@@ -58,7 +69,8 @@ class NetworkResolverTest {
     @Test
     void anUnknownEgressOpensNothing() {
         Network network = Given.network();
-        network.setSpec(new NetworkSpec(null, 24, null, null, null, null));
+        network.setSpec(
+                new NetworkSpec(null, 24, null, null, null, null, NetworkSpec.Isolation.None, null, null, null));
         assertThat(resolve(network, List.of(Given.slice()), true, NOTHING))
                 .isEqualTo(new Resolution.Desired<>(Given.desiredNetwork(Egress.NONE)));
     }
@@ -96,6 +108,7 @@ class NetworkResolverTest {
                                 + " another cidr, or keep the range out of --network-pool"));
         assertThat(NetworkResolver.resolve(
                         Given.network(),
+                        List.of(),
                         List.of(Given.slice()),
                         Given.NODE,
                         true,

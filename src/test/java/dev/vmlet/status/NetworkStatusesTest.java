@@ -41,7 +41,7 @@ class NetworkStatusesTest {
     void writesTheChosenCidrAndNeverChangesIt() {
         Network network = Given.network();
         network.setStatus(null);
-        NetworkStatus status = NetworkStatuses.ofNetwork(network, CHOSEN, 0, Given.NOW);
+        NetworkStatus status = NetworkStatuses.ofNetwork(network, CHOSEN, 0, List.of(), Given.NOW);
         assertThat(status)
                 .isEqualTo(new NetworkStatus(
                         "10.96.0.0/20",
@@ -52,7 +52,7 @@ class NetworkStatusesTest {
                                 "The Network has the addresses 10.96.0.0/20."))));
         network.setStatus(status);
         CidrChoice another = new CidrChoice.Chosen(Ipv4Prefix.parse("10.97.0.0/20"));
-        assertThat(NetworkStatuses.ofNetwork(network, another, 0, Given.NOW.plusSeconds(99)))
+        assertThat(NetworkStatuses.ofNetwork(network, another, 0, List.of(), Given.NOW.plusSeconds(99)))
                 .isEqualTo(status);
     }
 
@@ -61,7 +61,7 @@ class NetworkStatusesTest {
         Network network = Given.network();
         network.setStatus(null);
         assertThat(NetworkStatuses.ofNetwork(
-                        network, new CidrChoice.Refused(Reason.PoolExhausted, "none is free"), 0, Given.NOW))
+                        network, new CidrChoice.Refused(Reason.PoolExhausted, "none is free"), 0, List.of(), Given.NOW))
                 .isEqualTo(new NetworkStatus(
                         null, 1L, List.of(ready(Condition.Status.False, Reason.PoolExhausted, "none is free"))));
     }
@@ -70,12 +70,14 @@ class NetworkStatusesTest {
     void saysWhoKeepsANetworkThatIsBeingDeleted() {
         Network network = Given.network();
         network.getMetadata().setDeletionTimestamp("2026-01-01T00:00:00Z");
-        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 2, Given.NOW).conditions())
+        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 2, List.of(), Given.NOW)
+                        .conditions())
                 .containsExactly(ready(
                         Condition.Status.False,
                         Reason.NetworkBeingDeleted,
                         "The Network is kept until the 2 VMs that use it are gone."));
-        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 0, Given.NOW).conditions())
+        assertThat(NetworkStatuses.ofNetwork(network, CHOSEN, 0, List.of(), Given.NOW)
+                        .conditions())
                 .containsExactly(ready(Condition.Status.False, Reason.NetworkBeingDeleted, Reason.Deleting.sentence()));
     }
 

@@ -114,7 +114,7 @@ class NodeStatusTest {
                         "FirewallReady=True/AsExpected VmmReady=True/AsExpected Confined=True/AsExpected"
                                 + " Swept=True/AsExpected ImageSpace=True/AsExpected Watching=True/AsExpected Ready=True/AsExpected");
         assertThat(status.vms()).isEqualTo(new VmNodeStatus.Vms(2, 1));
-        assertThat(status.bridgePorts()).isEqualTo(new VmNodeStatus.BridgePorts(3, 1024));
+        assertThat(status.bridgePorts()).isEqualTo(new VmNodeStatus.BridgePorts(3, 1023));
     }
 
     @Test

@@ -20,6 +20,7 @@ import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkPolicy;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -131,10 +132,23 @@ final class RecordJson {
         if (version >= FIRST_WITH_DIGEST) {
             checkDigest(content, tree.path("digest").asText());
         }
+        addLater(tree);
         try {
             return MAPPER.treeToValue(tree, type);
         } catch (IOException | IllegalArgumentException e) {
             throw new Damaged(firstLine(e), e);
+        }
+    }
+
+    /** Fields that came later in the same format; what an older vmlet wrote means the plain case of each. */
+    private static void addLater(JsonNode tree) {
+        for (JsonNode nic : tree.path("nics")) {
+            if (nic instanceof ObjectNode object && !object.has("ports")) {
+                object.put("isolated", false).putArray("ports");
+            }
+        }
+        if (tree.path("realised") instanceof ObjectNode network && !network.has("policy")) {
+            network.set("policy", MAPPER.valueToTree(NetworkPolicy.PLAIN));
         }
     }
 

@@ -16,6 +16,7 @@ import jnr.ffi.Runtime;
 final class Kernel {
     static final int AF_UNSPEC = 0;
     static final int AF_INET = 2;
+    static final int AF_BRIDGE = 7;
     static final int AF_NETLINK = 16;
     static final int NETLINK_ROUTE = 0;
     static final int NETLINK_NETFILTER = 12;

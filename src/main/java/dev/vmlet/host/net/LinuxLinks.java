@@ -1,6 +1,7 @@
 package dev.vmlet.host.net;
 
 import dev.vmlet.host.Links;
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
@@ -282,6 +283,52 @@ public final class LinuxLinks implements Links, AutoCloseable {
         if (link.masterIndex() != master.index()) {
             netlink.exchange(operation, socket -> socket.ask(RtNetlink.setMaster(link.index(), master.index())));
         }
+    }
+
+    @Override
+    public void setBridgePort(LinkName port, BridgePort flags) throws HostException {
+        String operation = "set the flags of bridge port " + port;
+        Link link = existingPort(operation, port);
+        netlink.exchange(operation, socket -> socket.ask(RtNetlink.setBridgePort(link.index(), flags)));
+    }
+
+    private Link existingPort(String operation, LinkName port) throws HostException {
+        Link link = existing(operation, port);
+        if (link.masterIndex() == 0) {
+            throw new HostException.Refused(operation + ": it is in no bridge", null);
+        }
+        return link;
+    }
+
+    @Override
+    public Seen<Boolean> isBehind(LinkName port, MacAddress mac) {
+        String operation = "look for " + mac + " behind " + port;
+        try {
+            Optional<Link> link = maybe(operation, port);
+            if (link.isEmpty()) {
+                return Seen.missing();
+            }
+            if (link.get().masterIndex() == 0) {
+                return Seen.present(false);
+            }
+            int index = link.get().index();
+            return Seen.present(netlink.exchange(socket -> socket.ask(RtNetlink.getBehind(index, mac)).stream()
+                    .anyMatch(answer -> RtNetlink.isBehind(answer, index))));
+        } catch (KernelRefusal e) {
+            // ENOENT: no such address. The others: the port left the bridge, or was deleted, since it was looked at.
+            return e.errno() == Errno.ENOENT || e.errno() == Errno.EINVAL || e.errno() == Errno.ENODEV
+                    ? Seen.present(false)
+                    : Seen.unknown(operation + ": " + e.getMessage());
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+    }
+
+    @Override
+    public void putBehind(LinkName port, MacAddress mac) throws HostException {
+        String operation = "put " + mac + " behind " + port;
+        Link link = existingPort(operation, port);
+        netlink.exchange(operation, socket -> socket.ask(RtNetlink.putBehind(link.index(), mac)));
     }
 
     @Override

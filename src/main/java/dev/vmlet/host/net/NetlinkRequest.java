@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 final class NetlinkRequest {
     static final int ACK = 0x4;
     static final int DUMP = 0x300;
+    static final int REPLACE = 0x100;
     static final int EXCL = 0x200;
     static final int CREATE = 0x400;
 

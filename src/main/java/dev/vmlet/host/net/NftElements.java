@@ -3,9 +3,11 @@ package dev.vmlet.host.net;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Protocol;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import jnr.constants.platform.Errno;
 
@@ -115,9 +117,25 @@ final class NftElements implements AutoCloseable {
                 put(bytes, new MacAddress(key.get(1)).bytes(), 8);
                 put(bytes, Ipv4Address.parse(key.get(2)).bytes(), 4);
             }
-            case SUBNETS -> throw new IllegalStateException("an interval set has no single keys");
+            case HOST_ACCESS -> {
+                put(bytes, name(key.get(0)), IFNAMSIZ);
+                put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
+                put(bytes, port(key.get(2)), 4);
+            }
+            case SUBNETS, EGRESS_TO, EGRESS_PORTS ->
+                throw new IllegalStateException("an interval set has no single keys");
         }
         return bytes.toByteArray();
+    }
+
+    private static int protocol(String text) {
+        return Protocol.valueOf(text.toUpperCase(Locale.ROOT)).number();
+    }
+
+    /** In network order. */
+    private static byte[] port(String text) {
+        int port = Integer.parseInt(text);
+        return new byte[] {(byte) (port >> 8), (byte) port};
     }
 
     private static byte[] name(String name) {

@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -114,8 +115,12 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                 return Seen.missing();
             }
             Set<FirewallElement> found = new HashSet<>();
+            Map<FirewallSet, Set<FirewallElement>> listed = new EnumMap<>(FirewallSet.class);
             for (FirewallElement candidate : candidates) {
-                if (isContained(candidate)) {
+                if (candidate.set().hasIntervals() && !listed.containsKey(candidate.set())) {
+                    listed.put(candidate.set(), members(candidate.set()));
+                }
+                if (isContained(candidate, listed)) {
                     found.add(candidate);
                 }
             }
@@ -127,18 +132,22 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         }
     }
 
-    private boolean isContained(FirewallElement candidate) throws HostException, KernelRefusal {
-        if (candidate.set() != FirewallSet.SUBNETS) {
-            return single.owner(candidate).equals(Optional.of(candidate.ownerUid()));
-        }
-        // The kernel answers with the interval around the asked one. One element per Network: reading all is cheap.
-        String listing = "list set " + candidate.set().family() + " " + table + " "
-                + candidate.set().nftName();
+    private boolean isContained(FirewallElement candidate, Map<FirewallSet, Set<FirewallElement>> listed)
+            throws KernelRefusal {
+        Set<FirewallElement> members = listed.get(candidate.set());
+        return members == null
+                ? single.owner(candidate).equals(Optional.of(candidate.ownerUid()))
+                : members.contains(candidate);
+    }
+
+    /** Of a set with intervals: for one the kernel answers with the interval around it. They belong to Networks: few. */
+    private Set<FirewallElement> members(FirewallSet set) throws HostException {
+        String listing = "list set " + set.family() + " " + table + " " + set.nftName();
         try {
-            return NftTable.parse(nft.run(listing, listing)).elements().contains(candidate);
+            return NftTable.parse(nft.run(listing, listing)).elements();
         } catch (NftRefusal e) {
             if (e.isNotThere()) {
-                return false;
+                return Set.of();
             }
             throw e.during(listing);
         }

@@ -110,9 +110,13 @@ record NftTable(String mark, List<NftObject> objects, Set<FirewallElement> eleme
                         .map(NftTable::text)
                         .toList()
                 : List.of(text(value));
-        if (set == FirewallSet.SUBNETS && value.isTextual()) {
+        if (set.hasIntervals()) {
+            int place = set == FirewallSet.SUBNETS ? 0 : 1;
+            key = new ArrayList<>(key);
             // nft lists a /32 as the bare address.
-            key = List.of(value.asText() + "/32");
+            if (place < key.size() && key.get(place).indexOf('/') < 0) {
+                key.set(place, key.get(place) + "/32");
+            }
         }
         return new FirewallElement(set, key, owner);
     }

@@ -4,7 +4,9 @@ import static dev.vmlet.host.net.NetlinkRequest.ACK;
 import static dev.vmlet.host.net.NetlinkRequest.CREATE;
 import static dev.vmlet.host.net.NetlinkRequest.DUMP;
 import static dev.vmlet.host.net.NetlinkRequest.EXCL;
+import static dev.vmlet.host.net.NetlinkRequest.REPLACE;
 
+import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
@@ -60,7 +62,21 @@ final class RtNetlink {
     private static final int IFLA_INFO_KIND = 1;
     private static final int IFLA_INFO_DATA = 2;
     private static final int IFLA_TUN_OWNER = 1;
+    private static final int IFLA_INFO_SLAVE_KIND = 4;
+    private static final int IFLA_INFO_SLAVE_DATA = 5;
+    private static final int IFLA_BRPORT_LEARNING = 8;
+    private static final int IFLA_BRPORT_UNICAST_FLOOD = 9;
+    private static final int IFLA_BRPORT_MCAST_FLOOD = 27;
+    private static final int IFLA_BRPORT_ISOLATED = 33;
     private static final int RTEXT_FILTER_SKIP_STATS = 8;
+
+    private static final int NEWNEIGH = 28;
+    private static final int GETNEIGH = 30;
+    private static final int NDMSG = 12;
+    private static final int NDA_LLADDR = 2;
+    private static final int NTF_MASTER = 4;
+    /** What bridge(8) calls static. NUD_PERMANENT would make the address one of the host's own (fdb_add_entry). */
+    private static final int NUD_NOARP = 0x40;
 
     private static final int IFA_ADDRESS = 1;
     private static final int IFA_LOCAL = 2;
@@ -130,6 +146,50 @@ final class RtNetlink {
         return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0).attribute(IFLA_MASTER, masterIndex);
     }
 
+    static NetlinkRequest setBridgePort(int index, BridgePort flags) {
+        NetlinkRequest request = linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, 0);
+        int info = request.begin(IFLA_LINKINFO);
+        request.attribute(IFLA_INFO_SLAVE_KIND, "bridge");
+        int data = request.begin(IFLA_INFO_SLAVE_DATA);
+        return request.attribute(IFLA_BRPORT_LEARNING, flag(flags.learning()))
+                .attribute(IFLA_BRPORT_UNICAST_FLOOD, flag(flags.flood()))
+                .attribute(IFLA_BRPORT_MCAST_FLOOD, flag(flags.multicastFlood()))
+                .attribute(IFLA_BRPORT_ISOLATED, flag(flags.isolated()))
+                .end(data)
+                .end(info);
+    }
+
+    private static byte[] flag(boolean on) {
+        return new byte[] {(byte) (on ? 1 : 0)};
+    }
+
+    static NetlinkRequest putBehind(int portIndex, MacAddress mac) {
+        return neighbour(new NetlinkRequest(NEWNEIGH, ACK | CREATE | REPLACE), portIndex, NUD_NOARP)
+                .attribute(NDA_LLADDR, mac.bytes());
+    }
+
+    static NetlinkRequest getBehind(int portIndex, MacAddress mac) {
+        return neighbour(new NetlinkRequest(GETNEIGH, ACK), portIndex, 0).attribute(NDA_LLADDR, mac.bytes());
+    }
+
+    private static NetlinkRequest neighbour(NetlinkRequest request, int index, int state) {
+        return request.put8(Kernel.AF_BRIDGE)
+                .put8(0)
+                .put16(0)
+                .put32(index)
+                .put16(state)
+                .put8(NTF_MASTER)
+                .put8(0);
+    }
+
+    /** Whether the message says that the bridge has, for good, an address behind this port. */
+    static boolean isBehind(NetlinkMessage message, int portIndex) {
+        return message.type() == NEWNEIGH
+                && message.body().limit() >= NDMSG
+                && message.body().getInt(4) == portIndex
+                && (message.body().getShort(8) & NUD_NOARP) != 0;
+    }
+
     /** Down, out of its bridge and into the group in one message. */
     static NetlinkRequest retire(int index, int group) {
         return linkStructure(new NetlinkRequest(NEWLINK, ACK), index, 0, IFF_UP)
@@ -185,7 +245,24 @@ final class RtNetlink {
                 new Mark(attributes.text(IFLA_IFALIAS).orElse("")),
                 attributes.number(IFLA_MASTER, 0),
                 tapUid,
-                attributes.number(IFLA_GROUP, 0)));
+                attributes.number(IFLA_GROUP, 0),
+                bridgePort(info)));
+    }
+
+    private static BridgePort bridgePort(NetlinkAttributes info) throws KernelRefusal {
+        if (!info.text(IFLA_INFO_SLAVE_KIND).orElse("").equals("bridge")) {
+            return BridgePort.PLAIN;
+        }
+        NetlinkAttributes port = info.nested(IFLA_INFO_SLAVE_DATA);
+        return new BridgePort(
+                isSet(port, IFLA_BRPORT_ISOLATED, false),
+                isSet(port, IFLA_BRPORT_LEARNING, true),
+                isSet(port, IFLA_BRPORT_UNICAST_FLOOD, true),
+                isSet(port, IFLA_BRPORT_MCAST_FLOOD, true));
+    }
+
+    private static boolean isSet(NetlinkAttributes port, int type, boolean otherwise) {
+        return port.bytes(type).map(b -> b.length > 0 && b[0] != 0).orElse(otherwise);
     }
 
     private static LinkName name(NetlinkAttributes attributes) throws KernelRefusal {

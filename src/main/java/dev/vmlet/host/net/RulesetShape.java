@@ -22,7 +22,9 @@ final class RulesetShape {
                 shape.merge(family + " table " + words[2], 1, Integer::sum);
             } else if (line.equals("}")) {
                 chain = "";
-            } else if (line.startsWith("chain ") || line.startsWith("set ") || line.startsWith("counter owner ")) {
+            } else if (line.startsWith("chain ")
+                    || line.startsWith("set ")
+                    || line.startsWith("counter ") && line.contains("{")) {
                 shape.merge(family + " " + words[0] + " " + words[1], 1, Integer::sum);
                 chain = words[0].equals("chain") ? words[1] : "";
             } else if (!chain.isEmpty() && !line.startsWith("type ")) {

@@ -2,6 +2,8 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.model.Ipv4Address;
 import java.io.ByteArrayOutputStream;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -12,6 +14,7 @@ final class Frames {
     static final String EVERYBODY = "ff:ff:ff:ff:ff:ff";
     static final int IPV4 = 0x0800;
     static final int ARP = 0x0806;
+    static final int IPV6 = 0x86dd;
 
     private static final int MARK_LENGTH = 14;
 
@@ -39,6 +42,10 @@ final class Frames {
 
     /** UDP without checksum in IPv4, any version number. */
     static byte[] udp(int version, String from, String to, int port, String mark) {
+        return udp(version, from, to, 7, port, mark);
+    }
+
+    static byte[] udp(int version, String from, String to, int sourcePort, int port, String mark) {
         byte[] data = markText(mark).getBytes(StandardCharsets.US_ASCII);
         byte[] header = join(
                 number(version << 4 | 5, 1),
@@ -57,7 +64,39 @@ final class Frames {
         sum = (sum & 0xffff) + (sum >> 16);
         sum = (sum & 0xffff) + (sum >> 16);
         ByteBuffer.wrap(header).putShort(10, (short) ~sum);
-        return join(header, number(7, 2), number(port, 2), number(8 + data.length, 2), number(0, 2), data);
+        return join(header, number(sourcePort, 2), number(port, 2), number(8 + data.length, 2), number(0, 2), data);
+    }
+
+    /** A UDP packet in IPv6, without extension headers. */
+    static byte[] udp6(String from, String to, int sourcePort, int port, String mark) {
+        byte[] data = markText(mark).getBytes(StandardCharsets.US_ASCII);
+        byte[] udp = join(number(sourcePort, 2), number(port, 2), number(8 + data.length, 2), number(0, 2), data);
+        return ipv6(from, to, 17, udp);
+    }
+
+    /** An ICMPv6 message of this type: 134 is a router's advertisement, 128 an echo request. */
+    static byte[] icmp6(String from, String to, int type, String mark) {
+        byte[] text = markText(mark).getBytes(StandardCharsets.US_ASCII);
+        return ipv6(from, to, 58, join(number(type, 1), number(0, 3), new byte[12], text));
+    }
+
+    private static byte[] ipv6(String from, String to, int nextHeader, byte[] payload) {
+        return join(
+                number(6 << 28, 4),
+                number(payload.length, 2),
+                number(nextHeader, 1),
+                number(255, 1),
+                address6(from),
+                address6(to),
+                payload);
+    }
+
+    private static byte[] address6(String text) {
+        try {
+            return InetAddress.getByName(text).getAddress();
+        } catch (UnknownHostException e) {
+            throw new IllegalArgumentException(text, e);
+        }
     }
 
     /** An ARP packet; a true one has hardware address length 6. */

@@ -44,9 +44,24 @@ public final class OwnNamespace {
         }
     }
 
+    /** What a command prints; fails the test when the command does. */
+    static String output(String... command) throws IOException, InterruptedException {
+        StringBuilder output = new StringBuilder();
+        int exit = exitOf(output, command);
+        if (exit != 0) {
+            throw new AssertionError(String.join(" ", command) + ": exit code " + exit + ": " + output);
+        }
+        return output.toString();
+    }
+
     static int exitOf(String... command) throws IOException, InterruptedException {
+        return exitOf(new StringBuilder(), command);
+    }
+
+    private static int exitOf(StringBuilder into, String... command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        into.append(output);
         if (!process.waitFor(10, TimeUnit.SECONDS)) {
             process.destroyForcibly();
             throw new AssertionError(String.join(" ", command) + ": no end in 10 s: " + output);

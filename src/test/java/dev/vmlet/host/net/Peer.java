@@ -12,6 +12,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.types.size_t;
 import jnr.ffi.types.ssize_t;
@@ -23,6 +25,7 @@ import jnr.ffi.types.ssize_t;
 final class Peer implements AutoCloseable {
     private static final int AF_PACKET = 17;
     private static final int SOCK_RAW = 3;
+    private static final int MSG_DONTWAIT = 0x40;
     private static final int ETH_P_ALL = 3;
     private static final int PING_MILLIS = 700;
     private static final int SOL_PACKET = 263;
@@ -62,6 +65,13 @@ final class Peer implements AutoCloseable {
 
     /** A peer whose link here has this name, with this MAC and address (with prefix length), up, gateway as default. */
     static Peer plug(String linkHere, String mac, String address, String gateway) throws Exception {
+        Peer peer = plugDown(linkHere, mac, address, gateway);
+        OwnNamespace.run("ip", "link", "set", linkHere, "up");
+        return peer;
+    }
+
+    /** The same with its link here still down. */
+    static Peer plugDown(String linkHere, String mac, String address, String gateway) throws Exception {
         Peer peer = new Peer(new ProcessBuilder("unshare", "--net", "sleep", "600").start());
         String pid = String.valueOf(peer.holder.pid());
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
@@ -73,11 +83,11 @@ final class Peer implements AutoCloseable {
         }
         OwnNamespace.run("ip", "link", "add", linkHere, "type", "veth", "peer", "name", "eth0", "netns", pid);
         peer.run("ip", "link", "set", "lo", "up");
-        peer.run("ip", "link", "set", "eth0", "address", mac, "up");
+        // A kernel that speaks IPv6 by itself would be counted among what a test sends.
+        peer.run("ip", "link", "set", "eth0", "addrgenmode", "none", "address", mac, "up");
         peer.run("ip", "address", "add", address, "dev", "eth0");
         // A link that is not up here is without carrier there; the route is wanted all the same.
-        OwnNamespace.run("ip", "link", "set", linkHere, "up");
-        peer.run("ip", "route", "add", "default", "via", gateway);
+        peer.run("ip", "route", "add", "default", "via", gateway, "dev", "eth0", "onlink");
         peer.openRaw();
         return peer;
     }
@@ -142,6 +152,23 @@ final class Peer implements AutoCloseable {
         });
     }
 
+    /** Puts a frame on the wire as it is, if the wire takes it: false while the link is down, or its queue is full. */
+    boolean trySend(byte[] frame) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(frame.length).put(frame).flip();
+        return posix.send(raw, bytes, frame.length, 0) == frame.length;
+    }
+
+    /** Packets that a named counter of the peer's own inet table has counted. */
+    long packets(String table, String counter) throws IOException, InterruptedException {
+        String text = OwnNamespace.output(
+                inside("nft", "list", "counter", "inet", table, counter).toArray(String[]::new));
+        Matcher packets = Pattern.compile("packets (\\d+)").matcher(text);
+        if (!packets.find()) {
+            throw new AssertionError(text);
+        }
+        return Long.parseLong(packets.group(1));
+    }
+
     /** Puts a frame on the wire as it is. */
     void send(byte[] frame) {
         ByteBuffer bytes = ByteBuffer.allocateDirect(frame.length).put(frame).flip();
@@ -169,6 +196,19 @@ final class Peer implements AutoCloseable {
                 return seen;
             }
         }
+    }
+
+    /** Which of the marks were at the end of a frame that has arrived; waits for none. */
+    List<String> marks() {
+        List<String> seen = new ArrayList<>();
+        ByteBuffer bytes = ByteBuffer.allocateDirect(2048);
+        long length;
+        while ((length = posix.recv(raw, bytes, 2048, MSG_DONTWAIT)) >= 0) {
+            byte[] frame = new byte[(int) length];
+            bytes.get(0, frame);
+            seen.add(Frames.mark(frame));
+        }
+        return seen;
     }
 
     @Override
