@@ -1,6 +1,7 @@
 package dev.vmlet.api;
 
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import dev.vmlet.api.OpenPort.Protocol;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
@@ -169,5 +170,34 @@ public record VirtualMachineSpec(
                     message = "networks[].macAddress must be a unicast MAC address in lower case such as"
                             + " 52:54:00:12:34:56: the second digit is even and not all digits are zero")
             @Nullable
-            String macAddress) {}
+            String macAddress,
+
+            @JsonPropertyDescription(
+                    "Ports of the guest that its node offers as its own to whoever reaches the node, at most 16."
+                            + " Default: none. A change takes effect at once, and ends connections to what is published"
+                            + " no longer.")
+            @Size(max = 16)
+            @ValidationRule(
+                    value = "self.all(a, self.exists_one(b, b.hostPort == a.hostPort && b.protocol == a.protocol))",
+                    message = "two ports have the same hostPort and protocol: each port of the node leads to one place")
+            @Nullable
+            List<Published> ports) {}
+
+    /** A port of a guest that its node offers as its own. */
+    @ApiObject
+    public record Published(
+            @JsonPropertyDescription(
+                    "Port of the node, 1 to 65535. It belongs to this machine until the object is deleted or asks for"
+                            + " it no longer, whether the guest runs or not.")
+            @Required
+            @Min(1)
+            @Max(65_535)
+            @Nullable
+            Integer hostPort,
+
+            @JsonPropertyDescription("Port of the guest, 1 to 65535.") @Required @Min(1) @Max(65_535) @Nullable
+            Integer port,
+
+            @JsonPropertyDescription("TCP or UDP. Default TCP.") @Default("TCP") @Nullable
+            Protocol protocol) {}
 }

@@ -10,6 +10,7 @@ import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -73,6 +74,9 @@ public interface Links {
      * @throws HostException.Refused when the link is a port of no bridge
      */
     void setBridgePort(LinkName port, BridgePort flags) throws HostException;
+
+    /** Ports that processes of the node listen on, those on loopback alone left out. */
+    Seen<Set<ServicePort>> listeners();
 
     /** Whether the port's bridge knows for good that this MAC is behind it. Missing when there is no such link. */
     Seen<Boolean> isBehind(LinkName port, MacAddress mac);

@@ -127,14 +127,16 @@ public final class Observer {
             Set<FirewallElement> candidates = variants.stream()
                     .flatMap(n -> n.elements(vm.uid()).stream())
                     .collect(Collectors.toSet());
+            Seen<Set<FirewallElement>> inForce = contained(candidates);
             nicsSeen.put(
                     network,
                     new NicObservation(
                             nic.tap(),
                             host.links().find(nic.bridge()),
                             host.links().find(nic.tap()),
-                            contained(candidates),
-                            nic.isolated() ? host.links().isBehind(nic.tap(), nic.mac()) : Seen.missing()));
+                            inForce,
+                            nic.isolated() ? host.links().isBehind(nic.tap(), nic.mac()) : Seen.missing(),
+                            publishesAnew(nic, vm, inForce) ? host.links().listeners() : Seen.missing()));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->
@@ -162,6 +164,12 @@ public final class Observer {
                 guest,
                 reach(vm, desired, record, guest),
                 host.disks().leftovers(vm));
+    }
+
+    private static boolean publishesAnew(DesiredNic nic, VmId vm, Seen<Set<FirewallElement>> inForce) {
+        return !nic.ports().isEmpty()
+                && inForce instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> there)
+                && !there.containsAll(nic.elements(vm.uid()));
     }
 
     /** Every other link that bears the VM's mark: what a lost record would hide. Retired taps are gone as far as the VM goes. */

@@ -38,12 +38,35 @@ public record DesiredNic(
         this(network, bridge, bridgeMark, tap, mark, mac, ip, mtu, false, List.of());
     }
 
-    /** This NIC's members of the firewall's sets: two, and two for each port that is published. */
+    /** This NIC's members of the firewall's sets: two, and about two for each port that is published. */
     public List<FirewallElement> elements(String vmUid) {
         List<FirewallElement> elements = new ArrayList<>();
         elements.add(new FirewallElement(FirewallSet.TAPS, List.of(tap.value()), vmUid));
         elements.add(new FirewallElement(FirewallSet.OK4, List.of(tap.value(), mac.value(), ip.toString()), vmUid));
+        for (PublishedPort port : ports) {
+            String protocol = port.host().protocol().text();
+            String guest = String.valueOf(port.guest());
+            elements.add(published(port, vmUid));
+            FirewallElement target =
+                    new FirewallElement(FirewallSet.PUBLISHED_TO, List.of(ip.toString(), protocol, guest), vmUid);
+            // Two ports of the node may lead to one of the guest.
+            if (!elements.contains(target)) {
+                elements.add(target);
+            }
+        }
         return List.copyOf(elements);
+    }
+
+    /** The member by which a port of the node leads to the guest. */
+    public FirewallElement published(PublishedPort port, String vmUid) {
+        return new FirewallElement(
+                FirewallSet.PUBLISHED,
+                List.of(
+                        port.host().protocol().text(),
+                        String.valueOf(port.host().port()),
+                        ip.toString(),
+                        String.valueOf(port.guest())),
+                vmUid);
     }
 
     /** What a change of the object does to a running guest's NIC; the rest waits for its next start. */

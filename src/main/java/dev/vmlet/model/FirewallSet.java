@@ -21,6 +21,13 @@ public enum FirewallSet {
     EGRESS_PORTS("inet", "egress_ports"),
     /** Bridges whose guests may leave the node. Key: bridge. */
     EGRESS("inet", "egress"),
+    /**
+     * Ports of the node that lead to a guest; a map. Key: protocol, port of the node; then where it leads to: address, port
+     * of the guest.
+     */
+    PUBLISHED("inet", "published"),
+    /** Ports of guests that the node's lead to. Key: address, protocol, port. */
+    PUBLISHED_TO("inet", "published_to"),
     /** Subnets whose packets are masqueraded when they leave the node. Key: prefix. */
     SUBNETS("inet", "subnets");
 
@@ -35,6 +42,11 @@ public enum FirewallSet {
     /** nft family of the table that holds the set: {@code inet} or {@code bridge}. */
     public String family() {
         return family;
+    }
+
+    /** How many parts of a member are its key; the others are what a map leads to. */
+    public int keyParts(int all) {
+        return this == PUBLISHED ? 2 : all;
     }
 
     /** Whether prefixes are among its members: the kernel answers for one with the interval around it. */

@@ -8,15 +8,18 @@ import java.util.Set;
  * @param elements which of this NIC's elements are in the firewall's sets; Missing when our tables are not there
  * @param behind whether the bridge knows for good that the guest is behind its tap; looked for only where the NIC is to be
  *     isolated, whose bridge does not learn it
+ * @param listeners ports of the node that its processes listen on; looked for only where one is to be published that is
+ *     not yet
  */
 public record NicObservation(
         LinkName tapName,
         Seen<Link> bridge,
         Seen<Link> tap,
         Seen<Set<FirewallElement>> elements,
-        Seen<Boolean> behind) {
-    /** Of a NIC that is not isolated. */
+        Seen<Boolean> behind,
+        Seen<Set<ServicePort>> listeners) {
+    /** Of a NIC that is not isolated and publishes nothing. */
     public NicObservation(LinkName tapName, Seen<Link> bridge, Seen<Link> tap, Seen<Set<FirewallElement>> elements) {
-        this(tapName, bridge, tap, elements, Seen.missing());
+        this(tapName, bridge, tap, elements, Seen.missing(), Seen.missing());
     }
 }

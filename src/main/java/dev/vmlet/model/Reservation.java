@@ -27,8 +27,16 @@ public record Reservation(
         this(vmUid, file, trouble, userId, nics, complete, false);
     }
 
-    /** Addresses as the record writes them; nothing vouches for their shape. */
-    public record Nic(String networkUid, String ip, String mac) {}
+    /** Addresses, and ports of the node such as {@code tcp/80}, as the record writes them; nothing vouches for their shape. */
+    public record Nic(String networkUid, String ip, String mac, List<String> hostPorts) {
+        public Nic {
+            hostPorts = List.copyOf(hostPorts);
+        }
+
+        public Nic(String networkUid, String ip, String mac) {
+            this(networkUid, ip, mac, List.of());
+        }
+    }
 
     public Reservation {
         nics = List.copyOf(nics);

@@ -79,10 +79,15 @@ public final class HostPlanner {
         }
         boolean leaving =
                 seen.networks().stream().anyMatch(n -> n.realised().egress() == dev.vmlet.model.Egress.MASQUERADE);
-        if (leaving && seen.uplink().isPresent() && seen.uplinkForwarding().equals(Seen.present(false))) {
+        boolean published = seen.vms().stream()
+                .anyMatch(vm -> vm.launch().isPresent()
+                        && vm.nics().stream().anyMatch(nic -> !nic.ports().isEmpty()));
+        if ((leaving || published)
+                && seen.uplink().isPresent()
+                && seen.uplinkForwarding().equals(Seen.present(false))) {
             steps.add(new PlannedStep(
                     new Step.EnableForwarding(seen.uplink().get(), false),
-                    "answers to guests enter by the uplink",
+                    leaving ? "answers to guests enter by the uplink" : "what is published is asked for by the uplink",
                     // Once turned on by us, it was somebody else who turned it off.
                     seen.keptForwarding().containsKey(seen.uplink().get()) ? Cause.DRIFT : Cause.ASKED));
         }

@@ -12,8 +12,10 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -71,8 +73,14 @@ final class NicPlanner {
                 .toList();
         if (!surplus.isEmpty()) {
             steps.add(new PlannedStep(
-                    new Step.DeleteElements(surplus), "VM " + vm + " may send from its present address only"));
+                    new Step.DeleteElements(surplus),
+                    areGuards(surplus)
+                            ? "VM " + vm + " may send from its present address only"
+                            : "VM " + vm + " asks for it no longer"));
         }
+        List<PublishedPort> taken = taken(vm, nic, inForce, seen.listeners());
+        taken.forEach(port -> wanted.remove(nic.published(port, vm.uid())));
+        Optional<Plan.Wait> waiting = taken.stream().findFirst().map(port -> taken(nic, port));
         List<FirewallElement> missing = wanted.stream()
                 .filter(e -> !inForce.contains(e))
                 .sorted(Looks.ELEMENTS)
@@ -80,7 +88,9 @@ final class NicPlanner {
         if (!missing.isEmpty()) {
             steps.add(new PlannedStep(
                     new Step.AddElements(missing),
-                    "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"));
+                    areGuards(missing)
+                            ? "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"
+                            : "VM " + vm + " publishes ports of " + nic.ip()));
         }
         if (!(seen.tap() instanceof Seen.Present<Link>(Link tap))
                 || tap.mark().text().isEmpty()) {
@@ -89,7 +99,7 @@ final class NicPlanner {
             steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
             isolate(nic, because, steps);
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), because));
-            return new Plan(steps, Optional.empty());
+            return new Plan(steps, waiting);
         }
         if (tap.mtu() != nic.mtu()) {
             steps.add(new PlannedStep(
@@ -111,7 +121,29 @@ final class NicPlanner {
         if (!tap.up()) {
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), "the tap is down"));
         }
-        return new Plan(steps, Optional.empty());
+        return new Plan(steps, waiting);
+    }
+
+    private static boolean areGuards(List<FirewallElement> elements) {
+        return elements.stream().anyMatch(e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.TAPS);
+    }
+
+    /** What is published already stays: its clients would be cut off for a process that came later. */
+    private static List<PublishedPort> taken(
+            VmId vm, DesiredNic nic, Set<FirewallElement> inForce, Seen<Set<ServicePort>> listeners) {
+        return listeners instanceof Seen.Present<Set<ServicePort>>(Set<ServicePort> heard)
+                ? nic.ports().stream()
+                        .filter(port -> heard.contains(port.host()) && !inForce.contains(nic.published(port, vm.uid())))
+                        .toList()
+                : List.of();
+    }
+
+    private static Plan.Wait taken(DesiredNic nic, PublishedPort port) {
+        return new Plan.Wait(
+                Reason.HostPortTaken,
+                "spec.networks[" + nic.network().name() + "].ports: a process of the node listens on " + port.host()
+                        + "; choose another hostPort, or end that process",
+                LATER);
     }
 
     /** The record's NICs with what the object asks for now, as far as it applies to a running guest. */
@@ -122,22 +154,6 @@ final class NicPlanner {
                                 asked.network().uid().equals(nic.network().uid()))
                         .findFirst()))
                 .toList();
-    }
-
-    /** Takes away what these NICs do not ask for. */
-    static List<PlannedStep> surplus(VmId vm, List<DesiredNic> nics, VmObservation seen) {
-        List<FirewallElement> surplus = new ArrayList<>();
-        for (DesiredNic nic : nics) {
-            NicObservation look = seen.nics().get(nic.network().uid());
-            if (look != null && look.elements() instanceof Seen.Present<Set<FirewallElement>>(var inForce)) {
-                List<FirewallElement> wanted = nic.elements(vm.uid());
-                inForce.stream().filter(e -> !wanted.contains(e)).forEach(surplus::add);
-            }
-        }
-        surplus.sort(Looks.ELEMENTS);
-        return surplus.isEmpty()
-                ? List.of()
-                : List.of(new PlannedStep(new Step.DeleteElements(surplus), "VM " + vm + " asks for it no longer"));
     }
 
     /** After the port has joined, before it is up: it is born with the flags of every port. */

@@ -30,6 +30,10 @@ import java.util.stream.Stream;
  *   <li>The kernel takes a VLAN tag off the frame, but {@code ether type} still sees it; tagged frames are dropped.
  *   <li>Metadata services of clouds give whoever asks from the node the node's own credentials. Most live at a link-local
  *       address, those of Alibaba (100.100.100.200), Azure (168.63.129.16) and Oracle (192.0.0.192) do not.
+ *   <li>A packet that came by a published port is let through by what it was translated to and back, not by the
+ *       translation alone: others translate too, and what is published no longer ends at once. Of guests, those may use
+ *       the node's ports that may leave it; they come with the node's address, or the answer would take the short way.
+ *   <li>A connection to 127.0.0.1 is not translated: the kernel lets no packet from there out on a bridge.
  *   <li>Each drop has a counter of its own, by which a person tells what a guest tried: {@code nft list counters}.
  * </ul>
  */
@@ -86,6 +90,10 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   set egress_ports { type ifname . ipv4_addr . inet_proto . inet_service; flags interval
                   }
+                  map published { type inet_proto . inet_service : ipv4_addr . inet_service
+                  }
+                  set published_to { type ipv4_addr . inet_proto . inet_service
+                  }
                   set subnets { type ipv4_addr; flags interval
                   }
                   chain input {
@@ -103,9 +111,22 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   chain forward {
                     type filter hook forward priority -10; policy accept;
                     iifname . oifname @same accept
+                    oifname @bridges ct status dnat ct direction original goto to_published
+                    iifname @bridges ct status dnat ct direction reply goto from_published
                     iifname @bridges oifname @bridges counter name between_networks drop
                     iifname @bridges goto from_guest
                     oifname @bridges goto to_guest
+                  }
+                  chain to_published {
+                    ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+                    iifname @bridges iifname != @egress counter name between_networks drop
+                    ip daddr . meta l4proto . th dport @published_to accept
+                    counter name unsolicited drop
+                  }
+                  chain from_published {
+                    ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+                    ip saddr . meta l4proto . th sport @published_to accept
+                    counter name without_egress drop
                   }
                   chain from_guest {
                     meta nfproto != ipv4 counter name not_ipv4 drop
@@ -123,8 +144,17 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     oifname . ip saddr . meta l4proto . th sport @egress_ports ct state established,related accept
                     counter name unsolicited drop
                   }
+                  chain prerouting {
+                    type nat hook prerouting priority -100; policy accept;
+                    fib daddr type local dnat ip to meta l4proto . th dport map @published
+                  }
+                  chain output {
+                    type nat hook output priority -100; policy accept;
+                    ip daddr != 127.0.0.0/8 fib daddr type local dnat ip to meta l4proto . th dport map @published
+                  }
                   chain postrouting {
                     type nat hook postrouting priority 100; policy accept;
+                    ct status dnat iifname @bridges oifname @bridges masquerade
                     ip saddr @subnets oifname != @bridges oifname != "lo" masquerade
                   }
                 }
@@ -197,7 +227,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
         return sorted.stream()
                 .map(e -> verb + " element " + e.set().family() + " vmlet_" + installation + " "
                         + e.set().nftName() + " { " + key(e) + (comments ? " comment \"" + e.ownerUid() + "\"" : "")
-                        + " }\n")
+                        + data(e) + " }\n")
                 .collect(Collectors.joining());
     }
 
@@ -217,12 +247,24 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
             case SAME ->
                 quote(element.key().get(0)) + " . " + quote(element.key().get(1));
             case SUBNETS -> element.key().get(0);
+            case PUBLISHED, PUBLISHED_TO ->
+                String.join(
+                        " . ",
+                        element.key()
+                                .subList(0, element.set().keyParts(element.key().size())));
             case TAPS, BRIDGES, EGRESS, OK4, HOST_ACCESS, EGRESS_TO, EGRESS_PORTS ->
                 Stream.concat(
                                 Stream.of(quote(element.key().get(0))),
                                 element.key().stream().skip(1))
                         .collect(Collectors.joining(" . "));
         };
+    }
+
+    /** Where a map's key leads to, behind its comment. */
+    private static String data(FirewallElement element) {
+        List<String> parts = element.key();
+        int keyParts = element.set().keyParts(parts.size());
+        return keyParts == parts.size() ? "" : " : " + String.join(" . ", parts.subList(keyParts, parts.size()));
     }
 
     private static String quote(String name) {

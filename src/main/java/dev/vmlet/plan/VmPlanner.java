@@ -148,7 +148,9 @@ public final class VmPlanner {
             return Optional.of(Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON));
         }
         return seen.nics().values().stream()
-                .flatMap(nic -> Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements(), nic.behind()).stream())
+                .flatMap(nic ->
+                        Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements(), nic.behind(), nic.listeners())
+                                .stream())
                 .findFirst()
                 .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }
@@ -324,23 +326,22 @@ public final class VmPlanner {
                     new Step.WriteVmRecord(next, "what applies to a running guest too"), "the object was changed"));
         }
         List<DesiredNic> nics = NicPlanner.live(record, desired);
-        if (!nics.equals(record.nics())) {
+        Plan ports = nics(record, nics, seen);
+        Optional<Plan.Wait> waiting = ports.waitingFor();
+        if (nics.equals(record.nics())) {
+            // A running guest was given all of it: what is missing, somebody took.
+            steps.addAll(PlannedStep.with(PlannedStep.Cause.DRIFT, ports.steps()));
+        } else {
             // What is no longer allowed goes while the record names it; what is new comes when the record does.
-            steps.addAll(NicPlanner.surplus(desired.id(), nics, seen));
             next = next.withAsked(next.userId(), nics, next.retained(), next.grace());
+            ports.steps().stream()
+                    .filter(p -> p.step() instanceof Step.DeleteElements)
+                    .forEach(steps::add);
             steps.add(new PlannedStep(
                     new Step.WriteVmRecord(next, "what applies to a running guest too"), "the object was changed"));
-            return new Plan(steps, Optional.empty());
-        }
-        Optional<Plan.Wait> waiting = Optional.empty();
-        for (DesiredNic nic : record.nics()) {
-            NicObservation nicSeen = seen.nics().get(nic.network().uid());
-            if (nicSeen != null) {
-                Plan part = NicPlanner.ensure(desired.id(), record.userId(), nic, nicSeen, names.installation());
-                // A running guest was given all of it: what is missing, somebody took.
-                steps.addAll(PlannedStep.with(PlannedStep.Cause.DRIFT, part.steps()));
-                waiting = waiting.or(part::waitingFor);
-            }
+            ports.steps().stream()
+                    .filter(p -> !(p.step() instanceof Step.DeleteElements))
+                    .forEach(steps::add);
         }
         // Last: the kernel may refuse a limit, and all else is to be done by then.
         steps.addAll(Mending.limits(launch, seen));

@@ -13,6 +13,7 @@ import dev.vmlet.model.Link;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.VmId;
@@ -41,6 +42,7 @@ final class NicResolver {
             throws Refusal {
         List<Nic> nics = new ArrayList<>();
         Set<String> seen = new HashSet<>();
+        PublishedPorts ports = new PublishedPorts(VmResolver.idOf(vm), host);
         List<VirtualMachineSpec.NetworkInterface> asked = spec.networks() == null ? List.of() : spec.networks();
         for (VirtualMachineSpec.NetworkInterface nic : asked) {
             if (nic.name() == null) {
@@ -50,7 +52,7 @@ final class NicResolver {
                 throw new Refusal(
                         Reason.InvalidSpec, "spec.networks names " + nic.name() + " twice; a VM is on a Network once");
             }
-            nics.add(nic(vm, nic, record, networks, slices, host));
+            nics.add(nic(vm, nic, ports.of(nic), record, networks, slices, host));
         }
         return nics;
     }
@@ -58,6 +60,7 @@ final class NicResolver {
     private static Nic nic(
             VirtualMachine vm,
             VirtualMachineSpec.NetworkInterface asked,
+            List<PublishedPort> ports,
             Optional<VmRecord> record,
             List<Network> networks,
             List<NetworkSlice> slices,
@@ -117,7 +120,7 @@ final class NicResolver {
                 ip,
                 mtu,
                 PolicyResolver.isIsolated(network),
-                List.of());
+                ports);
         return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
     }
 

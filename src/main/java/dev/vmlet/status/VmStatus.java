@@ -51,6 +51,7 @@ public final class VmStatus {
             Reason.AddressReserved,
             Reason.MacAddressTaken,
             Reason.BridgePortsExhausted,
+            Reason.HostPortTaken,
             Reason.RecordUnreadable,
             Reason.ForeignObject,
             Reason.FirewallNotReady);

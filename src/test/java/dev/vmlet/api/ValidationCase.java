@@ -28,8 +28,11 @@ record ValidationCase(String name, List<String> expected, List<JsonNode> version
     }
 
     static List<ValidationCase> in(Path directory) throws IOException {
-        try (Stream<Path> paths = Files.list(directory)) {
-            return paths.sorted().map(ValidationCase::read).toList();
+        try (Stream<Path> paths = Files.walk(directory)) {
+            return paths.filter(Files::isRegularFile)
+                    .sorted()
+                    .map(ValidationCase::read)
+                    .toList();
         }
     }
 

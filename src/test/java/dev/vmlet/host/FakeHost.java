@@ -15,6 +15,7 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.Owner;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.plan.Ruleset;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
@@ -62,6 +63,8 @@ public final class FakeHost implements Links, Firewall {
     private final Map<FirewallSet, Map<List<String>, String>> sets = new HashMap<>();
 
     private String tamperedWith = "";
+
+    private final Set<ServicePort> listeners = new HashSet<>();
 
     /** Who is known for good behind which port. */
     private final Set<String> behind = new HashSet<>();
@@ -367,6 +370,16 @@ public final class FakeHost implements Links, Firewall {
                         l.tapUid(),
                         l.group(),
                         flags));
+    }
+
+    @Override
+    public synchronized Seen<Set<ServicePort>> listeners() {
+        return seen("listeners", Set.copyOf(listeners));
+    }
+
+    /** A process of the node listens. */
+    public synchronized void listen(ServicePort port) {
+        listeners.add(port);
     }
 
     @Override

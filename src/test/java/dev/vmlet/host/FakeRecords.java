@@ -177,6 +177,7 @@ public final class FakeRecords implements Records {
         Set<String> claims = new HashSet<>();
         claims.add("user id " + record.userId());
         for (DesiredNic nic : record.nics()) {
+            nic.ports().forEach(port -> claims.add("host port " + port.host()));
             claims.add(
                     "address " + nic.ip() + " of Network uid " + nic.network().uid());
             claims.add("MAC address " + nic.mac() + " of Network uid "

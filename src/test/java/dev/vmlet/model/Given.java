@@ -102,7 +102,7 @@ public final class Given {
                         new Image(null, "https://images.example/debian-13.qcow2", null, null, SHA256),
                         Disk.ReclaimPolicy.Delete)),
                 Arrays.stream(networks)
-                        .map(n -> new VirtualMachineSpec.NetworkInterface(n, null, null))
+                        .map(n -> new VirtualMachineSpec.NetworkInterface(n, null, null, null))
                         .toList(),
                 new CloudInit(List.of("ssh-ed25519 AAAA me"), null, null),
                 null,

@@ -186,7 +186,7 @@ class NicPlannerTest {
 
     private static String apart(Seen<Link> tap, boolean behind) {
         NicObservation look = new NicObservation(
-                NIC.tap(), Seen.present(Given.bridge()), tap, Seen.present(ALL), Seen.present(behind));
+                NIC.tap(), Seen.present(Given.bridge()), tap, Seen.present(ALL), Seen.present(behind), Seen.missing());
         return Texts.of(NicPlanner.ensure(Given.WEB, 200_000, APART, look, Given.INSTALLATION));
     }
 

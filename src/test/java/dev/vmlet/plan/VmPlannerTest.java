@@ -15,11 +15,14 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.PowerWish;
+import dev.vmlet.model.Protocol;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -589,5 +592,84 @@ class VmPlannerTest {
         nics.clear();
         assertThat(planner.plan(Given.WEB, new Resolution.Absent<>(), seen(), NOW))
                 .isEqualTo(Plan.nothing());
+    }
+
+    // ---- what applies to a running guest too ----
+
+    private static DesiredNic publishing(PublishedPort... ports) {
+        DesiredNic nic = Given.nic();
+        return nic.withLivePartOf(Optional.of(new DesiredNic(
+                nic.network(),
+                nic.bridge(),
+                nic.bridgeMark(),
+                nic.tap(),
+                nic.mark(),
+                nic.mac(),
+                nic.ip(),
+                nic.mtu(),
+                true,
+                List.of(ports))));
+    }
+
+    private static VmRecord running(DesiredNic nic) {
+        return VmRecord.of(Given.WEB, 200_000, List.of(nic), List.of(), Duration.ofSeconds(30))
+                .withLaunch(RAN, 0);
+    }
+
+    private void sees(DesiredNic nic, Set<ServicePort> listeners) {
+        Set<FirewallElement> inForce = Set.copyOf(nic.elements("vm-1"));
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        nic.tap(),
+                        Seen.present(Given.bridge()),
+                        Seen.present(Given.tap()),
+                        Seen.present(inForce),
+                        Seen.present(true),
+                        Seen.present(listeners)));
+    }
+
+    private static final PublishedPort HTTP = new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80);
+    private static final PublishedPort HTTPS = new PublishedPort(new ServicePort(Protocol.TCP, 8443), 443);
+
+    @Test
+    void writesDownWhatIsPublishedBeforeItIs() {
+        DesiredNic asked = publishing(HTTP);
+        sees(Given.nic(), Set.of());
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(asked)))).isEqualTo("""
+                write what applies to a running guest too into the record of lab/web, because the object was changed
+                admit published{tcp . 8080 . 10.77.4.2 . 80}, published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
+                isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
+                """.formatted(T));
+    }
+
+    @Test
+    void takesAwayWhatIsPublishedNoLongerWhileTheRecordNamesIt() {
+        record = Seen.present(running(publishing(HTTP, HTTPS)));
+        sees(publishing(HTTP, HTTPS), Set.of());
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP)))))
+                .isEqualTo("""
+                        remove published{tcp . 8443 . 10.77.4.2 . 443}, published_to{10.77.4.2 . tcp . 443} from the firewall, because VM lab/web asks for it no longer
+                        write what applies to a running guest too into the record of lab/web, because the object was changed
+                        isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
+                        """.formatted(T));
+    }
+
+    @Test
+    void takesNoPortFromAProcessOfTheNode() {
+        sees(publishing(HTTPS), Set.of(HTTP.host(), HTTPS.host()));
+        Plan plan = plan(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS))));
+        assertThat(Texts.of(plan)).isEqualTo("""
+                write what applies to a running guest too into the record of lab/web, because the object was changed
+                admit published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
+                isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
+                wait PT30S for HostPortTaken: spec.networks[net].ports: a process of the node listens on tcp/8080; choose another hostPort, or end that process
+                """.formatted(T));
+    }
+
+    @Test
+    void whatElseChangesInANicWaitsForTheNextStart() {
+        DesiredNic moved = Given.nic(Given.NET, "vm-1", "10.77.4.9");
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(moved)))).isEmpty();
     }
 }

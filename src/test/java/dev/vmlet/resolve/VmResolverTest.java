@@ -8,6 +8,7 @@ import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.NetworkSliceStatus;
 import dev.vmlet.api.NetworkSpec;
+import dev.vmlet.api.OpenPort;
 import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
@@ -23,13 +24,17 @@ import dev.vmlet.model.ImageCatalog;
 import dev.vmlet.model.ImageFormat;
 import dev.vmlet.model.ImageSource;
 import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.Link;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.Protocol;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Resolution;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.model.UserData;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
@@ -78,7 +83,7 @@ class VmResolverTest {
                         RunStrategy.Always,
                         "2Gi",
                         java.util.Objects.requireNonNull(Given.spec().disks()),
-                        List.of(new NetworkInterface("net", address, mac)))));
+                        List.of(new NetworkInterface("net", address, mac, null)))));
     }
 
     private Resolution<DesiredVm> withDisk(Disk... disks) {
@@ -312,6 +317,106 @@ class VmResolverTest {
         // What has its address and user id goes on; so does the VM whose own record it is, up to its planner.
         facts = Given.facts(List.of(Given.record()), List.of(kept(false)));
         assertThat(desired(resolve(Given.vm())).nics()).isEqualTo(List.of(Given.nic()));
+    }
+
+    private Resolution<DesiredVm> publishing(VirtualMachineSpec.Published... ports) {
+        return resolve(Given.vm(
+                "web",
+                "vm-1",
+                spec(
+                        RunStrategy.Always,
+                        "2Gi",
+                        java.util.Objects.requireNonNull(Given.spec().disks()),
+                        List.of(new NetworkInterface("net", null, null, List.of(ports))))));
+    }
+
+    private static PublishedPort tcp(int host, int guest) {
+        return new PublishedPort(new ServicePort(Protocol.TCP, host), guest);
+    }
+
+    private static DesiredNic publishing(DesiredNic nic, PublishedPort... ports) {
+        return new DesiredNic(
+                nic.network(),
+                nic.bridge(),
+                nic.bridgeMark(),
+                nic.tap(),
+                nic.mark(),
+                nic.mac(),
+                nic.ip(),
+                nic.mtu(),
+                false,
+                List.of(ports));
+    }
+
+    @Test
+    void publishesPortsInTheOrderAsked() {
+        assertThat(desired(publishing(
+                                new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP),
+                                new VirtualMachineSpec.Published(53, 5353, OpenPort.Protocol.UDP)))
+                        .nics())
+                .isEqualTo(List.of(publishing(
+                        Given.nic(), tcp(8080, 80), new PublishedPort(new ServicePort(Protocol.UDP, 53), 5353))));
+    }
+
+    @Test
+    void refusesAHostPortThatBelongsToAnotherVmAndNamesIt() {
+        VmRecord other = other("vm-2", 200_001, "10.77.4.9");
+        others(other.withAsked(
+                other.userId(),
+                List.of(publishing(other.nics().getFirst(), tcp(8080, 443))),
+                List.of(),
+                other.grace()));
+        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP)))
+                .isEqualTo(refused(
+                        Reason.HostPortTaken,
+                        "spec.networks[net].ports: host port tcp/8080 of node a belongs to VM lab/vm-2; choose"
+                                + " another"));
+        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.UDP)))
+                .as("another protocol")
+                .isInstanceOf(Resolution.Desired.class);
+    }
+
+    @Test
+    void refusesAHostPortOfARecordThatCannotBeRead() {
+        facts = Given.facts(
+                List.of(),
+                List.of(new Reservation(
+                        "vm-2",
+                        "vm-2/record.json",
+                        "torn",
+                        OptionalInt.of(200_001),
+                        List.of(new Reservation.Nic("net-9", "10.9.9.9", "52:00:00:00:00:09", List.of("tcp/8080"))),
+                        true)));
+        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP)))
+                .isEqualTo(refused(
+                        Reason.HostPortTaken,
+                        "spec.networks[net].ports: host port tcp/8080 of node a belongs to the VM of the unreadable"
+                                + " record vm-2/record.json; choose another"));
+    }
+
+    @Test
+    void refusesAProtocolItDoesNotKnow() {
+        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, null)))
+                .isEqualTo(refused(
+                        Reason.InvalidSpec,
+                        "spec.networks[net].ports: an entry lacks its hostPort or port, or has a protocol newer than"
+                                + " this agent; use TCP or UDP"));
+    }
+
+    @Test
+    void refusesTheVmThatNoBridgePortIsLeftFor() {
+        List<VmRecord> all = new ArrayList<>();
+        for (int i = 0; i < Link.BRIDGE_PORTS_MAX; i++) {
+            all.add(other("full-" + i, 300_000 + i, "10.77.8." + i % 250));
+        }
+        others(all.toArray(VmRecord[]::new));
+        assertThat(withNic(null, null))
+                .isEqualTo(refused(
+                        Reason.BridgePortsExhausted,
+                        "spec.networks[net]: all 1023 ports of the bridge of Network net on node a belong to VMs;"
+                                + " delete one, or put this VM on another Network or another node"));
+        others(all.subList(1, all.size()).toArray(VmRecord[]::new));
+        assertThat(withNic(null, null)).isInstanceOf(Resolution.Desired.class);
     }
 
     @Test

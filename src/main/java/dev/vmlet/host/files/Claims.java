@@ -7,6 +7,7 @@ import dev.vmlet.model.VmRecord;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -28,6 +29,7 @@ record Claims(Set<String> things) {
         for (DesiredNic nic : record.nics()) {
             things.add(address(nic.ip().toString(), nic.network().uid()));
             things.add(mac(nic.mac().value(), nic.network().uid()));
+            nic.ports().forEach(port -> things.add(hostPort(port.host().toString())));
         }
         return new Claims(things);
     }
@@ -38,6 +40,7 @@ record Claims(Set<String> things) {
         for (Reservation.Nic nic : reservation.nics()) {
             things.add(address(nic.ip(), nic.networkUid()));
             things.add(mac(nic.mac(), nic.networkUid()));
+            nic.hostPorts().forEach(port -> things.add(hostPort(port)));
         }
         return new Claims(things);
     }
@@ -55,8 +58,14 @@ record Claims(Set<String> things) {
             complete &= network.isTextual()
                     && nic.path("ip").isTextual()
                     && nic.path("mac").isTextual();
+            List<String> hostPorts = new ArrayList<>();
+            for (JsonNode port : nic.path("ports")) {
+                JsonNode host = port.path("host");
+                hostPorts.add(host.path("protocol").asText().toLowerCase(Locale.ROOT) + "/"
+                        + host.path("port").asText());
+            }
             nics.add(new Reservation.Nic(
-                    network.asText(), nic.path("ip").asText(), nic.path("mac").asText()));
+                    network.asText(), nic.path("ip").asText(), nic.path("mac").asText(), hostPorts));
         }
         return new Reservation(
                 vmUid,
@@ -90,6 +99,10 @@ record Claims(Set<String> things) {
 
     private static String user(int userId) {
         return "user id " + userId;
+    }
+
+    private static String hostPort(String port) {
+        return "host port " + port;
     }
 
     private static String address(String ip, String networkUid) {

@@ -13,6 +13,8 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.Owner;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
@@ -33,6 +35,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
     private final SecureRandom chance = new SecureRandom();
     private final NetlinkSockets netlink;
     private final Taps taps;
+    private final Listeners listeners = new Listeners(Path.of("/proc/net"));
     private final ForwardingFlags forwarding = new ForwardingFlags(Path.of("/proc/sys/net/ipv4/conf"));
 
     public LinuxLinks() {
@@ -298,6 +301,15 @@ public final class LinuxLinks implements Links, AutoCloseable {
             throw new HostException.Refused(operation + ": it is in no bridge", null);
         }
         return link;
+    }
+
+    @Override
+    public Seen<Set<ServicePort>> listeners() {
+        try {
+            return Seen.present(listeners.ports());
+        } catch (IOException e) {
+            return Seen.unknown("look for what listens on this node: " + e);
+        }
     }
 
     @Override

@@ -1,11 +1,13 @@
 package dev.vmlet.host.net;
 
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Protocol;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -32,6 +34,7 @@ final class NftElements implements AutoCloseable {
     private static final int LIST_ELEMENTS = 3;
     private static final int LIST_ELEMENT = 1;
     private static final int ELEMENT_KEY = 1;
+    private static final int ELEMENT_DATA = 2;
     private static final int ELEMENT_USERDATA = 6;
     private static final int DATA_VALUE = 1;
     private static final int IFNAMSIZ = 16;
@@ -47,7 +50,10 @@ final class NftElements implements AutoCloseable {
         return ask(request(GETTABLE, family).attribute(TABLE, table)).isPresent();
     }
 
-    /** The element's comment, which may be empty; no value when it, its set or its table is not there. */
+    /**
+     * The element's comment, which may be empty; no value when it, its set or its table is not there, or where a map leads
+     * somewhere else.
+     */
     Optional<String> owner(FirewallElement element) throws KernelRefusal {
         NetlinkRequest request = request(GETSETELEM, element.set().family())
                 .attribute(TABLE, table)
@@ -62,10 +68,26 @@ final class NftElements implements AutoCloseable {
         }
         for (NetlinkMessage answer : answers.get()) {
             if (answer.type() == NEWSETELEM) {
-                return Optional.of(comment(answer));
+                return leadsWhereItShould(element, answer) ? Optional.of(comment(answer)) : Optional.empty();
             }
         }
         throw NetlinkMessage.malformed(element + " acknowledged but not described");
+    }
+
+    private static boolean leadsWhereItShould(FirewallElement element, NetlinkMessage answer) throws KernelRefusal {
+        if (element.set() != FirewallSet.PUBLISHED) {
+            return true;
+        }
+        byte[] data = answer.attributes(NFGENMSG)
+                .nested(LIST_ELEMENTS)
+                .nested(LIST_ELEMENT)
+                .nested(ELEMENT_DATA)
+                .bytes(DATA_VALUE)
+                .orElse(new byte[0]);
+        ByteArrayOutputStream expected = new ByteArrayOutputStream();
+        put(expected, Ipv4Address.parse(element.key().get(2)).bytes(), 4);
+        put(expected, port(element.key().get(3)), 4);
+        return Arrays.equals(data, expected.toByteArray());
     }
 
     private static NetlinkRequest request(int type, String family) {
@@ -119,6 +141,15 @@ final class NftElements implements AutoCloseable {
             }
             case HOST_ACCESS -> {
                 put(bytes, name(key.get(0)), IFNAMSIZ);
+                put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
+                put(bytes, port(key.get(2)), 4);
+            }
+            case PUBLISHED -> {
+                put(bytes, new byte[] {(byte) protocol(key.get(0))}, 4);
+                put(bytes, port(key.get(1)), 4);
+            }
+            case PUBLISHED_TO -> {
+                put(bytes, Ipv4Address.parse(key.get(0)).bytes(), 4);
                 put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
                 put(bytes, port(key.get(2)), 4);
             }

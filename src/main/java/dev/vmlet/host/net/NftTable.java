@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
@@ -56,7 +57,7 @@ record NftTable(String mark, List<NftObject> objects, Set<FirewallElement> eleme
             if (kind.equals("counter") && name.equals("owner")) {
                 mark = object.path("comment").asText();
             }
-            if (kind.equals("set")) {
+            if (kind.equals("set") || kind.equals("map")) {
                 elements.addAll(elements(object.path("family").asText(), name, object.path("elem")));
             }
             objects.add(new NftObject(label(kind, object), definition(kind, object)));
@@ -74,7 +75,7 @@ record NftTable(String mark, List<NftObject> objects, Set<FirewallElement> eleme
     private static String definition(String kind, ObjectNode object) {
         ObjectNode copy = object.deepCopy();
         copy.remove("handle");
-        if (kind.equals("set")) {
+        if (kind.equals("set") || kind.equals("map")) {
             copy.remove("elem");
         }
         if (kind.equals("counter")) {
@@ -100,8 +101,14 @@ record NftTable(String mark, List<NftObject> objects, Set<FirewallElement> eleme
         return elements;
     }
 
-    /** An element with a comment is wrapped in {@code elem}; a bare one is its value. */
+    /** An element with a comment is wrapped in {@code elem}; a bare one is its value; of a map, a pair of such. */
     private static FirewallElement element(FirewallSet set, JsonNode listed) {
+        if (set == FirewallSet.PUBLISHED && listed.isArray()) {
+            FirewallElement from = element(set, listed.path(0));
+            FirewallElement to = element(set, listed.path(1));
+            return new FirewallElement(
+                    set, Stream.concat(from.key().stream(), to.key().stream()).toList(), from.ownerUid());
+        }
         JsonNode wrapped = listed.path("elem");
         JsonNode value = wrapped.isMissingNode() ? listed : wrapped.path("val");
         String owner = wrapped.path("comment").asText("");

@@ -24,6 +24,7 @@ final class RulesetShape {
                 chain = "";
             } else if (line.startsWith("chain ")
                     || line.startsWith("set ")
+                    || line.startsWith("map ")
                     || line.startsWith("counter ") && line.contains("{")) {
                 shape.merge(family + " " + words[0] + " " + words[1], 1, Integer::sum);
                 chain = words[0].equals("chain") ? words[1] : "";
