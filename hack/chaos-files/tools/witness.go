@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -65,6 +66,9 @@ func witness(args []string) {
 	if err != nil {
 		fail("socket", err)
 	}
+	if err := widen(socket); err != nil {
+		fail("receive buffer", err)
+	}
 	c := &counter{targets: map[string]target{}, flying: map[uint64]flying{}}
 	go c.receive(socket)
 	go c.send(socket, losses, time.Duration(pace)*time.Millisecond)
@@ -72,6 +76,23 @@ func witness(args []string) {
 	for lines.Scan() {
 		c.obey(strings.Fields(lines.Text()))
 	}
+}
+
+// widen gives the answers room for a minute in which we are not let run; the usual 200 KiB are full after half a second, and
+// the kernel drops what comes then. SO_RCVBUFFORCE, socket(7), goes past the system's limit.
+func widen(socket *net.UDPConn) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, 128<<20)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
 }
 
 func (c *counter) obey(words []string) {
