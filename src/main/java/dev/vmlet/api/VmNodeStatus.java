@@ -255,8 +255,8 @@ public record VmNodeStatus(
             String reason,
 
             @JsonPropertyDescription(
-                    "The command that confirms its removal, guest and disks. Absent where vmlet may still decide by"
-                            + " itself.")
+                    "The command that confirms its removal, guest and disks; the disks of one whose record is lost stay."
+                            + " Absent where vmlet may still decide by itself.")
             @Size(max = 4096)
             @Nullable
             String confirm,
