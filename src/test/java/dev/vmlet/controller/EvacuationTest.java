@@ -126,6 +126,57 @@ class EvacuationTest {
         awaitPhases(Map.of("always", "Running", "rerun", "Running", "once", "Stopped"));
     }
 
+    /** Their objects are gone without our release, so that a person has to decide; that must not hold up the machine. */
+    @Test
+    void guestsThatAreHeldGoDownTooAndStayHeld() throws Exception {
+        node.endAgent();
+        List<String> uids = List.of(loseObject("always"), loseObject("rerun"));
+        node.startAgent();
+        await().atMost(PATIENCE)
+                .ignoreExceptions()
+                .untilAsserted(() -> assertThat(holds())
+                        .containsExactlyInAnyOrderElementsOf(uids.stream()
+                                .map(uid -> "uid " + uid + " ManyAtOnce")
+                                .toList()));
+        node.evacuation().begin(Given.NOW);
+        await().atMost(PATIENCE)
+                .untilAsserted(() -> assertThat(node.look(() -> node.records.vms().stream()
+                                .filter(record -> record.launch().isPresent())
+                                .toList()))
+                        .as("what `vmlet evacuate` waits for")
+                        .isEmpty());
+        assertThat(node.look(() -> node.records.all().keySet())).containsAll(uids);
+        assertThat(node.look(() -> node.disks.traces())).containsAll(uids);
+        assertThat(holds()).hasSize(2);
+    }
+
+    private String loseObject(String name) {
+        var object = node.client()
+                .resources(VirtualMachine.class)
+                .inNamespace("default")
+                .withName(name);
+        String uid = object.get().getMetadata().getUid();
+        var _ = object.delete();
+        await().atMost(PATIENCE).ignoreExceptions().until(() -> {
+            if (object.get() != null) {
+                var _ = object.edit(vm -> {
+                    vm.getMetadata().setFinalizers(List.of());
+                    return vm;
+                });
+            }
+            return object.get() == null;
+        });
+        return uid;
+    }
+
+    private List<String> holds() {
+        var sweep = Objects.requireNonNull(
+                Objects.requireNonNull(vmNode().getStatus()).sweep());
+        return Objects.requireNonNull(sweep.holds()).stream()
+                .map(hold -> hold.owner() + " " + hold.cause())
+                .toList();
+    }
+
     /** Disks are ready and guests boot, whatever else happens. */
     private void awaitPhases(Map<String, String> expected) {
         await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).untilAsserted(() -> {
