@@ -451,6 +451,19 @@ final class History {
     }
 
     private void damageRecord() {
+        if (random.nextInt(4) == 0) {
+            any(world.records.allNetworks()).ifPresentOrNot(record -> {
+                String uid = record.id().uid();
+                if (random.nextBoolean()) {
+                    world.say("the record of Network " + uid + " is damaged");
+                    world.records.damage(uid);
+                } else {
+                    world.say("the record of Network " + uid + " is mended");
+                    world.records.mend(uid);
+                }
+            });
+            return;
+        }
         any(world.records.all()).ifPresentOrNot((VmRecord record) -> {
             String uid = record.id().uid();
             if (random.nextBoolean()) {
