@@ -8,6 +8,8 @@ import dev.vmlet.host.Applier;
 import dev.vmlet.host.Observer;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.DesiredVm;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.PowerWish;
@@ -19,6 +21,7 @@ import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
+import dev.vmlet.plan.PlannedStep;
 import dev.vmlet.plan.Rebuild;
 import dev.vmlet.plan.Step;
 import dev.vmlet.plan.VmPlanner;
@@ -312,6 +315,10 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         repairs.made(id.uid(), outcome.done(), clock.instant());
+        if (outcome.done().stream().anyMatch(VirtualMachineReconciler::publishes)) {
+            // The uplink's flag follows what is published.
+            wakes.wakeNode();
+        }
         VmObservation after = plan.isEmpty() ? before : observer.observeVm(id, desired);
         turns.settle(id.uid(), plan, after);
         return new Round(resolution, before, plan, outcome, after);
@@ -331,6 +338,11 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                                 clock.instant()))
                 : observer.witnesses(id)
                         .map(left -> rebuild.plan(resolution, Statuses.told(vm), left, clock.instant()));
+    }
+
+    private static boolean publishes(PlannedStep made) {
+        return made.step() instanceof Step.AddElements(List<FirewallElement> elements)
+                && elements.stream().anyMatch(e -> e.set() == FirewallSet.PUBLISHED);
     }
 
     private Plan plan(VirtualMachine vm, VmId id, Resolution<DesiredVm> resolution, VmObservation seen) {

@@ -130,11 +130,17 @@ final class Guard {
         private final Set<Key> taken;
         private final List<Ipv4Prefix> subnets = new ArrayList<>();
 
-        private record Key(FirewallSet set, List<String> parts) {}
+        private record Key(FirewallSet set, List<String> parts) {
+            /** Of a map's member its key alone: one port of the node leads to one place. */
+            static Key of(FirewallElement element) {
+                int parts = element.set().keyParts(element.key().size());
+                return new Key(element.set(), element.key().subList(0, parts));
+            }
+        }
 
         Keys(Set<FirewallElement> first) {
             all = new HashSet<>(first);
-            taken = first.stream().map(e -> new Key(e.set(), e.key())).collect(Collectors.toSet());
+            taken = first.stream().map(Key::of).collect(Collectors.toSet());
             first.stream()
                     .filter(e -> e.set() == FirewallSet.SUBNETS)
                     .flatMap(e -> subnet(e).stream())
@@ -149,7 +155,7 @@ final class Guard {
                 }
                 subnets.add(subnet.get());
             }
-            return taken.add(new Key(element.set(), element.key())) && all.add(element);
+            return taken.add(Key.of(element)) && all.add(element);
         }
 
         /** Empty for a range that is no prefix: none of ours. */

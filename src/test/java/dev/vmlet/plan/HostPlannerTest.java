@@ -2,6 +2,7 @@ package dev.vmlet.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
@@ -11,8 +12,11 @@ import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.Protocol;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.model.VmRecord;
 import java.time.Duration;
 import java.util.HashSet;
@@ -114,6 +118,38 @@ class HostPlannerTest {
                 .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink\n");
         assertThat(plan(seen(INTACT, false, Map.of(), List.of(CLOSED), List.of())))
                 .isEmpty();
+    }
+
+    /** Who asks for what is published comes in by the uplink, whatever the Network's egress. */
+    @Test
+    void forwardsOnTheUplinkForWhatIsPublished() {
+        DesiredNic nic = Given.nic();
+        DesiredNic publishing = nic.withLivePartOf(Optional.of(new DesiredNic(
+                nic.network(),
+                nic.bridge(),
+                nic.bridgeMark(),
+                nic.tap(),
+                nic.mark(),
+                nic.mac(),
+                nic.ip(),
+                nic.mtu(),
+                false,
+                List.of(new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80)))));
+        VmRecord running =
+                RUNNING.withAsked(RUNNING.userId(), List.of(publishing), RUNNING.retained(), RUNNING.grace());
+        HostObservation seen = new HostObservation(
+                INTACT,
+                Optional.of(ETH0),
+                Seen.present(false),
+                Map.of(),
+                Seen.present(List.of()),
+                List.of(CLOSED),
+                List.of(running),
+                List.of(),
+                Set.of(),
+                Seen.present(Map.of()));
+        assertThat(plan(seen))
+                .isEqualTo("enable IPv4 forwarding on eth0, because what is published is asked for by the uplink\n");
     }
 
     @Test
@@ -225,6 +261,16 @@ class HostPlannerTest {
                 new FirewallState(false, "chain input is missing", Set.of(MUTE, honest, leaves, subnet, nobodys));
         assertThat(installed(damaged(Seen.present(state), Seen.present(MARKED))))
                 .isEqualTo(recordedAnd(MUTE, honest, SHUT, leaves, subnet));
+    }
+
+    /** nft would refuse the whole transaction. */
+    @Test
+    void aPortOfTheNodeLeadsToOnePlaceEvenWhereNobodyCanReadWhose() {
+        FirewallElement one = element(FirewallSet.PUBLISHED, "vm-9", "tcp", "8080", "10.99.0.8", "80");
+        FirewallElement two = element(FirewallSet.PUBLISHED, "net-9", "tcp", "8080", "10.99.0.9", "80");
+        FirewallState state = new FirewallState(false, "chain input is missing", Set.of(one, two));
+        assertThat(installed(damaged(Seen.present(state), Seen.present(MARKED))))
+                .isEqualTo(recordedAnd(MUTE, SHUT, one));
     }
 
     @Test
