@@ -71,7 +71,8 @@ public final class NetworkStatuses {
                     "Nothing passes to or from " + String.join(", ", oneSided)
                             + ": add " + network.getMetadata().getName() + " to spec.peers there, or take "
                             + (oneSided.size() == 1 ? "it" : "them") + " out here.");
-        } else if (network.getSpec() != null
+        } else if (network.getMetadata().getDeletionTimestamp() == null
+                && network.getSpec() != null
                 && network.getSpec().peers() != null
                 && !network.getSpec().peers().isEmpty()) {
             conditions.add("Peered", Status.True, Reason.AsExpected, "All peers of the Network name it too.");

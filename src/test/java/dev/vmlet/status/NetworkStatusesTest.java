@@ -1,11 +1,13 @@
 package dev.vmlet.status;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.api.Condition;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.NetworkSliceStatus;
+import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.NetworkStatus;
 import dev.vmlet.model.CidrChoice;
 import dev.vmlet.model.DesiredNetwork;
@@ -173,5 +175,49 @@ class NetworkStatusesTest {
                 List.of());
         assertThat(brief(slice(new Resolution.Desired<>(NET), Plan.nothing(), failed, seen(Seen.missing(), true))))
                 .isEqualTo("null false HostRefused: set " + NET.bridge() + " up: EPERM False");
+    }
+
+    private static List<Condition> peered(List<String> oneSided, String... peers) {
+        Network network = Given.network();
+        NetworkSpec spec = requireNonNull(network.getSpec());
+        network.setSpec(new NetworkSpec(
+                spec.cidr(),
+                spec.nodePrefixLength(),
+                spec.egress(),
+                spec.mtu(),
+                null,
+                null,
+                spec.isolation(),
+                List.of(peers),
+                null,
+                null));
+        return requireNonNull(NetworkStatuses.ofNetwork(network, CHOSEN, 0, oneSided, Given.NOW)
+                        .conditions())
+                .stream()
+                .filter(c -> "Peered".equals(c.type()))
+                .toList();
+    }
+
+    @Test
+    void saysWhichPeersDoNotNameTheNetwork() {
+        assertThat(peered(List.of())).isEmpty();
+        assertThat(peered(List.of(), "db")).singleElement().satisfies(c -> {
+            assertThat(c.status()).isEqualTo(Condition.Status.True);
+            assertThat(c.message()).isEqualTo("All peers of the Network name it too.");
+        });
+        assertThat(peered(List.of("db"), "db")).singleElement().satisfies(c -> {
+            assertThat(c.reason()).isEqualTo("PeerNotMutual");
+            assertThat(c.message())
+                    .isEqualTo("Nothing passes to or from db: add net to spec.peers there, or take it out here.");
+        });
+        assertThat(peered(List.of("cache", "db"), "db", "cache"))
+                .singleElement()
+                .satisfies(c -> {
+                    assertThat(c.status()).isEqualTo(Condition.Status.False);
+                    assertThat(c.message())
+                            .isEqualTo(
+                                    "Nothing passes to or from cache, db: add net to spec.peers there, or take them out"
+                                            + " here.");
+                });
     }
 }
