@@ -42,6 +42,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -671,6 +672,57 @@ class TrafficIT {
             server.send(packet);
             client.receive(packet);
             assertThat(packet.getAddress()).isEqualTo(InetAddress.getByName(OUTSIDE));
+        }
+    }
+
+    /** A rule that lets too much through, by accident or by a vandal. */
+    enum Hole {
+        FORGED_IPV4("insert rule bridge $T ip_from_guest accept", "a guest with an address nobody has"),
+        FORGED_GATEWAY("insert rule bridge $T ip_from_guest accept", "a guest with its gateway's address"),
+        FORGED_MAC("insert rule bridge $T ip_from_guest accept", "a guest with its gateway's MAC"),
+        FORGED_ARP("insert rule bridge $T arp_from_guest accept", "a guest asks in its gateway's name"),
+        ARP_OF_ANOTHER_SHAPE(
+                "insert rule bridge $T from_guest ether type arp accept", "ARP whose fields lie elsewhere"),
+        NO_GUARD_AT_ALL("flush chain bridge $T prerouting", "a guest answers that it is the gateway"),
+        DHCP_SERVER("insert rule bridge $T ip_from_guest udp sport 67 accept", "a guest plays DHCP server"),
+        ROUTER("insert rule bridge $T from_guest ether type ip6 accept", "a guest plays IPv6 router"),
+        IPV6("insert rule bridge $T from_guest ether type ip6 accept", "IPv6 to another guest"),
+        VLAN("insert rule bridge $T from_guest ether type 8021q accept", "a VLAN tag"),
+        PPPOE("insert rule bridge $T from_guest ether type 0x8864 accept", "PPPoE"),
+        NODE("insert rule inet $T to_node accept", "a guest to a service at its gateway"),
+        NODE_UNGUARDED("flush chain inet $T input", "a guest to the node past the bridge"),
+        NEIGHBOUR("insert rule inet $T forward accept", "a guest to a guest of another Network"),
+        ISOLATION("insert rule inet $T forward accept", "an isolated guest to its like by way of the gateway"),
+        METADATA("insert rule inet $T from_guest accept", "a guest to the metadata service"),
+        EGRESS("insert rule inet $T from_guest accept", "a guest of a Network without egress to the outside"),
+        LIST("insert rule inet $T from_guest accept", "to another port there"),
+        INGRESS("insert rule inet $T to_guest accept", "a machine outside to a guest");
+
+        private final String command;
+        private final String row;
+
+        Hole(String command, String row) {
+            this.command = command;
+            this.row = row;
+        }
+    }
+
+    /** Each row would see the hole of its class: with it, the frame that must not arrive does. */
+    @ParameterizedTest
+    @EnumSource(Hole.class)
+    void aHoleIsSeen(Hole hole) throws Exception {
+        Row row = rows().filter(r -> r.sentence().equals(hole.row)).findFirst().orElseThrow();
+        List<String> _ = row.to().marks();
+        OwnNamespace.run("nft", hole.command.replace("$T", town.names().table()));
+        try {
+            String mark = Frames.markText("hole " + ++sent);
+            row.from().send(row.frame().with("hole " + sent));
+            Awaitility.await(hole + " lets it through")
+                    .atMost(Duration.ofSeconds(5))
+                    .pollInterval(Duration.ofMillis(2))
+                    .until(() -> row.to().marks().contains(mark));
+        } finally {
+            town.install();
         }
     }
 
