@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 @ShortNames("vmslice")
 @Categories("vmlet")
 @AdditionalSelectableField(jsonPath = ".spec.nodeName")
+@AdditionalSelectableField(jsonPath = ".spec.network")
 @AdditionalPrinterColumn(name = "Network", jsonPath = ".spec.network")
 @AdditionalPrinterColumn(name = "Node", jsonPath = ".spec.nodeName")
 @AdditionalPrinterColumn(name = "CIDR", jsonPath = ".spec.cidr")

@@ -36,6 +36,14 @@ public final class AgentOptions {
                     + " Default: ${DEFAULT-VALUE}.")
     private int startParallelism;
 
+    @Option(
+            names = "--lease-duration",
+            paramLabel = "DURATION",
+            defaultValue = "PT3M",
+            description = "When its agent has said nothing for so long, this node's VMs count as Unknown, NodeLost. The"
+                    + " agent renews its Lease three times in it. Default: ${DEFAULT-VALUE}.")
+    private Duration leaseDuration;
+
     /** For tests of crash safety: the process ends without a word before the given step. */
     @Option(names = "--halt-before-step", paramLabel = "N", hidden = true, defaultValue = "0")
     private int haltBeforeStep;
@@ -43,7 +51,7 @@ public final class AgentOptions {
     /** @throws CommandLine.ParameterException when an option has a value that it cannot have */
     AgentSettings settings() {
         try {
-            return new AgentSettings(orphanGrace, startParallelism, hook());
+            return new AgentSettings(orphanGrace, startParallelism, leaseDuration, hook());
         } catch (IllegalArgumentException e) {
             throw new CommandLine.ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
         }

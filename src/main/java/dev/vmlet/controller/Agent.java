@@ -100,7 +100,7 @@ public final class Agent implements AutoCloseable {
         this.wakes = parts.wakes;
         this.events = new EventRecorder(parts.client, "agent", parts.nodeName, parts.clock);
         StoreWatch store = new StoreWatch(parts.host.records());
-        this.lease = new NodeLease(parts.client, parts.nodeName, store, parts.clock);
+        this.lease = new NodeLease(parts.client, parts.nodeName, parts.settings.lease(), store, parts.clock);
         this.downtimes = parts.downtimes;
         this.operator = operator;
         HostNames names = new HostNames(parts.installation);

@@ -72,6 +72,9 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
 
     @Override
     public UpdateControl<Network> reconcile(Network network, Context<Network> context) {
+        if (isSettled(network)) {
+            return UpdateControl.<Network>noUpdate().rescheduleAfter(AGAIN);
+        }
         synchronized (choosing) {
             KubernetesClient client = context.getClient();
             // Read from the API server, not from the cache: a choice must see the one made a moment ago.
@@ -107,6 +110,19 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
             context.resourceOperations().serverSideApplyPrimaryStatus(bare(network, status));
             return UpdateControl.<Network>noUpdate().rescheduleAfter(AGAIN);
         }
+    }
+
+    /** It has its CIDR, which is for good, and says so; nobody need be asked, unless what it says hangs on its peers. */
+    private boolean isSettled(Network network) {
+        NetworkStatus status = network.getStatus();
+        boolean peers = network.getSpec() != null
+                && network.getSpec().peers() != null
+                && !network.getSpec().peers().isEmpty();
+        if (status == null || status.cidr() == null || peers) {
+            return false;
+        }
+        CidrChoice kept = new CidrChoice.Chosen(Ipv4Prefix.parse(status.cidr()));
+        return status.equals(NetworkStatuses.ofNetwork(network, kept, 0, List.of(), clock.instant()));
     }
 
     @Override

@@ -2,7 +2,6 @@ package dev.vmlet.controller;
 
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
-import dev.vmlet.api.NetworkSliceSpec;
 import dev.vmlet.api.NetworkSliceStatus;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.VirtualMachine;
@@ -56,7 +55,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
-import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /** Keeps this node's slices of Networks. Writes the status of its own NetworkSlices and nothing else of the API. */
@@ -79,6 +77,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
     private final EventRecorder events;
     private final Warmth warmth;
     private final Clock clock;
+    private final SliceClaims claims;
     private final RepairPace repairs = new RepairPace();
     /** Generation at which each Network was last looked at, by uid. */
     private final Map<String, Long> generations = new ConcurrentHashMap<>();
@@ -109,6 +108,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         this.events = events;
         this.warmth = warmth;
         this.clock = clock;
+        this.claims = new SliceClaims(nodeName, SLICE_FINALIZER);
     }
 
     @Override
@@ -270,66 +270,11 @@ public final class NetworkReconciler implements Reconciler<Network> {
                 && network.getStatus().cidr() != null;
     }
 
-    /**
-     * The API server's uniqueness of names is the allocator: create, and on AlreadyExists try the next index. What is
-     * realised already is tried first: where only our slice was lost, guests keep their addresses and their gateway.
-     */
     private void takeSlice(Network network, KubernetesClient client) {
-        Ipv4Prefix cidr = Ipv4Prefix.parse(Objects.requireNonNull(
-                Objects.requireNonNull(network.getStatus()).cidr()));
-        int length = network.getSpec() == null || network.getSpec().nodePrefixLength() == null
-                ? 24
-                : network.getSpec().nodePrefixLength();
-        int sliceLength = Math.max(length, cidr.length());
-        String name = network.getMetadata().getName();
         Optional<Ipv4Prefix> had =
                 realised(observer.observeNetwork(network.getMetadata().getUid(), Optional.empty()));
-        long[] indexes = LongStream.concat(
-                        LongStream.range(0, cidr.count(sliceLength))
-                                .filter(i -> had.equals(Optional.of(cidr.slice(sliceLength, i)))),
-                        LongStream.range(0, cidr.count(sliceLength)))
-                .toArray();
-        for (long index : indexes) {
-            NetworkSlice slice = new NetworkSlice();
-            slice.setMetadata(new ObjectMetaBuilder()
-                    .withName(name + "-" + index)
-                    .withNamespace(network.getMetadata().getNamespace())
-                    .withFinalizers(SLICE_FINALIZER)
-                    .addNewOwnerReference()
-                    .withApiVersion(network.getApiVersion())
-                    .withKind(network.getKind())
-                    .withName(name)
-                    .withUid(network.getMetadata().getUid())
-                    .withController(true)
-                    .endOwnerReference()
-                    .build());
-            slice.setSpec(new NetworkSliceSpec(
-                    name, nodeName, cidr.slice(sliceLength, index).toString()));
-            try {
-                client.resource(slice).create();
-                return;
-            } catch (KubernetesClientException e) {
-                if (e.getCode() != 409) {
-                    throw e;
-                }
-                NetworkSlice other = client.resources(NetworkSlice.class)
-                        .inNamespace(network.getMetadata().getNamespace())
-                        .withName(name + "-" + index)
-                        .get();
-                if (other != null
-                        && NetworkResolver.sliceOf(network, List.of(other), nodeName)
-                                .isPresent()) {
-                    // Ours from an earlier pass; the cache has not seen it yet.
-                    return;
-                }
-            }
-        }
-        events.warning(
-                network,
-                Reason.SlicesExhausted,
-                "all " + cidr.count(sliceLength) + " slices of /" + sliceLength + " in " + cidr
-                        + " belong to other nodes, none is left for node " + nodeName
-                        + "; use a Network with a larger cidr or a longer nodePrefixLength");
+        claims.take(network, had, client)
+                .ifPresent(exhausted -> events.warning(network, Reason.SlicesExhausted, exhausted));
     }
 
     private static Optional<Ipv4Prefix> realised(NetworkObservation look) {

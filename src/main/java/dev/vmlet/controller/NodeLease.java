@@ -16,12 +16,13 @@ import java.time.ZonedDateTime;
 import java.time.temporal.ChronoUnit;
 import java.util.Map;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Says that this node's agent lives: one Lease, renewed by one write every ten seconds on a thread of its own, so that no
+ * Says that this node's agent lives: one Lease, renewed by one write a minute on a thread of its own, so that no
  * reconcile waits for it. Each write names the one that it follows, so that a store which has another is noticed, for {@link
  * StoreWatch}, without a request more. Not in {@code kube-node-lease}, where the kubelet's Lease bears the node's name already.
  */
@@ -30,14 +31,17 @@ final class NodeLease implements AutoCloseable {
     /** Tells Leases of agents from others of the namespace, such as the one that elects a controller. */
     static final Map<String, String> LABELS = Map.of("vmlet.dev/lease", "agent");
 
-    /** Without a renewal for so long the node counts as lost: four renewals, as for the kubelet. */
-    static final Duration DURATION = Duration.ofSeconds(40);
+    /** Renewals within its duration. */
+    private static final int RENEWALS = 3;
 
-    private static final Duration RENEWED = Duration.ofSeconds(10);
+    /** After a renewal that failed. */
+    private static final Duration RETRIED = Duration.ofSeconds(10);
+
     private static final Logger log = LoggerFactory.getLogger(NodeLease.class);
 
     private final KubernetesClient client;
     private final String nodeName;
+    private final Duration duration;
     private final StoreWatch store;
     private final Clock clock;
     private final ScheduledThreadPoolExecutor renewer;
@@ -46,17 +50,29 @@ final class NodeLease implements AutoCloseable {
 
     private boolean failing;
 
-    NodeLease(KubernetesClient client, String nodeName, StoreWatch store, Clock clock) {
+    /** @param duration without a renewal for so long the node counts as lost */
+    NodeLease(KubernetesClient client, String nodeName, Duration duration, StoreWatch store, Clock clock) {
+        this.duration = duration;
         this.client = client;
         this.nodeName = nodeName;
         this.store = store;
         this.clock = clock;
         this.renewer = new ScheduledThreadPoolExecutor(
-                1, Thread.ofPlatform().name("node-lease").daemon().factory());
+                1,
+                Thread.ofPlatform().name("node-lease").daemon().factory(),
+                // The turn under way when it is closed wants to plan the next.
+                new ThreadPoolExecutor.DiscardPolicy());
     }
 
     void start() {
-        var _ = renewer.scheduleWithFixedDelay(this::renew, 0, RENEWED.toMillis(), TimeUnit.MILLISECONDS);
+        renewer.execute(this::turn);
+    }
+
+    private void turn() {
+        renew();
+        Duration often = duration.dividedBy(RENEWALS);
+        Duration next = failing && often.compareTo(RETRIED) > 0 ? RETRIED : often;
+        var _ = renewer.schedule(this::turn, next.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     void renew() {
@@ -64,12 +80,12 @@ final class NodeLease implements AutoCloseable {
             var _ = SystemNamespace.in(client, this::apply);
             failing = false;
         } catch (RuntimeException e) {
-            // Whatever it is: a task that throws is never run again, and the node would count as lost from then on.
+            // Whatever it is: a turn that throws is the last, and the node would count as lost from then on.
             if (!failing) {
                 log.atWarn()
                         .addKeyValue("lease", NAMESPACE + "/" + nodeName)
                         .addKeyValue("cause", e.getMessage())
-                        .log("not renewed; it is tried again every ten seconds");
+                        .log("not renewed; it is tried again within ten seconds");
             }
             failing = true;
         }
@@ -120,7 +136,7 @@ final class NodeLease implements AutoCloseable {
                         .endMetadata()
                         .withNewSpec()
                         .withHolderIdentity(nodeName)
-                        .withLeaseDurationSeconds((int) DURATION.toSeconds())
+                        .withLeaseDurationSeconds((int) duration.toSeconds())
                         .withRenewTime(
                                 ZonedDateTime.ofInstant(clock.instant().truncatedTo(ChronoUnit.MICROS), ZoneOffset.UTC))
                         .endSpec()

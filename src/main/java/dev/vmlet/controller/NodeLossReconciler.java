@@ -29,9 +29,10 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
 
     /**
      * For so long the API server must have answered, before a node is told to be lost: while it does not, no agent can
-     * renew its Lease, and the picture of the Leases here stands still besides. Two renewals.
+     * renew its Lease, and the picture of the Leases here stands still besides. Twice the pause after which an agent
+     * tries again.
      */
-    private static final Duration ANSWERING = NodeLease.DURATION.dividedBy(2);
+    private static final Duration ANSWERING = Duration.ofSeconds(20);
 
     private final LeaseWatch watch = new LeaseWatch();
     private final EventRecorder events;
@@ -93,7 +94,7 @@ public final class NodeLossReconciler implements Reconciler<Lease> {
         return Optional.ofNullable(lease.getSpec())
                 .flatMap(spec -> Optional.ofNullable(spec.getLeaseDurationSeconds()))
                 .map(Duration::ofSeconds)
-                .orElse(NodeLease.DURATION);
+                .orElse(AgentSettings.LEASE);
     }
 
     private void tell(String node, Instant since, Instant now, KubernetesClient client) {

@@ -35,6 +35,10 @@ final class SystemNamespace {
                             .build())
                     .create();
             return true;
+        } catch (KubernetesClientException e) {
+            log.atDebug().addKeyValue("namespace", NAME).setCause(e).log("not created");
+            // Another agent was faster.
+            return e.getCode() == 409;
         } catch (RuntimeException e) {
             log.atDebug().addKeyValue("namespace", NAME).setCause(e).log("not created");
             return false;

@@ -14,7 +14,7 @@ class LeaseWatchTest {
     private final LeaseWatch watch = new LeaseWatch();
 
     private long left(Optional<Instant> written, long second) {
-        return watch.left("a", written, NodeLease.DURATION, T0.plusSeconds(second))
+        return watch.left("a", written, Duration.ofSeconds(40), T0.plusSeconds(second))
                 .toSeconds();
     }
 

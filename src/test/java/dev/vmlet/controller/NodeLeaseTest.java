@@ -31,8 +31,8 @@ class NodeLeaseTest {
                 KubernetesClient client = new KubernetesClientBuilder()
                         .withConfig(Config.fromKubeconfig(Kubeconfig.text(server)))
                         .build();
-                NodeLease lease =
-                        new NodeLease(client, "alone", new StoreWatch(new FakeRecords()), Clock.systemUTC())) {
+                NodeLease lease = new NodeLease(
+                        client, "alone", AgentSettings.LEASE, new StoreWatch(new FakeRecords()), Clock.systemUTC())) {
             lease.renew();
             assertThat(client.leases()
                             .inNamespace(NodeLease.NAMESPACE)
@@ -55,7 +55,7 @@ class NodeLeaseTest {
                 KubernetesClient client = new KubernetesClientBuilder()
                         .withConfig(Config.fromKubeconfig(Kubeconfig.text(server)))
                         .build();
-                NodeLease lease = new NodeLease(client, "alone", store, Clock.systemUTC())) {
+                NodeLease lease = new NodeLease(client, "alone", AgentSettings.LEASE, store, Clock.systemUTC())) {
             lease.renew();
             StoreStamp told = records.storeStamp().orElseThrow();
             assertThat(NodeLease.read(client, "alone")).isEqualTo(Seen.present(told));
@@ -88,7 +88,7 @@ class NodeLeaseTest {
                 KubernetesClient client = new KubernetesClientBuilder()
                         .withConfig(Config.fromKubeconfig(Kubeconfig.text(server)))
                         .build();
-                NodeLease lease = new NodeLease(client, "alone", store, Clock.systemUTC())) {
+                NodeLease lease = new NodeLease(client, "alone", AgentSettings.LEASE, store, Clock.systemUTC())) {
             lease.renew();
             client.leases().inNamespace(NodeLease.NAMESPACE).withName("alone").delete();
             lease.renew();

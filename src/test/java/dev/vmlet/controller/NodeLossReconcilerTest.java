@@ -137,7 +137,7 @@ class NodeLossReconcilerTest {
                         .withLabels(NodeLease.LABELS)
                         .endMetadata()
                         .withNewSpec()
-                        .withLeaseDurationSeconds((int) NodeLease.DURATION.toSeconds())
+                        .withLeaseDurationSeconds(40)
                         .withRenewTime(ZonedDateTime.ofInstant(T0.plusSeconds(second), ZoneOffset.UTC))
                         .endSpec()
                         .build())

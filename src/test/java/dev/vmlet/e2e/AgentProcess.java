@@ -247,7 +247,9 @@ public final class AgentProcess implements AutoCloseable {
         boolean inventory = subcommand.equals("inventory");
         for (int i = 1; i + 1 < arguments.size(); i += 2) {
             String option = arguments.get(i);
-            if (option.equals("--orphan-grace") || inventory && option.equals("--kubeconfig")) {
+            if (option.equals("--orphan-grace")
+                    || option.equals("--lease-duration")
+                    || inventory && option.equals("--kubeconfig")) {
                 continue;
             }
             command.add(option);

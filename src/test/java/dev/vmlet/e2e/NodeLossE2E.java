@@ -13,7 +13,7 @@ class NodeLossE2E {
 
     @Test
     void vmsOfALostNodeAreUnknownUntilItsAgentIsBack(Cluster cluster) {
-        AgentProcess agent = cluster.newAgent(NODE).start();
+        AgentProcess agent = cluster.newAgent(NODE, "--lease-duration", "PT40S").start();
         cluster.namespace(NS);
         cluster.apply(cluster.tiny(NS, "web", NODE, "none")
                 .replace("networks: [{name: none}]", "networks: []\n  readiness: {none: {}}"));
