@@ -13,6 +13,7 @@ import dev.vmlet.host.files.EvacuationFile;
 import dev.vmlet.host.files.FileRecords;
 import dev.vmlet.host.files.FileWatch;
 import dev.vmlet.host.files.Installation;
+import dev.vmlet.host.files.WishFile;
 import dev.vmlet.host.login.ShutdownLock;
 import dev.vmlet.host.net.FirewallMonitor;
 import dev.vmlet.host.net.LinkMonitor;
@@ -233,6 +234,7 @@ public final class RealHost implements AutoCloseable {
                 nodeFacts(),
                 settings,
                 metrics,
+                new WishFile(paths),
                 clock);
     }
 

@@ -8,6 +8,7 @@ import dev.vmlet.host.Applier;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
 import dev.vmlet.host.Reaper;
+import dev.vmlet.host.Wishes;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
@@ -43,6 +44,7 @@ public final class Agent implements AutoCloseable {
     private final Wakes wakes;
     private final Downtimes downtimes;
     private final Pulse pulse = new Pulse();
+    private final Interlude interlude;
 
     /** What an agent is made of. {@code wakes} is what the doors call when something happens on the host. */
     public record Parts(
@@ -58,8 +60,9 @@ public final class Agent implements AutoCloseable {
             NodeStatus.Facts nodeFacts,
             AgentSettings settings,
             AgentMetrics metrics,
+            Wishes wishes,
             Clock clock) {
-        /** Of which nobody asks for figures. */
+        /** Of which nobody asks for figures, and that starts with an API server or not at all. */
         public Parts(
                 KubernetesClient client,
                 String nodeName,
@@ -86,6 +89,7 @@ public final class Agent implements AutoCloseable {
                     nodeFacts,
                     settings,
                     AgentMetrics.unheard(),
+                    Wishes.none(),
                     clock);
         }
     }
@@ -111,6 +115,18 @@ public final class Agent implements AutoCloseable {
         NetworkPlanner networkPlanner = new NetworkPlanner(names);
         Reports reports = new Reports(events, parts.metrics);
         this.warmth = new Warmth(observer);
+        StartTurns turns = turns(parts);
+        this.interlude = new Interlude(
+                parts.host.records(),
+                observer,
+                vmPlanner,
+                parts.downtimes,
+                parts.wishes,
+                turns,
+                applier,
+                warmth,
+                pulse,
+                parts.clock);
         UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
 
         var vms = new VirtualMachineReconciler(
@@ -120,7 +136,8 @@ public final class Agent implements AutoCloseable {
                 observer,
                 vmPlanner,
                 parts.downtimes,
-                turns(parts),
+                turns,
+                parts.wishes,
                 applier,
                 parts.wakes,
                 reports,
@@ -237,9 +254,10 @@ public final class Agent implements AutoCloseable {
     }
 
     /**
-     * Makes this node's VmNode object and starts reconciling; returns once the caches are complete.
+     * Makes this node's VmNode object and starts reconciling; returns once the caches are complete. While the API server
+     * is away it waits, and guests are looked after meanwhile.
      *
-     * @throws KubernetesClientException when the API server cannot be reached or lacks our kinds
+     * @throws KubernetesClientException when the API server lacks our kinds, or refuses us
      */
     public void start() {
         VmNode node = new VmNode();
@@ -247,20 +265,11 @@ public final class Agent implements AutoCloseable {
                 .withName(nodeName)
                 .withLabels(Map.of("kubernetes.io/hostname", nodeName))
                 .build());
-        try {
-            client.resource(node).create();
-        } catch (KubernetesClientException e) {
-            if (e.getCode() != 409) {
-                throw e;
-            }
-            // Known before the first reconcile: an evacuated node starts no guest.
-            VmNode known = client.resource(node).get();
-            if (known != null) {
-                boolean _ = downtimes.see(known);
-                if (!Tombstones.of(known).isEmpty()) {
-                    warmth.waitForGraves();
-                }
-            }
+        // Known before the first reconcile: an evacuated node starts no guest.
+        VmNode known = interlude.until(() -> introduce(node));
+        boolean _ = downtimes.see(known);
+        if (!Tombstones.of(known).isEmpty()) {
+            warmth.waitForGraves();
         }
         operator.start();
         // All caches are complete now. What has come in so far was only looked at.
@@ -268,6 +277,18 @@ public final class Agent implements AutoCloseable {
         wakes.wakeAll();
         // Only an agent that reconciles says that it lives.
         lease.start();
+    }
+
+    private VmNode introduce(VmNode node) {
+        try {
+            return client.resource(node).create();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 409) {
+                throw e;
+            }
+            VmNode known = client.resource(node).get();
+            return known == null ? node : known;
+        }
     }
 
     /** Whether the loop makes progress. What the API server has to answer for does not belong here. */
@@ -291,6 +312,7 @@ public final class Agent implements AutoCloseable {
     /** Stops reconciling; guests go on. */
     @Override
     public void close() {
+        interlude.close();
         lease.close();
         operator.stop();
         reaper.close();

@@ -6,6 +6,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.host.Applier;
 import dev.vmlet.host.Observer;
+import dev.vmlet.host.Wishes;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.FirewallElement;
@@ -75,6 +76,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final VmPlanner planner;
     private final Downtimes downtimes;
     private final StartTurns turns;
+    private final Wishes wishes;
     private final Rebuild rebuild;
     private final Applier applier;
     private final Wakes wakes;
@@ -97,6 +99,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             VmPlanner planner,
             Downtimes downtimes,
             StartTurns turns,
+            Wishes wishes,
             Applier applier,
             Wakes wakes,
             Reports reports,
@@ -110,6 +113,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.planner = planner;
         this.downtimes = downtimes;
         this.turns = turns;
+        this.wishes = wishes;
         this.rebuild = new Rebuild(planner);
         this.applier = applier;
         this.wakes = wakes;
@@ -181,6 +185,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (warmth.isFilling()) {
             return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(FILLED);
         }
+        VmResolver.power(vm).ifPresent(wish -> wishes.keep(vm.getMetadata().getUid(), wish));
         Round round = rounds(vm);
         VirtualMachineStatus status =
                 VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
@@ -237,6 +242,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             return DeleteControl.noFinalizerRemoval().rescheduleAfter(FILLED.toMillis());
         }
         reports.notLost(vm);
+        wishes.forget(vm.getMetadata().getUid());
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
         VirtualMachineStatus status =

@@ -86,6 +86,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/forwarding";
     }
 
+    /** Which VMs were to run when their objects were seen last. */
+    public String wishesFile() {
+        return stateDir + "/wishes.json";
+    }
+
     /** There while this node is evacuated. */
     public String evacuationFile() {
         return stateDir + "/evacuation";

@@ -26,9 +26,11 @@ import dev.vmlet.host.FakeHost;
 import dev.vmlet.host.FakeProbes;
 import dev.vmlet.host.FakeRecords;
 import dev.vmlet.host.FakeVmms;
+import dev.vmlet.host.FakeWishes;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Records;
 import dev.vmlet.host.Vmms;
+import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostException;
@@ -208,6 +210,8 @@ class WarmBeforeActTest {
                 .build());
     }
 
+    private final FakeWishes wishes = new FakeWishes();
+
     private Wakes wakes = new Wakes(Given.NAMES, Given.NODE);
 
     private Agent agent(KubernetesClient client) {
@@ -242,6 +246,8 @@ class WarmBeforeActTest {
                         "16384Mi"),
                 new AgentSettings(
                         Duration.ZERO, AgentSettings.START_PARALLELISM, (_, _, step) -> steps.add(step.toString())),
+                AgentMetrics.unheard(),
+                wishes,
                 Clock.systemUTC());
         return keep(new Agent(parts, Operators.create(client, watchesLost::incrementAndGet)));
     }
@@ -379,6 +385,95 @@ class WarmBeforeActTest {
                 return FileVisitResult.CONTINUE;
             }
         });
+    }
+
+    // ---- no API server at the start ----
+
+    private void dies(String uid) {
+        synchronized (this) {
+            Objects.requireNonNull(vmms.guests().get(uid)).dies(1, 0);
+        }
+    }
+
+    @Test
+    void anAgentWithoutAnApiServerKeepsItsGuestsAndMakesAndTakesNothing() throws Exception {
+        ApiServer first = server("api", 0);
+        int port = first.uri().getPort();
+        Map<String, String> uids = run(first, "web-1", "web-2");
+        String web1 = Objects.requireNonNull(uids.get("web-1"));
+        String web2 = Objects.requireNonNull(uids.get("web-2"));
+        KubernetesClient client = client(first);
+        // Deleted while nobody was there to hear of it.
+        client.resources(VirtualMachine.class)
+                .inNamespace("default")
+                .withName("web-2")
+                .delete();
+        // What nobody asks for: an API server would have it swept.
+        synchronized (this) {
+            links.createTap(new LinkName("vmt-stray"), 1, 1500, Mark.ofNic(Given.INSTALLATION, "nobody", "net"));
+        }
+        close(first);
+        Sight before = sight();
+        dies(web1);
+        Agent agent = agent(client);
+        Thread starting = Thread.ofPlatform().daemon().start(agent::start);
+
+        await().atMost(PATIENCE).until(() -> lives(web1));
+        assertThat(lives(web2)).isTrue();
+        assertThat(agent.ready().stream().filter(c -> !c.passes().getAsBoolean()))
+                .extracting(dev.vmlet.health.Check::name)
+                .containsExactly("caches");
+        assertThat(agent.live()).allMatch(c -> c.passes().getAsBoolean());
+        assertThat(steps).noneMatch(s -> s.contains("create") || s.contains("delete"));
+        Sight after = sight();
+        assertThat(after.links()).isEqualTo(before.links());
+        assertThat(after.elements()).isEqualTo(before.elements());
+        assertThat(after.files()).isEqualTo(before.files());
+        assertThat(after.vms().keySet()).isEqualTo(before.vms().keySet());
+
+        // And then it is there, and all that has happened meanwhile is told and done.
+        ApiServer again = server("api", port);
+        assertThat(again.uri().getPort()).isEqualTo(port);
+        starting.join(PATIENCE);
+        assertThat(starting.isAlive()).as("the start is over").isFalse();
+        await().atMost(PATIENCE).until(() -> {
+            boolean _ = runs(web1);
+            VirtualMachine web = client.resources(VirtualMachine.class)
+                    .inNamespace("default")
+                    .withName("web-1")
+                    .get();
+            return web.getStatus() != null && Objects.equals(web.getStatus().restarts(), 1);
+        });
+        await().atMost(PATIENCE).until(() -> !sight().vms().containsKey(web2));
+        assertThat(lives(web1)).isTrue();
+    }
+
+    @Test
+    void aGuestThatWasToStayDownStaysDownWithoutAnApiServer() throws Exception {
+        ApiServer first = server("api", 0);
+        Map<String, String> uids = run(first, "web-1", "web-2");
+        String web1 = Objects.requireNonNull(uids.get("web-1"));
+        String web2 = Objects.requireNonNull(uids.get("web-2"));
+        KubernetesClient client = client(first);
+        close(first);
+        // The one has no wish, as one that was being deleted; the other is to run.
+        wishes.forget(web1);
+        dies(web1);
+        dies(web2);
+        Agent agent = agent(client);
+        var _ = Thread.ofPlatform().daemon().start(() -> {
+            try {
+                agent.start();
+            } catch (RuntimeException closedBeforeItBegan) {
+                // The server never comes.
+            }
+        });
+        await().atMost(PATIENCE).until(() -> lives(web2));
+        await().atMost(PATIENCE)
+                .until(() -> Objects.requireNonNull(sight().vms().get(web1))
+                        .lastExit()
+                        .isPresent());
+        assertThat(lives(web1)).isFalse();
     }
 
     // ---- an object store that was restored from a backup ----
