@@ -57,8 +57,14 @@ public final class StoreWatch {
         write();
     }
 
-    /** The API server took it. */
+    /**
+     * The API server took it. A Lease of another uid was made by this very write: an apply that names what it follows makes
+     * one where there is none, without a word, so that nobody had looked.
+     */
     synchronized void renewed(StoreStamp stamp) {
+        if (last.map(before -> !before.leaseUid().equals(stamp.leaseUid())).orElse(false)) {
+            look(Seen.present(stamp));
+        }
         last = Optional.of(stamp);
         try {
             records.keepStoreStamp(stamp);

@@ -567,6 +567,17 @@ class SweeperTest {
     }
 
     @Test
+    void aLeaseThatItsOwnRenewalHadToMakeTellsOfTheSame() throws Exception {
+        runVm("vm-1", 2);
+        store.renewed(TOLD);
+        store.renewed(new StoreStamp("lease-1", Given.NOW.plusSeconds(10)));
+        store.renewed(new StoreStamp("lease-1", Given.NOW.minusSeconds(3600)));
+        assertThat(records.unseen()).as("the clock was set back").isEmpty();
+        store.renewed(new StoreStamp("lease-2", Given.NOW.plusSeconds(20)));
+        assertThat(records.unseen()).containsExactly("vm-1");
+    }
+
+    @Test
     void nothingGoesWhileNobodyTellsWhetherTheStoreIsAsOldAsEver() throws Exception {
         runVm("vm-1", 2);
         store.renewed(TOLD);
