@@ -23,18 +23,26 @@ import org.junit.jupiter.api.Test;
 /** The YAML in {@code crd/} is what the classes say; {@code -Dgolden=update} rewrites it. */
 class CrdGenerationTest {
     private static final Path DIRECTORY = Path.of("crd");
+    /** Helm takes files of a chart's own directory only. */
+    private static final Path IN_CHART = Path.of("helm/vmlet/crd");
+
     private static final Map<String, String> GENERATED = Crds.generate();
 
     @Test
     void theFilesAreWhatTheClassesSay() throws IOException {
         if ("update".equals(System.getProperty("golden"))) {
-            Files.createDirectories(DIRECTORY);
-            for (String stale : read().keySet()) Files.delete(DIRECTORY.resolve(stale));
-            for (var file : GENERATED.entrySet()) Files.writeString(DIRECTORY.resolve(file.getKey()), file.getValue());
+            for (Path directory : List.of(DIRECTORY, IN_CHART)) {
+                Files.createDirectories(directory);
+                for (String stale : read(directory).keySet()) Files.delete(directory.resolve(stale));
+                for (var file : GENERATED.entrySet())
+                    Files.writeString(directory.resolve(file.getKey()), file.getValue());
+            }
         }
-        assertThat(read())
-                .as("crd/ against the classes; rewrite it with -Dgolden=update and read the difference")
-                .isEqualTo(GENERATED);
+        for (Path directory : List.of(DIRECTORY, IN_CHART)) {
+            assertThat(read(directory))
+                    .as("%s against the classes; rewrite it with -Dgolden=update and read the difference", directory)
+                    .isEqualTo(GENERATED);
+        }
     }
 
     @Test
@@ -122,10 +130,10 @@ class CrdGenerationTest {
         if (schema.getItems() != null) visit(path + "[]", schema.getItems().getSchema(), visitor);
     }
 
-    private static Map<String, String> read() throws IOException {
+    private static Map<String, String> read(Path directory) throws IOException {
         Map<String, String> files = new TreeMap<>();
-        if (!Files.isDirectory(DIRECTORY)) return files;
-        try (Stream<Path> paths = Files.list(DIRECTORY)) {
+        if (!Files.isDirectory(directory)) return files;
+        try (Stream<Path> paths = Files.list(directory)) {
             for (Path path : paths.toList()) files.put(path.getFileName().toString(), Files.readString(path));
         }
         return files;

@@ -52,7 +52,7 @@ public final class AgentProcess implements AutoCloseable {
         List<String> arguments = new ArrayList<>(List.of(
                 "agent",
                 "--kubeconfig",
-                cluster.kubeconfig().toString(),
+                cluster.identities().agent(nodeName).toString(),
                 "--node-name",
                 nodeName,
                 "--state-dir",
@@ -77,7 +77,12 @@ public final class AgentProcess implements AutoCloseable {
                 "controller-" + identity,
                 cluster.dir().resolve("controller-" + identity),
                 cluster.java(),
-                List.of("controller", "--kubeconfig", cluster.kubeconfig().toString(), "--identity", identity),
+                List.of(
+                        "controller",
+                        "--kubeconfig",
+                        cluster.identities().controller().toString(),
+                        "--identity",
+                        identity),
                 "controller started");
     }
 

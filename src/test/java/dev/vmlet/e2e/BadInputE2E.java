@@ -122,6 +122,7 @@ class BadInputE2E {
         }
         images = Files.createDirectories(cluster.imageDir().resolve("bad"));
         cluster.namespace(NAMESPACE);
+        cluster.allowSecrets(NAMESPACE);
         cluster.apply(Cluster.network(NAMESPACE, LAB));
         awaitCidr(LAB);
         cluster.apply(cluster.tiny(NAMESPACE, NEIGHBOUR, NODE, LAB));

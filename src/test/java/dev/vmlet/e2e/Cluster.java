@@ -22,14 +22,17 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An API server with our CRDs, the controller role, an outside world behind a default route, and agents on request; one
- * for all classes of a JVM. What it needs and where it is told: {@link EndToEnd}.
+ * An API server with the chart installed, the controller role, an outside world behind a default route, and agents on
+ * request; one for all classes of a JVM. Agents and controller have the identities and the rights that the chart gives
+ * them, and no others. What it needs and where it is told: {@link EndToEnd}.
  */
 public final class Cluster implements AutoCloseable {
     /** For what a guest must boot for: guests are emulated, on a machine that does other things besides. */
@@ -40,6 +43,9 @@ public final class Cluster implements AutoCloseable {
     private final Path dir;
     private final Path kubeconfig;
     private final Path assets;
+    private final Path helm;
+    private final Identities identities = new Identities(this);
+    private final Set<String> secretNamespaces = new TreeSet<>();
     private final List<String> java;
     private final Outside outside;
     private final KubernetesClient client;
@@ -51,6 +57,7 @@ public final class Cluster implements AutoCloseable {
     Cluster() throws IOException {
         Path hack = Path.of("hack").toAbsolutePath();
         assets = Path.of(requireNonNull(System.getenv("KUBEBUILDER_ASSETS"))).toAbsolutePath();
+        helm = Path.of(requireNonNull(System.getenv("VMLET_HELM"))).toAbsolutePath();
         // Short, for unix sockets lie beneath it, and passable for the guests' users.
         dir = Files.createTempDirectory(
                 "ve2e", PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwxr-xr-x")));
@@ -84,7 +91,7 @@ public final class Cluster implements AutoCloseable {
         open.push(outside::close);
         open.push(() ->
                 Command.of(hack.resolve("envtest/down").toString(), api()).run().mustSucceed());
-        kubeconfig = Path.of(Command.of(hack.resolve("envtest/up").toString(), api(), "--bind", "0.0.0.0")
+        kubeconfig = Path.of(Command.of(hack.resolve("envtest/up").toString(), api(), "--bind", "0.0.0.0", "--audit")
                 .within(Duration.ofMinutes(3))
                 .run()
                 .mustSucceed());
@@ -93,11 +100,48 @@ public final class Cluster implements AutoCloseable {
                 .withKubernetesSerialization(Serialization.lenient())
                 .build();
         open.push(client::close);
-        kubectl("apply", "-f", "crd/");
+        kubectl("create", "namespace", Identities.NAMESPACE);
+        helm("install", "vmlet", "helm/vmlet");
         kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", "crd/");
         controller = AgentProcess.controller(this, "first");
         open.push(controller::close);
         controller.start();
+    }
+
+    /** helm with a command and what belongs to it, which must succeed. */
+    String helm(String... arguments) {
+        List<String> command = new ArrayList<>(List.of(helm.toString()));
+        command.addAll(List.of(arguments));
+        command.addAll(List.of("--kubeconfig", kubeconfig.toString(), "--namespace", Identities.NAMESPACE));
+        return Command.of(command).within(SOON).run().mustSucceed();
+    }
+
+    /** Lets agents read the Secrets of a namespace, as an operator does. */
+    void allowSecrets(String namespace) {
+        secretNamespaces.add(namespace);
+        set("secretNamespaces={" + String.join(",", secretNamespaces) + "}");
+    }
+
+    /** Values of the chart that differ from now on. */
+    void set(String... values) {
+        List<String> upgrade = new ArrayList<>(List.of("upgrade", "vmlet", "helm/vmlet", "--reuse-values"));
+        for (String value : values) {
+            upgrade.addAll(List.of("--set", value));
+        }
+        helm(upgrade.toArray(String[]::new));
+    }
+
+    Identities identities() {
+        return identities;
+    }
+
+    /** Every call of a service account until now, a JSON object a line. */
+    List<String> audited() {
+        try {
+            return Files.readAllLines(Path.of(api(), "audit.log"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private String api() {

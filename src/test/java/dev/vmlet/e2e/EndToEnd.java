@@ -22,6 +22,7 @@ import org.opentest4j.TestAbortedException;
  * <ul>
  *   <li>{@code VMLET_E2E=1}: src/test/netns/bin/java made namespaces for this JVM ({@code ./mvnw -Pe2e verify}, as root),
  *   <li>{@code KUBEBUILDER_ASSETS} names a directory with etcd, kube-apiserver and kubectl (hack/envtest/install),
+ *   <li>{@code VMLET_HELM} names a helm (hack/helm/install),
  *   <li>{@code VMLET_GUESTS} names a directory with the guests {@code tiny} (hack/guests/tiny) and, for the test that
  *       needs it, {@code cloud} (hack/guests/cloud).
  * </ul>
@@ -57,6 +58,9 @@ public final class EndToEnd
         }
         if (!has("KUBEBUILDER_ASSETS", "kube-apiserver")) {
             return Optional.of("KUBEBUILDER_ASSETS names no API server: eval \"$(hack/envtest/install)\"");
+        }
+        if (!has("VMLET_HELM", "")) {
+            return Optional.of("VMLET_HELM names no helm: eval \"$(hack/helm/install)\"");
         }
         if (!has("VMLET_GUESTS", "tiny/SHA256SUMS")) {
             return Optional.of(
