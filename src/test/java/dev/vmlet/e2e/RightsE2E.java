@@ -114,7 +114,7 @@ class RightsE2E {
         cluster.namespace(NS);
         cluster.allowSecrets(NS);
         secret(cluster, NS);
-        AgentProcess agent = cluster.newAgent(NODE).start();
+        AgentProcess agent = cluster.newAgent(NODE, "--lease-duration", "PT40S").start();
         cluster.apply(Cluster.network(NS, "lab"));
         cluster.apply(vm(cluster, NS, "web", NODE, "cloudInit: {userDataSecretRef: {name: data}}")
                 .replace("networks: []", "networks: [{name: lab}]"));
