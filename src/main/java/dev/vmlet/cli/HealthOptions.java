@@ -4,6 +4,7 @@ import dev.vmlet.Logging;
 import dev.vmlet.Main;
 import dev.vmlet.health.Check;
 import dev.vmlet.health.HealthDoor;
+import dev.vmlet.metrics.ProcessMemory;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
@@ -49,6 +50,7 @@ public final class HealthOptions {
         }
         MeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         new JvmMemoryMetrics().bindTo(registry);
+        new ProcessMemory().bindTo(registry);
         new JvmThreadMetrics().bindTo(registry);
         new ProcessorMetrics().bindTo(registry);
         new UptimeMetrics().bindTo(registry);

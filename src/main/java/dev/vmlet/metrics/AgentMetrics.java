@@ -30,6 +30,9 @@ public final class AgentMetrics implements Applier.StepWatch {
     /** From a record on disk to an emulated guest that boots; seconds. */
     private static final Duration[] BUCKETS = seconds(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800);
 
+    /** From a set element to a disk that is cloned byte by byte. Few, for there are three dozen kinds of step. */
+    private static final Duration[] STEP_BUCKETS = seconds(0.001, 0.01, 0.1, 1, 10, 60);
+
     private record Stay(Phase phase, Instant since) {}
 
     private final MeterRegistry registry;
@@ -164,6 +167,7 @@ public final class AgentMetrics implements Applier.StepWatch {
         Timer.builder("vmlet.host.step.duration")
                 .description("Steps that changed the host, by kind; the count is how many were taken.")
                 .tags("step", kind)
+                .serviceLevelObjectives(STEP_BUCKETS)
                 .register(registry)
                 .record(took);
         if (planned.cause() == PlannedStep.Cause.DRIFT) {

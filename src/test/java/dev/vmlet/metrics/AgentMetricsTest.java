@@ -13,9 +13,17 @@ import dev.vmlet.plan.PlannedStep;
 import dev.vmlet.plan.Step;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /** The figures as a collector reads them: names and labels are what dashboards and alerts are made of. */
@@ -115,6 +123,33 @@ class AgentMetricsTest {
                 .containsExactly("vmlet_bridge_ports_limit 1024.0", "vmlet_bridge_ports_used 12.0");
         assertThat(lines("vmlet_guest_exits_total"))
                 .containsExactly("vmlet_guest_exits_total{reason=\"GuestPoweredOff\"} 1.0");
+    }
+
+    /** A panel that asks for a figure which nobody keeps is empty at 3 a.m., and an alert on one never comes. */
+    @Test
+    void dashboardAndAlertsAskOnlyForWhatThereIs() throws IOException {
+        Step up = new Step.SetLinkUp(new LinkName("vmb-1"));
+        metrics.phase("1", Phase.Preparing, T0, T0.plusSeconds(1));
+        metrics.phase("1", Phase.Running, T0, T0.plusSeconds(4));
+        metrics.done(new PlannedStep(up, "somebody took it down", PlannedStep.Cause.DRIFT), Duration.ofMillis(500));
+        metrics.refused(new PlannedStep(up, "asked"), new HostException.Busy("set vmb-1 up", null));
+        metrics.exit(Reason.GuestPoweredOff);
+        new ProcessMemory().bindTo(registry);
+        Set<String> kept = registry.scrape()
+                .lines()
+                .filter(line -> !line.startsWith("#"))
+                .map(line -> line.replaceAll("[{ ].*", ""))
+                .collect(Collectors.toSet());
+        Set<String> asked = new TreeSet<>();
+        for (String file : List.of("dashboard.json", "rules.yaml")) {
+            Matcher name = Pattern.compile("\\b(vmlet|process)_[a-z_]+")
+                    .matcher(Files.readString(Path.of("helm/vmlet/files", file)));
+            while (name.find()) {
+                asked.add(name.group());
+            }
+        }
+        assertThat(asked).contains("vmlet_vms", "process_resident_memory_bytes");
+        assertThat(kept).containsAll(asked);
     }
 
     private static Orphans.Held held(Orphans.Cause cause) {
