@@ -27,6 +27,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntFunction;
+import java.util.function.Predicate;
 
 /**
  * Many agents in this JVM on hosts in memory, each with a client of its own, against a real API server: what they cost it
@@ -75,7 +76,7 @@ public final class Nodes {
                         .endMetadata()
                         .build())
                 .create();
-        client.resource(network(1500)).create();
+        client.resource(network("Masquerade", 1500)).create();
         long begun = System.nanoTime();
         nodes.addAll(inParallel(count, i -> {
             SimulatedNode node = new SimulatedNode("sim-" + i, i, connect(requests));
@@ -111,7 +112,8 @@ public final class Nodes {
                 Row.of("%.1f API requests/s of all agents; %.1f of everybody", mine, others / rested),
                 "",
                 "≤ 5 in total");
-        edit(count);
+        edit(count, "egress, which nothing waits for", "None", 1500, n -> n.bridgesWithEgress() == 0);
+        edit(count, "its MTU, which each VM says that it waits for", "None", 1400, n -> n.bridgeMtus().equals(Set.of(1400)));
         Row.print(
                 Row.of("slices of one Network, %d nodes at once", count),
                 Row.of("%d different, %d of them", slices().size(), different.size()),
@@ -119,20 +121,20 @@ public final class Nodes {
                 "no two the same");
     }
 
-    private void edit(int count) throws Exception {
+    private void edit(int count, String what, String egress, int mtu, Predicate<SimulatedNode> hasIt)
+            throws Exception {
         double writes = writes();
         long begun = System.nanoTime();
-        client.resource(client.resource(network(1500)).get()).edit(n -> {
-            n.setSpec(network(1400).getSpec());
+        client.resource(client.resource(network(egress, mtu)).get()).edit(n -> {
+            n.setSpec(network(egress, mtu).getSpec());
             return n;
         });
-        await("every bridge has the new MTU", () -> nodes.stream()
-                .allMatch(n -> n.bridgeMtus().equals(Set.of(1400))));
+        await("every node has it", () -> nodes.stream().allMatch(hasIt));
         double took = seconds(begun);
         settle();
         Row.print(
-                Row.of("an edit of a Network → on all %d nodes", count),
-                Row.of("%.1f s; %.1f writes for each VM and node", took, (writes() - writes) / count),
+                Row.of("an edit of a Network (%s) → on all %d nodes", what, count),
+                Row.of("%.1f s; %.1f writes for each node", took, (writes() - writes) / count),
                 "",
                 "≤ 10 s");
     }
@@ -200,13 +202,13 @@ public final class Nodes {
 
     // ---- what is made ----
 
-    private Network network(int mtu) {
+    private Network network(String egress, int mtu) {
         return client.getKubernetesSerialization().unmarshal("""
                 apiVersion: vmlet.dev/v1alpha1
                 kind: Network
                 metadata: {name: lab, namespace: bench}
-                spec: {cidr: 10.64.0.0/12, nodePrefixLength: 24, realize: Always, mtu: %d}
-                """.formatted(mtu), Network.class);
+                spec: {cidr: 10.64.0.0/12, nodePrefixLength: 24, realize: Always, egress: %s, mtu: %d}
+                """.formatted(egress, mtu), Network.class);
     }
 
     private VirtualMachine vm(int number, String node) {

@@ -10,6 +10,7 @@ import dev.vmlet.host.Host;
 import dev.vmlet.host.Probes;
 import dev.vmlet.host.Records;
 import dev.vmlet.host.Vmms;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
@@ -163,6 +164,13 @@ public final class SimulatedNode implements AutoCloseable {
 
     public boolean lives(String vmUid) {
         return look(() -> vmms.lives(vmUid));
+    }
+
+    /** How many of this node's bridges have a way out. */
+    public long bridgesWithEgress() {
+        return links.everyElement().stream()
+                .filter(e -> e.set() == FirewallSet.EGRESS)
+                .count();
     }
 
     /** MTUs of this node's bridges. */
