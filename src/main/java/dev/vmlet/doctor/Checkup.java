@@ -181,16 +181,42 @@ public final class Checkup {
                 add(Finding.ok("nftables", "the kernel takes our ruleset (libnftables " + version + ")"));
             case Seen.Missing<String> _ ->
                 add(Finding.fail("nftables", "libnftables.so.1 is missing", "apt-get install libnftables1"));
-            case Seen.Unknown<String>(String cause) ->
-                add(Finding.fail(
-                        "nftables",
-                        "the kernel does not take our ruleset: " + cause,
-                        facts.identity().user() == 0
-                                ? "it needs nf_tables with the families inet and bridge, nft_ct and nft_masq:"
-                                        + " modprobe nf_tables; distributions' own kernels have them all"
-                                : "run this as root"));
+            case Seen.Unknown<String>(String cause) -> rulesetRefused(cause);
         }
         tun();
+    }
+
+    private void rulesetRefused(String cause) {
+        List<RulesetPart> refused = kernelRefused();
+        if (facts.identity().user() != 0) {
+            add(Finding.fail("nftables", "the kernel does not take our ruleset: " + cause, "run this as root"));
+        } else if (refused.isEmpty()) {
+            add(Finding.fail(
+                    "nftables",
+                    "our ruleset is not taken: " + cause,
+                    "where that is no lack of CAP_NET_ADMIN, libnftables is too old for it or the kernel is: update"
+                            + " libnftables1 (vmlet is tested with 1.0.6) or run a newer kernel"));
+        } else {
+            add(Finding.fail(
+                    "nftables",
+                    "the kernel does not take our ruleset, for it lacks "
+                            + refused.stream().map(RulesetPart::what).collect(Collectors.joining("; ")),
+                    (inContainer() ? "on the host: " : "") + "modprobe -a "
+                            + refused.stream()
+                                    .map(RulesetPart::module)
+                                    .distinct()
+                                    .collect(Collectors.joining(" "))
+                            + "; where there is no such module, run a kernel built with "
+                            + refused.stream()
+                                    .map(RulesetPart::option)
+                                    .distinct()
+                                    .collect(Collectors.joining(", "))
+                            + ", as distributions' own are"));
+        }
+    }
+
+    private List<RulesetPart> kernelRefused() {
+        return facts.kernel().refused().stream().sorted().toList();
     }
 
     private void tun() {

@@ -73,11 +73,22 @@ public record Facts(
     /**
      * @param bridge whether bridges can be made
      * @param firewall version of libnftables; Unknown where it, or the kernel, does not take our ruleset
+     * @param refused parts of the ruleset that are not taken by themselves either; empty where all is taken, or where
+     *     that could not be tried
      * @param landlockAbi 0 for none
      * @param tunMode permission bits of /dev/net/tun; Missing without the device
      */
     public record Kernel(
-            String release, Seen<Boolean> bridge, Seen<String> firewall, int landlockAbi, Seen<Integer> tunMode) {}
+            String release,
+            Seen<Boolean> bridge,
+            Seen<String> firewall,
+            Set<RulesetPart> refused,
+            int landlockAbi,
+            Seen<Integer> tunMode) {
+        public Kernel {
+            refused = Set.copyOf(refused);
+        }
+    }
 
     /**
      * One mounted hierarchy that can be written.

@@ -146,10 +146,32 @@ class CheckupTest {
                         "fail  libnftables.so.1 is missing — apt-get install libnftables1"),
                 new Row(
                         "no bridge family in nf_tables",
-                        h -> h.firewall = Seen.unknown("try our ruleset: Operation not supported"),
-                        "fail  the kernel does not take our ruleset: try our ruleset: Operation not supported — it"
-                                + " needs nf_tables with the families inet and bridge, nft_ct and nft_masq: modprobe"
-                                + " nf_tables; distributions' own kernels have them all"),
+                        h -> refuses(h, RulesetPart.BRIDGE),
+                        "fail  the kernel does not take our ruleset, for it lacks tables of family bridge — modprobe -a"
+                                + " nf_tables; where there is no such module, run a kernel built with"
+                                + " CONFIG_NF_TABLES_BRIDGE, as distributions' own are"),
+                new Row(
+                        "nothing of what published ports need",
+                        h -> refuses(h, RulesetPart.DNAT, RulesetPart.NAT_CHAINS, RulesetPart.FIB),
+                        "fail  the kernel does not take our ruleset, for it lacks fib, which knows the node's own"
+                                + " addresses; chains of type nat; dnat, which leads published ports to guests —"
+                                + " modprobe -a nft_fib_inet nft_chain_nat nft_nat; where there is no such module, run"
+                                + " a kernel built with CONFIG_NFT_FIB_INET, CONFIG_NFT_NAT, as distributions' own are"),
+                new Row(
+                        "no fib for a container",
+                        h -> {
+                            refuses(h, RulesetPart.FIB);
+                            h.identity = new Facts.Identity(0, 0x1ffffffffffL, "podman");
+                        },
+                        "fail  the kernel does not take our ruleset, for it lacks fib, which knows the node's own"
+                                + " addresses — on the host: modprobe -a nft_fib_inet; where there is no such module,"
+                                + " run a kernel built with CONFIG_NFT_FIB_INET, as distributions' own are"),
+                new Row(
+                        "a libnftables that cannot read the ruleset",
+                        h -> h.firewall = Seen.unknown("try our ruleset: syntax error"),
+                        "fail  our ruleset is not taken: try our ruleset: syntax error — where that is no lack of"
+                                + " CAP_NET_ADMIN, libnftables is too old for it or the kernel is: update libnftables1"
+                                + " (vmlet is tested with 1.0.6) or run a newer kernel"),
                 new Row("no tun", h -> h.tun = Seen.missing(), "fail  /dev/net/tun does not exist — modprobe tun"),
                 new Row(
                         "tun for root alone",
@@ -246,6 +268,11 @@ class CheckupTest {
                         h -> h.run = new Facts.RunDirectory("/run/long", "tmpfs", 120),
                         "fail  run directory /run/long makes socket paths of 120 bytes, and the kernel takes 107 —"
                                 + " choose a shorter --run-dir"));
+    }
+
+    private static void refuses(GivenHost host, RulesetPart... parts) {
+        host.firewall = Seen.unknown("try our ruleset: Operation not supported");
+        host.refused = Set.of(parts);
     }
 
     private static void drops(GivenHost host, ForwardChain chain) {

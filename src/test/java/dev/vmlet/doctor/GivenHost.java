@@ -23,6 +23,7 @@ final class GivenHost {
     String release = "6.12.0";
     Seen<Boolean> bridge = Seen.present(true);
     Seen<String> firewall = Seen.present("1.0.6");
+    Set<RulesetPart> refused = Set.of();
     int landlock = 6;
     Seen<Integer> tun = Seen.present(0666);
     List<Facts.Cgroup> cgroups = List.of(new Facts.Cgroup("/sys/fs/cgroup", true, Set.of("cpu", "memory", "pids"), ""));
@@ -74,7 +75,7 @@ final class GivenHost {
                 identity,
                 kvm,
                 vmm,
-                new Facts.Kernel(release, bridge, firewall, landlock, tun),
+                new Facts.Kernel(release, bridge, firewall, refused, landlock, tun),
                 cgroups,
                 tools.entrySet().stream()
                         .map(t -> new Facts.Tool(t.getKey(), t.getValue(), "qemu-utils", "converts images"))

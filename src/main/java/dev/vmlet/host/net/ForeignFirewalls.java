@@ -8,9 +8,7 @@ import dev.vmlet.doctor.ForwardChain;
 import dev.vmlet.doctor.ForwardChain.Let;
 import dev.vmlet.doctor.ForwardChain.Side;
 import dev.vmlet.model.HostException;
-import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Seen;
-import dev.vmlet.plan.Ruleset;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -26,33 +24,7 @@ public final class ForeignFirewalls implements AutoCloseable {
     private static final String OURS = "vmlet_";
     private static final Set<String> FAMILIES = Set.of("ip", "inet", "bridge");
 
-    /** Only a name for a trial: nothing is ever called so. */
-    private static final InstallationId NOBODY = new InstallationId("aaaaaaaa");
-
     private final Nftables nft = new Nftables();
-
-    /**
-     * The version of libnftables when it and the kernel take our ruleset, which is tried and not kept; Missing without the
-     * library; Unknown when they do not.
-     */
-    public Seen<String> tryOurRuleset() {
-        try {
-            nft.check("try our ruleset", new Ruleset(NOBODY, Set.of()).text());
-            String version = parse(nft.run("ask for the version", "list tables"))
-                    .findPath("metainfo")
-                    .path("version")
-                    .asText("?");
-            return Seen.present(version);
-        } catch (HostException.Unsupported e) {
-            return e.getCause() instanceof UnsatisfiedLinkError
-                    ? Seen.missing()
-                    : Seen.unknown(String.valueOf(e.getMessage()));
-        } catch (HostException e) {
-            return Seen.unknown(String.valueOf(e.getMessage()));
-        } catch (NftRefusal e) {
-            return Seen.unknown(String.valueOf(e.during("try our ruleset").getMessage()));
-        }
-    }
 
     /** Base chains of others at the forward hook; Unknown when they cannot be listed. */
     public Seen<List<ForwardChain>> forwarding() {

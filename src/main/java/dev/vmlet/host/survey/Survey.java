@@ -5,6 +5,7 @@ import dev.vmlet.doctor.ForwardChain;
 import dev.vmlet.host.disk.Tool;
 import dev.vmlet.host.net.ForeignFirewalls;
 import dev.vmlet.host.net.LinuxLinks;
+import dev.vmlet.host.net.RulesetTrial;
 import dev.vmlet.host.vmm.CgroupMounts;
 import dev.vmlet.host.vmm.KvmProbe;
 import dev.vmlet.host.vmm.Landlock;
@@ -60,7 +61,9 @@ public final class Survey {
      */
     public Facts look(Facts.Vmm vmm) throws HostException {
         try (LinuxLinks links = new LinuxLinks();
-                ForeignFirewalls firewalls = new ForeignFirewalls()) {
+                ForeignFirewalls firewalls = new ForeignFirewalls();
+                RulesetTrial trial = new RulesetTrial()) {
+            Seen<String> ruleset = trial.whole();
             return new Facts(
                     wishes,
                     Selves.look(),
@@ -69,7 +72,8 @@ public final class Survey {
                     new Facts.Kernel(
                             System.getProperty("os.version", ""),
                             links.bridges(),
-                            firewalls.tryOurRuleset(),
+                            ruleset,
+                            ruleset instanceof Seen.Unknown ? trial.refused() : Set.of(),
                             Landlock.abi(),
                             tunMode()),
                     CgroupMounts.facts(),
