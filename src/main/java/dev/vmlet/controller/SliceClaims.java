@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes a node's slice of a Network. The API server's uniqueness of names is the allocator: whoever creates {@code
@@ -128,7 +129,16 @@ final class SliceClaims {
             if (e.getCode() != 409) {
                 throw e;
             }
-            return false;
+            // The client sends a request again whose answer was lost: who was faster may be ourselves.
+            return isOurs(network, client.resource(slice).get());
         }
+    }
+
+    private boolean isOurs(Network network, @Nullable NetworkSlice there) {
+        return there != null
+                && there.getSpec() != null
+                && nodeName.equals(there.getSpec().nodeName())
+                && there.getMetadata().getOwnerReferences().stream()
+                        .anyMatch(owner -> network.getMetadata().getUid().equals(owner.getUid()));
     }
 }

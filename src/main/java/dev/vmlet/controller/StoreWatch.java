@@ -10,6 +10,7 @@ import java.util.Collection;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -34,9 +35,29 @@ public final class StoreWatch {
         this.last = records.storeStamp();
     }
 
-    /** @param found this node's Lease, asked for just now */
+    /**
+     * For others than the renewer: what was written before the question is what the answer has to show, for the renewer may
+     * write once more while it is on its way.
+     *
+     * @param ask for this node's Lease
+     */
+    Seen<StoreStamp> look(Supplier<Seen<StoreStamp>> ask) {
+        Optional<StoreStamp> before;
+        synchronized (this) {
+            before = last;
+        }
+        Seen<StoreStamp> found = ask.get();
+        judge(before, found);
+        return found;
+    }
+
+    /** @param found this node's Lease, asked for just now by whoever writes it */
     synchronized void look(Seen<StoreStamp> found) {
-        Optional<String> sign = StoreAge.wentBack(last, found);
+        judge(last, found);
+    }
+
+    private synchronized void judge(Optional<StoreStamp> told, Seen<StoreStamp> found) {
+        Optional<String> sign = StoreAge.wentBack(told, found);
         if (sign.isPresent()) {
             boolean news = records.vms().stream()
                     .map(record -> record.id().uid())

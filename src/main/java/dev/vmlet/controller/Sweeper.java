@@ -353,8 +353,7 @@ public final class Sweeper {
         Map<String, VmId> here = pass.inventory.vmIds(installation);
         Optional<String> silent = Optional.empty();
         if (!weighty.isEmpty()) {
-            Seen<StoreStamp> found = pass.authority.store();
-            store.look(found);
+            Seen<StoreStamp> found = store.look(pass.authority::store);
             silent = found instanceof Seen.Unknown<StoreStamp>(String cause) ? Optional.of(cause) : silent;
         }
         store.keepOnly(here.keySet());

@@ -6,8 +6,8 @@ import java.util.Optional;
 
 /**
  * Whether the API server's object store went back in time: what a backup that was restored looks like. The Lease is the
- * witness, because this node alone writes it, every ten seconds: nothing that was made more than that before the backup
- * can be missing from it. Its renewTime tells and not the resourceVersion: whoever restores etcd by the book raises all
+ * witness, because this node alone writes it, each minute: of VMs that were made more than that before the backup was put
+ * back it is sure to tell. Its renewTime tells and not the resourceVersion: whoever restores etcd by the book raises all
  * revisions, so that watches notice.
  */
 public final class StoreAge {

@@ -78,8 +78,23 @@ class RefusedWritesE2E {
                     "take a slice that is no Network's",
                     "create -f -",
                     slice("free-2", "mine", "lab"),
-                    "the agent of node mine may not create NetworkSlice refused/free-2: its name begins with that of its"
-                            + " Network, which is its only owner"),
+                    "the agent of node mine may not create NetworkSlice refused/free-2: its name is that of its"
+                            + " Network, which is its only owner, with a number, and its only finalizer"
+                            + " vmlet.dev/node-agent"),
+            new Row(
+                    "take a slice by the name of another Network's",
+                    "create -f -",
+                    slice("lab-x-2", "mine", "lab"),
+                    "the agent of node mine may not create NetworkSlice refused/lab-x-2: its name is that of its"
+                            + " Network, which is its only owner, with a number, and its only finalizer"
+                            + " vmlet.dev/node-agent"),
+            new Row(
+                    "take a slice with a finalizer that nobody takes off",
+                    "create -f -",
+                    slice("lab-4", "mine", "lab").replace("finalizers: [", "finalizers: [example.com/for-ever, "),
+                    "the agent of node mine may not create NetworkSlice refused/lab-4: its name is that of its"
+                            + " Network, which is its only owner, with a number, and its only finalizer"
+                            + " vmlet.dev/node-agent"),
             new Row(
                     "write the status of another node's slice",
                     "status /namespaces/refused/networkslices/lab-1 {\"status\":{\"ready\":true}}",
