@@ -24,6 +24,8 @@ import java.util.stream.Stream;
  *   <li>A router's word that a packet did not get through comes from anywhere, so it needs no place in a Network's list
  *       of destinations; without it, paths with a smaller MTU would swallow large packets.
  *   <li>Only a Network with egress has established flows to let through; one that loses it loses them at once.
+ *   <li>What a guest began with the node is judged packet by packet: a port that {@code hostAccess} opens no more ends at once,
+ *       as established flows would not.
  *   <li>A packet conntrack cannot place (invalid) would leave without masquerade.
  *   <li>The node's own packets from a gateway address to itself pass postrouting on lo.
  *   <li>nft reads {@code arp saddr} at the offsets of Ethernet and IPv4, so an ARP packet must say that it has them.
@@ -39,7 +41,7 @@ import java.util.stream.Stream;
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
-    public static final int REVISION = 2;
+    public static final int REVISION = 3;
 
     private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
@@ -103,7 +105,8 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain to_node {
                     meta nfproto != ipv4 counter name not_ipv4 drop
-                    ct state established,related accept
+                    ct state established ct direction reply accept
+                    ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
                     icmp type echo-request accept
                     iifname . meta l4proto . th dport @host_access accept
                     counter name to_node_closed drop

@@ -11,6 +11,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.Destination;
 import dev.vmlet.model.Egress;
+import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
@@ -33,7 +35,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
@@ -672,6 +676,35 @@ class TrafficIT {
             server.send(packet);
             client.receive(packet);
             assertThat(packet.getAddress()).isEqualTo(InetAddress.getByName(OUTSIDE));
+        }
+    }
+
+    /** Conntrack knows the flow; that it was allowed once does not count. */
+    @Test
+    void aPortOfTheNodeThatIsOpenNoMoreEndsWhatWasBegun() throws Exception {
+        Set<FirewallElement> open = town.elements.stream()
+                .filter(e -> e.set() == FirewallSet.HOST_ACCESS)
+                .collect(Collectors.toSet());
+        try (DatagramSocket client = left.within(() -> new DatagramSocket())) {
+            client.setSoTimeout(2000);
+            DatagramPacket packet =
+                    new DatagramPacket(new byte[] {'a'}, 1, InetAddress.getByName("10.79.0.1"), service.getLocalPort());
+            client.send(packet);
+            service.setSoTimeout(2000);
+            service.receive(packet);
+            service.send(packet);
+            client.receive(packet);
+
+            town.firewall.delete(open);
+            client.send(packet);
+            assertThat(node()).isEmpty();
+
+            town.firewall.add(open);
+            client.send(packet);
+            service.setSoTimeout(2000);
+            service.receive(packet);
+        } finally {
+            town.firewall.add(open);
         }
     }
 
