@@ -10,6 +10,7 @@ import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
 import dev.vmlet.host.disk.LinuxDisks;
 import dev.vmlet.host.files.EvacuationFile;
+import dev.vmlet.host.files.EvacuationWordFile;
 import dev.vmlet.host.files.FileRecords;
 import dev.vmlet.host.files.FileWatch;
 import dev.vmlet.host.files.Installation;
@@ -92,7 +93,7 @@ public final class RealHost implements AutoCloseable {
         this.names = new HostNames(installation);
         this.bootId = LinuxVmms.currentBootId();
         this.wakes = new Wakes(names, nodeName);
-        this.downtimes = new Downtimes(new EvacuationFile(paths)::read);
+        this.downtimes = new Downtimes(new EvacuationFile(paths)::read, new EvacuationWordFile(paths));
         LinuxLinks links = keep(new LinuxLinks());
         NftFirewall firewall = keep(new NftFirewall(installation, Path.of(paths.firewallBaseline())));
         FileRecords records = purpose == Purpose.ACT ? new FileRecords(paths) : FileRecords.toLook(paths);

@@ -96,6 +96,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/evacuation";
     }
 
+    /** There while the VmNode of this node asks for evacuation, as far as it was seen. */
+    public String evacuationWordFile() {
+        return stateDir + "/evacuation-by-annotation";
+    }
+
     /** Id of the boot that the flags in {@link #forwardingDir} were found in. */
     public String bootFile() {
         return stateDir + "/boot";

@@ -11,6 +11,7 @@ import dev.vmlet.apiserver.Kubeconfig;
 import dev.vmlet.apiserver.Settings;
 import dev.vmlet.cli.ApiOptions;
 import dev.vmlet.host.Disks;
+import dev.vmlet.host.EvacuationWord;
 import dev.vmlet.host.FakeDisks;
 import dev.vmlet.host.FakeHost;
 import dev.vmlet.host.FakeProbes;
@@ -75,7 +76,7 @@ final class NodeOnItsOwnServer implements AutoCloseable {
         this.settings = new AgentSettings(Duration.ofMinutes(5), startParallelism, (_, _, _) -> {});
         HostPaths paths = new HostPaths(directory.toString(), directory.toString());
         evacuation = new EvacuationFile(paths);
-        downtimes = new Downtimes(evacuation::read);
+        downtimes = new Downtimes(evacuation::read, EvacuationWord.none());
         watch = new FileWatch(Path.of(paths.evacuationFile()), wakes::wakeAll);
         plugIn();
         server = ApiServer.start(

@@ -1,6 +1,7 @@
 package dev.vmlet.controller;
 
 import dev.vmlet.host.Disks;
+import dev.vmlet.host.EvacuationWord;
 import dev.vmlet.host.FakeDisks;
 import dev.vmlet.host.FakeHost;
 import dev.vmlet.host.FakeProbes;
@@ -91,7 +92,7 @@ public final class SimulatedNode implements AutoCloseable {
                 Given.BOOT,
                 host,
                 wakes,
-                new Downtimes(Seen::missing),
+                new Downtimes(Seen::missing, EvacuationWord.none()),
                 this::facts,
                 new NodeStatus.Facts(
                         "test",

@@ -30,10 +30,12 @@ import dev.vmlet.host.FakeWishes;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Records;
 import dev.vmlet.host.Vmms;
+import dev.vmlet.host.files.EvacuationWordFile;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
@@ -101,6 +103,9 @@ class WarmBeforeActTest {
     /** How often everything of ours was looked for: once at a start, and once in each sweep. */
     private final AtomicInteger inventories = new AtomicInteger();
 
+    /** How often all records of VMs were asked for: in the interlude by every round. */
+    private final AtomicInteger recordsListed = new AtomicInteger();
+
     /** How often an agent would have ended its process, to be started again. */
     private final AtomicInteger watchesLost = new AtomicInteger();
 
@@ -124,6 +129,9 @@ class WarmBeforeActTest {
                             throw new HostException.Refused("list the disks: Input/output error", null);
                         }
                         inventories.incrementAndGet();
+                    }
+                    if (method.getName().equals("vms") && door == Records.class) {
+                        recordsListed.incrementAndGet();
                     }
                     synchronized (this) {
                         try {
@@ -212,6 +220,11 @@ class WarmBeforeActTest {
 
     private final FakeWishes wishes = new FakeWishes();
 
+    /** Of what an agent keeps in files here. */
+    private HostPaths paths() {
+        return new HostPaths(directory.toString(), directory.toString());
+    }
+
     private Wakes wakes = new Wakes(Given.NAMES, Given.NODE);
 
     private Agent agent(KubernetesClient client) {
@@ -225,7 +238,7 @@ class WarmBeforeActTest {
                 Given.BOOT,
                 host,
                 wakes,
-                new Downtimes(Seen::missing),
+                new Downtimes(Seen::missing, new EvacuationWordFile(paths())),
                 () -> Given.facts(host.records().vms()),
                 new NodeStatus.Facts(
                         "test",
@@ -474,6 +487,96 @@ class WarmBeforeActTest {
                         .lastExit()
                         .isPresent());
         assertThat(lives(web1)).isFalse();
+    }
+
+    private void startsWhileTheServerNeverComes(Agent agent) {
+        var _ = Thread.ofPlatform().daemon().start(() -> {
+            try {
+                agent.start();
+            } catch (RuntimeException closedBeforeItBegan) {
+                // The server never comes.
+            }
+        });
+    }
+
+    private void annotate(KubernetesClient client, Map<String, String> annotations) {
+        client.resources(VmNode.class).withName(Given.NODE).edit(node -> {
+            node.getMetadata().setAnnotations(annotations);
+            return node;
+        });
+    }
+
+    @Test
+    void aNodeThatIsEvacuatedByAnnotationStaysSoWithoutAnApiServerUntilTheAnnotationIsSeenGone() throws Exception {
+        ApiServer first = server("api", 0);
+        int port = first.uri().getPort();
+        String web = Objects.requireNonNull(run(first, "web-1").get("web-1"));
+        KubernetesClient client = client(first);
+        Agent before = agent(client);
+        before.start();
+        annotate(client, Map.of(Downtimes.ANNOTATION, "true"));
+        await().atMost(PATIENCE).until(() -> exitOf(web).equals(Optional.of("Evacuated")) && !lives(web));
+        close(before);
+        close(first);
+
+        Agent blind = agent(client);
+        startsWhileTheServerNeverComes(blind);
+        roundsOfTheInterlude(6);
+        assertThat(lives(web)).as("evacuated, and no API server to ask").isFalse();
+        assertThat(steps).isEmpty();
+        close(blind);
+
+        // Removed while no agent was there to see it.
+        ApiServer again = server("api", port);
+        annotate(client, Map.of());
+        assertThat(again.uri().getPort()).isEqualTo(port);
+        Agent after = agent(client);
+        after.start();
+        await().atMost(PATIENCE).until(() -> runs(web));
+        assertThat(Path.of(paths().evacuationWordFile())).doesNotExist();
+        close(after);
+        close(again);
+        dies(web);
+        startsWhileTheServerNeverComes(agent(client));
+        await().atMost(PATIENCE).until(() -> lives(web));
+    }
+
+    @Test
+    void nothingIsStartedWithoutAnApiServerWhileItCannotBeReadWhetherTheNodeIsEvacuated() throws Exception {
+        ApiServer first = server("api", 0);
+        int port = first.uri().getPort();
+        Map<String, String> uids = run(first, "web-1", "web-2");
+        String dead = Objects.requireNonNull(uids.get("web-1"));
+        String alive = Objects.requireNonNull(uids.get("web-2"));
+        KubernetesClient client = client(first);
+        close(first);
+        dies(dead);
+        Files.createDirectory(Path.of(paths().evacuationWordFile()));
+        Agent agent = agent(client);
+        startsWhileTheServerNeverComes(agent);
+        await().atMost(PATIENCE).until(() -> exitOf(dead).isPresent());
+        roundsOfTheInterlude(6);
+        assertThat(lives(dead)).as("whether it may run is not known").isFalse();
+        assertThat(lives(alive)).as("nor that it may not").isTrue();
+
+        ApiServer again = server("api", port);
+        assertThat(again.uri().getPort()).isEqualTo(port);
+        await().atMost(PATIENCE).until(() -> lives(dead));
+        assertThat(Path.of(paths().evacuationWordFile())).doesNotExist();
+    }
+
+    private Optional<String> exitOf(String uid) {
+        return Objects.requireNonNull(sight().vms().get(uid))
+                .lastExit()
+                .map(exit -> exit.reason().toString());
+    }
+
+    /** So many rounds have looked at every VM here. */
+    private void roundsOfTheInterlude(int howMany) {
+        for (int i = 0; i < howMany; i++) {
+            int before = recordsListed.get();
+            await().atMost(PATIENCE).until(() -> recordsListed.get() > before);
+        }
     }
 
     // ---- an object store that was restored from a backup ----
