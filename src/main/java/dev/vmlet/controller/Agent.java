@@ -186,6 +186,7 @@ public final class Agent implements AutoCloseable {
                 parts.installation,
                 parts.settings.orphanGrace(),
                 parts.downtimes::now,
+                parts.wishes,
                 parts.clock,
                 reaper::wake);
         var node = new VmNodeReconciler(

@@ -5,6 +5,7 @@ import dev.vmlet.host.Applier;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
 import dev.vmlet.host.Records;
+import dev.vmlet.host.Wishes;
 import dev.vmlet.model.Downtime;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
@@ -69,6 +70,7 @@ public final class Sweeper {
     private final Duration grace;
     private final int reapGroup;
     private final Supplier<Optional<Downtime>> downtime;
+    private final Wishes wishes;
     private final Clock clock;
     private final Runnable tapsRetired;
     /** Since when a VM's owner has been missing. One thread sweeps. */
@@ -92,6 +94,7 @@ public final class Sweeper {
             InstallationId installation,
             Duration grace,
             Supplier<Optional<Downtime>> downtime,
+            Wishes wishes,
             Clock clock,
             Runnable tapsRetired) {
         this.observer = observer;
@@ -105,6 +108,7 @@ public final class Sweeper {
         this.grace = grace;
         this.reapGroup = new HostNames(installation).reapGroup();
         this.downtime = downtime;
+        this.wishes = wishes;
         this.clock = clock;
         this.tapsRetired = tapsRetired;
     }
@@ -234,6 +238,9 @@ public final class Sweeper {
             tapsRetired.run();
         }
         Pass pass = new Pass(inventory, owners.get(), authority);
+        pass.known.tombstones.keySet().stream()
+                .filter(uid -> !pass.known.vmUids.contains(uid))
+                .forEach(wishes::forget);
         Set<String> spared = sweepVms(pass);
         spared.addAll(sweepNetworks(pass));
         sweepElements(pass, spared);
@@ -336,7 +343,12 @@ public final class Sweeper {
             switch (vm.isNameless() ? Seen.<String>missing() : authority.uidOf(vm)) {
                 case Seen.Unknown<String>(String cause) -> silent = Optional.of(cause);
                 case Seen.Present<String>(String uid) when uid.equals(vm.uid()) -> present.add(uid);
-                case Seen.Present<String> _, Seen.Missing<String> _ -> missingSince.put(vm.uid(), clock.instant());
+                case Seen.Present<String> _, Seen.Missing<String> _ -> {
+                    missingSince.put(vm.uid(), clock.instant());
+                    // An agent that starts without an API server must not run again what is held or taken down. An
+                    // object that comes back has its wish kept by its reconciler.
+                    wishes.forget(vm.uid());
+                }
             }
         }
         weighty.removeIf(vm -> present.contains(vm.uid()));

@@ -11,6 +11,7 @@ import dev.vmlet.host.FakeHost;
 import dev.vmlet.host.FakeProbes;
 import dev.vmlet.host.FakeRecords;
 import dev.vmlet.host.FakeVmms;
+import dev.vmlet.host.FakeWishes;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
 import dev.vmlet.model.DesiredNetwork;
@@ -29,7 +30,9 @@ import dev.vmlet.model.Mark;
 import dev.vmlet.model.Mebibytes;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkRecord;
+import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.StoreStamp;
 import dev.vmlet.model.VmId;
@@ -78,6 +81,7 @@ class SweeperTest {
     private Seen<StoreStamp> lease = Seen.missing();
     private final StoreWatch store = new StoreWatch(records);
     private Optional<Downtime> downtime = Optional.empty();
+    private final FakeWishes wishes = new FakeWishes();
     private final Sweeper sweeper = new Sweeper(
             observer,
             records,
@@ -88,6 +92,7 @@ class SweeperTest {
             Given.INSTALLATION,
             GRACE,
             () -> downtime,
+            wishes,
             new Clock() {
                 @Override
                 public ZoneId getZone() {
@@ -462,6 +467,35 @@ class SweeperTest {
         assertThat(vmms.lives("vm-2")).isFalse();
         assertThat(vmms.lives("vm-3")).isTrue();
         assertThat(records.all()).containsOnlyKeys("vm-3");
+    }
+
+    /** What the next agent goes by, should it start without an API server. */
+    @Test
+    void whatHasLostItsObjectIsNoLongerToRun() throws Exception {
+        PowerWish runs = new PowerWish(RunStrategy.ALWAYS, "", Duration.ofSeconds(30));
+        VmId held = runVm("held", 2);
+        VmId listedLate = runVm("listed-late", 3);
+        objects.put(listedLate.toString(), "listed-late");
+        VmId gone = new VmId("lab", "web-gone", "gone");
+        VmId here = new VmId("lab", "web-here", "here");
+        List.of("held", "listed-late", "gone", "here").forEach(uid -> wishes.keep(uid, runs));
+        Known known = new Known(
+                Set.of("here"),
+                Set.of(),
+                Set.of(),
+                Set.of(),
+                Map.of(
+                        "gone", new Sweeper.Stone(gone, List.of()),
+                        "here", new Sweeper.Stone(here, List.of())));
+        reachable = false;
+        assertThat(sweep(known).holds()).hasSize(2);
+        assertThat(wishes.all().keySet())
+                .as("whom the API server has not answered for may have an object")
+                .isEqualTo(Set.of("held", "listed-late", "here"));
+        reachable = true;
+        assertThat(causes(sweep(known))).containsExactly("held GracePeriod");
+        assertThat(wishes.all().keySet()).isEqualTo(Set.of("listed-late", "here"));
+        assertThat(vmms.lives(held.uid())).as("it is held, and runs").isTrue();
     }
 
     @Test

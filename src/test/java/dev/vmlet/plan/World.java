@@ -20,6 +20,7 @@ import dev.vmlet.host.FakeRecords;
 import dev.vmlet.host.FakeVmms;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Observer;
+import dev.vmlet.host.Wishes;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.Given;
@@ -165,6 +166,7 @@ final class World {
                 Given.INSTALLATION,
                 ORPHAN_GRACE,
                 Optional::empty,
+                Wishes.none(),
                 new Clock() {
                     @Override
                     public java.time.ZoneId getZone() {
