@@ -2,6 +2,7 @@ package dev.vmlet.plan;
 
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.InstallationId;
@@ -21,6 +22,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /** Plans what belongs to the host as a whole: the firewall's tables and the uplink's forwarding flag. */
 public final class HostPlanner {
@@ -40,14 +42,16 @@ public final class HostPlanner {
         switch (seen.firewall()) {
             case Seen.Missing<FirewallState> _ ->
                 steps.add(new PlannedStep(
-                        new Step.InstallFirewall(new Ruleset(installation, guard.members(recorded, Set.of()))),
+                        new Step.InstallFirewall(
+                                new Ruleset(installation, guard.members(unasked(recorded, Set.of()), Set.of()))),
                         seen.networks().isEmpty() ? "this node has none yet" : "they are gone",
                         seen.networks().isEmpty() ? Cause.ASKED : Cause.DRIFT));
             case Seen.Present<FirewallState>(FirewallState state) -> {
                 if (!state.intact()) {
                     steps.add(new PlannedStep(
-                            new Step.InstallFirewall(
-                                    new Ruleset(installation, guard.members(recorded, state.elements()))),
+                            new Step.InstallFirewall(new Ruleset(
+                                    installation,
+                                    guard.members(unasked(recorded, state.elements()), state.elements()))),
                             state.difference(),
                             Cause.DRIFT));
                 } else {
@@ -146,7 +150,21 @@ public final class HostPlanner {
                 .toList();
     }
 
-    /** What the records say must be in the sets: enough to rebuild them without asking anybody. */
+    /**
+     * What new tables hold at once of what the records say. A port of the node that is not published now may be refused to
+     * its VM because a process listens on it, which the record does not tell: the VM's own pass looks, and adds it.
+     *
+     * @param standing elements of the tables that are replaced, empty when they are gone
+     */
+    private static Set<FirewallElement> unasked(Set<FirewallElement> recorded, Set<FirewallElement> standing) {
+        return recorded.stream()
+                .filter(e -> e.set() != FirewallSet.PUBLISHED || standing.contains(e))
+                .collect(Collectors.toSet());
+    }
+
+    /**
+     * What the records say is to be in the sets: enough to rebuild them without asking anybody, but for what is published.
+     */
     public static Set<FirewallElement> members(List<NetworkRecord> networks, List<VmRecord> vms) {
         Set<FirewallElement> members = new HashSet<>();
         for (NetworkRecord network : networks) {

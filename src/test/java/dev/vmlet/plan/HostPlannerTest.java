@@ -123,6 +123,34 @@ class HostPlannerTest {
     /** Who asks for what is published comes in by the uplink, whatever the Network's egress. */
     @Test
     void forwardsOnTheUplinkForWhatIsPublished() {
+        HostObservation seen = publishing(INTACT, false, new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80));
+        assertThat(plan(seen))
+                .isEqualTo("enable IPv4 forwarding on eth0, because what is published is asked for by the uplink\n");
+    }
+
+    /** The record names every port that the VM asks for, also one that a process of the node listens on. */
+    @Test
+    void newTablesPublishNothingThatWasNotPublishedBefore() {
+        PublishedPort ssh = new PublishedPort(new ServicePort(Protocol.TCP, 22), 22);
+        PublishedPort http = new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80);
+        FirewallElement published = element(FirewallSet.PUBLISHED, "vm-1", "tcp", "8080", "10.77.4.2", "80");
+        Set<FirewallElement> others = recordedAnd(
+                element(FirewallSet.PUBLISHED_TO, "vm-1", "10.77.4.2", "tcp", "22"),
+                element(FirewallSet.PUBLISHED_TO, "vm-1", "10.77.4.2", "tcp", "80"));
+        others.removeAll(OPEN.realised().elements());
+        others.addAll(CLOSED.realised().elements());
+        assertThat(installed(publishing(Seen.missing(), true, ssh, http)))
+                .as("the tables are gone")
+                .isEqualTo(others);
+        others.add(published);
+        FirewallState old = new FirewallState(false, "chain input is missing", Set.of(published));
+        assertThat(installed(publishing(Seen.present(old), true, ssh, http)))
+                .as("tables that held one of them")
+                .isEqualTo(others);
+    }
+
+    private static HostObservation publishing(
+            Seen<FirewallState> firewall, boolean forwarding, PublishedPort... ports) {
         DesiredNic nic = Given.nic();
         DesiredNic publishing = nic.withLivePartOf(Optional.of(new DesiredNic(
                 nic.network(),
@@ -134,13 +162,13 @@ class HostPlannerTest {
                 nic.ip(),
                 nic.mtu(),
                 false,
-                List.of(new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80)))));
+                List.of(ports))));
         VmRecord running =
                 RUNNING.withAsked(RUNNING.userId(), List.of(publishing), RUNNING.retained(), RUNNING.grace());
-        HostObservation seen = new HostObservation(
-                INTACT,
+        return new HostObservation(
+                firewall,
                 Optional.of(ETH0),
-                Seen.present(false),
+                Seen.present(forwarding),
                 Map.of(),
                 Seen.present(List.of()),
                 List.of(CLOSED),
@@ -148,8 +176,6 @@ class HostPlannerTest {
                 List.of(),
                 Set.of(),
                 Seen.present(Map.of()));
-        assertThat(plan(seen))
-                .isEqualTo("enable IPv4 forwarding on eth0, because what is published is asked for by the uplink\n");
     }
 
     @Test
