@@ -9,10 +9,12 @@ import dev.vmlet.cli.EvacuateCommand;
 import dev.vmlet.cli.InventoryCommand;
 import dev.vmlet.cli.LogsCommand;
 import dev.vmlet.cli.PlanCommand;
+import dev.vmlet.cli.ReservedPortsConverter;
 import dev.vmlet.cli.StandaloneCommand;
 import dev.vmlet.cli.UserIdRange;
 import dev.vmlet.cli.VersionCommand;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.ReservedPorts;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Properties;
@@ -51,6 +53,7 @@ public final class Main {
         return new CommandLine(new Main())
                 .registerConverter(Ipv4Prefix.class, Main::prefix)
                 .registerConverter(UserIdRange.class, new UserIdRange.Converter())
+                .registerConverter(ReservedPorts.class, new ReservedPortsConverter())
                 .setParameterExceptionHandler(new CommandErrors())
                 .setExecutionExceptionHandler(new CommandErrors())
                 .setUsageHelpAutoWidth(true);

@@ -260,7 +260,8 @@ public final class RealHost implements AutoCloseable {
                 options.userIds.count(),
                 !options.allowUnverifiedImages,
                 host.records().vms(),
-                host.records().reservations());
+                host.records().reservations(),
+                options.reservedHostPorts);
     }
 
     private NodeStatus.Facts nodeFacts() throws HostException {

@@ -1,5 +1,6 @@
 package dev.vmlet.cli;
 
+import dev.vmlet.model.ReservedPorts;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -161,6 +162,16 @@ public final class HostOptions {
             defaultValue = "700000:65536",
             description = "User ids that guest processes get, one each. Default: ${DEFAULT-VALUE}.")
     public UserIdRange userIds;
+
+    @Option(
+            names = "--reserved-host-ports",
+            paramLabel = "PORTS",
+            defaultValue = ReservedPorts.DEFAULT,
+            description =
+                    "Ports of this node that no VM may publish, TCP and UDP: ports and ranges with commas between,"
+                            + " or none. Replaces the default, which is ssh and what Kubernetes takes on a node, NodePorts"
+                            + " included. Default: ${DEFAULT-VALUE}.")
+    public ReservedPorts reservedHostPorts;
 
     @Option(
             names = "--require-landlock",

@@ -16,6 +16,7 @@ import java.util.Optional;
  * @param userIdFirst first of the user ids for guests
  * @param records of every VM of ours on this host that can be read
  * @param reservations what the others still keep
+ * @param reservedPorts of the node, which no VM publishes
  */
 public record HostFacts(
         String nodeName,
@@ -33,7 +34,8 @@ public record HostFacts(
         int userIdCount,
         boolean sha256Required,
         List<VmRecord> records,
-        List<Reservation> reservations) {
+        List<Reservation> reservations,
+        ReservedPorts reservedPorts) {
     public HostFacts {
         vmms = Map.copyOf(vmms);
         records = List.copyOf(records);

@@ -18,7 +18,7 @@ public enum Reason {
     AddressReserved("The asked address is the gateway's, the network's or the broadcast address."),
     MacAddressTaken("The asked MAC address belongs to another VM of the Network."),
     BridgePortsExhausted("The Network's bridge on this node has no free port."),
-    HostPortTaken("The asked port of the node belongs to another VM, or to a process of the node."),
+    HostPortTaken("The asked port of the node belongs to another VM, or is the node's own."),
     PeerNotMutual("A Network that is named as a peer does not name this one, so nothing passes between them."),
     RecordUnreadable("A record on this node cannot be read, so nobody can tell which addresses and user ids are free."),
     NodeLost("The node's agent has not renewed its Lease in time; its guests may still run."),

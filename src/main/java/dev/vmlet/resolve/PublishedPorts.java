@@ -45,6 +45,15 @@ final class PublishedPorts {
                 throw new Refusal(
                         Reason.InvalidSpec, field + " gives host port " + port + " twice; it leads to one place only");
             }
+            if (host.reservedPorts().contains(port)) {
+                // Whatever listens at the moment: once published it would stay so, and a service that starts again, or
+                // a NodePort, which nobody listens on, would lose it to the guest.
+                throw new Refusal(
+                        Reason.HostPortTaken,
+                        field + ": host port " + port + " is one that node " + host.nodeName()
+                                + " keeps for itself; choose another, or take it out of the agent's"
+                                + " --reserved-host-ports");
+            }
             Optional<String> holder = holder(port);
             if (holder.isPresent()) {
                 throw new Refusal(

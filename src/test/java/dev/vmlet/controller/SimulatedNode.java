@@ -144,7 +144,8 @@ public final class SimulatedNode implements AutoCloseable {
                 65_536,
                 given.sha256Required(),
                 given.records(),
-                given.reservations());
+                given.reservations(),
+                given.reservedPorts());
     }
 
     /** How often the agent would have ended because it lost its watch of the API server. */

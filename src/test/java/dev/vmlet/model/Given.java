@@ -131,7 +131,8 @@ public final class Given {
                 100,
                 true,
                 records,
-                reservations);
+                reservations,
+                ReservedPorts.parse(ReservedPorts.DEFAULT));
     }
 
     public static final NetworkId NET = new NetworkId(NAMESPACE, "net", "net-1");

@@ -377,6 +377,17 @@ class VmResolverTest {
     }
 
     @Test
+    void refusesAHostPortThatTheNodeKeepsForItselfWhetherAnythingListensOrNot() {
+        for (int port : List.of(22, 2379, 6443, 10_250, 30_080)) {
+            assertThat(publishing(new VirtualMachineSpec.Published(port, 80, OpenPort.Protocol.TCP)))
+                    .isEqualTo(refused(
+                            Reason.HostPortTaken,
+                            "spec.networks[net].ports: host port tcp/" + port + " is one that node a keeps for itself;"
+                                    + " choose another, or take it out of the agent's --reserved-host-ports"));
+        }
+    }
+
+    @Test
     void refusesAHostPortOfARecordThatCannotBeRead() {
         facts = Given.facts(
                 List.of(),
@@ -544,7 +555,8 @@ class VmResolverTest {
                 f.userIdCount(),
                 true,
                 List.of(),
-                List.of());
+                List.of(),
+                f.reservedPorts());
         assertThat(resolve(Given.vm())).isEqualTo(refused(Reason.NoVirtualization, "KVM does not work here"));
     }
 
@@ -585,7 +597,8 @@ class VmResolverTest {
                 f.userIdCount(),
                 f.sha256Required(),
                 f.records(),
-                f.reservations());
+                f.reservations(),
+                f.reservedPorts());
         return withDisk(new Disk("root", null, image, null));
     }
 
@@ -698,7 +711,8 @@ class VmResolverTest {
                 1,
                 true,
                 List.of(other("vm-2", 200_000, "10.77.4.2")),
-                List.of());
+                List.of(),
+                f.reservedPorts());
         assertThat(resolve(Given.vm()))
                 .isEqualTo(refused(
                         Reason.UserIdsExhausted,
