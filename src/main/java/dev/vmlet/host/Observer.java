@@ -136,7 +136,10 @@ public final class Observer {
                             host.links().find(nic.tap()),
                             inForce,
                             nic.isolated() ? host.links().isBehind(nic.tap(), nic.mac()) : Seen.missing(),
-                            publishesAnew(nic, vm, inForce) ? host.links().listeners() : Seen.missing()));
+                            publishesAnew(nic, vm, inForce) ? host.links().listeners() : Seen.missing(),
+                            nic.ports().isEmpty()
+                                    ? Seen.missing()
+                                    : host.links().find(NicObservation.CLUSTER_IPS)));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->

@@ -10,6 +10,7 @@ import java.util.Set;
  *     isolated, whose bridge does not learn it
  * @param listeners ports of the node that its processes listen on; looked for only where one is to be published that is
  *     not yet
+ * @param clusterIps the link {@link #CLUSTER_IPS}; looked for only where a port is to be published
  */
 public record NicObservation(
         LinkName tapName,
@@ -17,9 +18,24 @@ public record NicObservation(
         Seen<Link> tap,
         Seen<Set<FirewallElement>> elements,
         Seen<Boolean> behind,
-        Seen<Set<ServicePort>> listeners) {
+        Seen<Set<ServicePort>> listeners,
+        Seen<Link> clusterIps) {
+    /** On this dummy link kube-proxy's IPVS mode puts the address of every Service. */
+    public static final LinkName CLUSTER_IPS = new LinkName("kube-ipvs0");
+
     /** Of a NIC that is not isolated and publishes nothing. */
     public NicObservation(LinkName tapName, Seen<Link> bridge, Seen<Link> tap, Seen<Set<FirewallElement>> elements) {
         this(tapName, bridge, tap, elements, Seen.missing(), Seen.missing());
+    }
+
+    /** On a node where no ClusterIP is an address of the node itself. */
+    public NicObservation(
+            LinkName tapName,
+            Seen<Link> bridge,
+            Seen<Link> tap,
+            Seen<Set<FirewallElement>> elements,
+            Seen<Boolean> behind,
+            Seen<Set<ServicePort>> listeners) {
+        this(tapName, bridge, tap, elements, behind, listeners, Seen.missing());
     }
 }

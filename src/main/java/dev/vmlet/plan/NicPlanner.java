@@ -67,6 +67,9 @@ final class NicPlanner {
         }
         List<PlannedStep> steps = new ArrayList<>();
         Set<FirewallElement> wanted = new HashSet<>(nic.elements(vm.uid()));
+        List<PublishedPort> withheld = withheld(vm, nic, inForce, seen);
+        withheld.forEach(port -> wanted.remove(nic.published(port, vm.uid())));
+        Optional<Plan.Wait> waiting = withheld.stream().findFirst().map(port -> withheld(nic, port, seen));
         List<FirewallElement> surplus = inForce.stream()
                 .filter(e -> !wanted.contains(e))
                 .sorted(Looks.ELEMENTS)
@@ -76,11 +79,10 @@ final class NicPlanner {
                     new Step.DeleteElements(surplus),
                     areGuards(surplus)
                             ? "VM " + vm + " may send from its present address only"
-                            : "VM " + vm + " asks for it no longer"));
+                            : isOfServices(seen)
+                                    ? "the addresses of the cluster's Services are this node's"
+                                    : "VM " + vm + " asks for it no longer"));
         }
-        List<PublishedPort> taken = taken(vm, nic, inForce, seen.listeners());
-        taken.forEach(port -> wanted.remove(nic.published(port, vm.uid())));
-        Optional<Plan.Wait> waiting = taken.stream().findFirst().map(port -> taken(nic, port));
         List<FirewallElement> missing = wanted.stream()
                 .filter(e -> !inForce.contains(e))
                 .sorted(Looks.ELEMENTS)
@@ -128,21 +130,38 @@ final class NicPlanner {
         return elements.stream().anyMatch(e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.TAPS);
     }
 
-    /** What is published already stays: its clients would be cut off for a process that came later. */
-    private static List<PublishedPort> taken(
-            VmId vm, DesiredNic nic, Set<FirewallElement> inForce, Seen<Set<ServicePort>> listeners) {
-        return listeners instanceof Seen.Present<Set<ServicePort>>(Set<ServicePort> heard)
+    /**
+     * What is published already stays for all that listens: its clients would be cut off for a process that came later. No
+     * port is published where Services have addresses of the node: the guest would get what is sent to any of them.
+     */
+    private static List<PublishedPort> withheld(
+            VmId vm, DesiredNic nic, Set<FirewallElement> inForce, NicObservation seen) {
+        if (isOfServices(seen)) {
+            return nic.ports();
+        }
+        return seen.listeners() instanceof Seen.Present<Set<ServicePort>>(Set<ServicePort> heard)
                 ? nic.ports().stream()
                         .filter(port -> heard.contains(port.host()) && !inForce.contains(nic.published(port, vm.uid())))
                         .toList()
                 : List.of();
     }
 
-    private static Plan.Wait taken(DesiredNic nic, PublishedPort port) {
+    private static boolean isOfServices(NicObservation seen) {
+        return seen.clusterIps() instanceof Seen.Present;
+    }
+
+    private static Plan.Wait withheld(DesiredNic nic, PublishedPort port, NicObservation seen) {
+        String field = "spec.networks[" + nic.network().name() + "].ports: ";
         return new Plan.Wait(
                 Reason.HostPortTaken,
-                "spec.networks[" + nic.network().name() + "].ports: a process of the node listens on " + port.host()
-                        + "; choose another hostPort, or end that process",
+                isOfServices(seen)
+                        ? field
+                                + "kube-proxy serves this node in IPVS mode, so that every ClusterIP is an address of the"
+                                + " node, and " + port.host()
+                                + " of each would lead to the guest; take the ports out, or"
+                                + " give kube-proxy another mode and delete its link " + NicObservation.CLUSTER_IPS
+                        : field + "a process of the node listens on " + port.host()
+                                + "; choose another hostPort, or end that process",
                 LATER);
     }
 

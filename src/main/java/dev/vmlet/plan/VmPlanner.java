@@ -148,9 +148,9 @@ public final class VmPlanner {
             return Optional.of(Plan.waiting(Reason.EvidenceDisagrees, evidence, SOON));
         }
         return seen.nics().values().stream()
-                .flatMap(nic ->
-                        Looks.firstUnknown(nic.bridge(), nic.tap(), nic.elements(), nic.behind(), nic.listeners())
-                                .stream())
+                .flatMap(nic -> Looks.firstUnknown(
+                        nic.bridge(), nic.tap(), nic.elements(), nic.behind(), nic.listeners(), nic.clusterIps())
+                        .stream())
                 .findFirst()
                 .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));
     }

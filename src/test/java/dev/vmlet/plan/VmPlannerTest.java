@@ -667,6 +667,29 @@ class VmPlannerTest {
                 """.formatted(T));
     }
 
+    /** What kube-proxy makes after the port is published counts as well. */
+    @Test
+    void publishesNothingWhereServicesHaveAddressesOfTheNode() {
+        record = Seen.present(running(publishing(HTTP, HTTPS)));
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        Given.nic().tap(),
+                        Seen.present(Given.bridge()),
+                        Seen.present(Given.tap()),
+                        Seen.present(Set.copyOf(publishing(HTTP).elements("vm-1"))),
+                        Seen.present(true),
+                        Seen.present(Set.of()),
+                        Seen.present(Given.bridge())));
+        assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS)))))
+                .isEqualTo("""
+                        remove published{tcp . 8080 . 10.77.4.2 . 80} from the firewall, because the addresses of the cluster's Services are this node's [drift]
+                        admit published_to{10.77.4.2 . tcp . 443} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
+                        isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members [drift]
+                        wait PT30S for HostPortTaken: spec.networks[net].ports: kube-proxy serves this node in IPVS mode, so that every ClusterIP is an address of the node, and tcp/8080 of each would lead to the guest; take the ports out, or give kube-proxy another mode and delete its link kube-ipvs0
+                        """.formatted(T));
+    }
+
     @Test
     void whatElseChangesInANicWaitsForTheNextStart() {
         DesiredNic moved = Given.nic(Given.NET, "vm-1", "10.77.4.9");
