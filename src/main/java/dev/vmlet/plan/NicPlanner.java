@@ -146,6 +146,26 @@ final class NicPlanner {
                 : List.of();
     }
 
+    /** Steps that publish what the record names and new tables left out, and nothing else of the NIC. */
+    static List<PlannedStep> publishAgain(VmId vm, DesiredNic nic, NicObservation seen) {
+        if (!(seen.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> inForce))) {
+            return List.of();
+        }
+        List<PublishedPort> withheld = withheld(vm, nic, inForce, seen);
+        List<FirewallElement> missing = nic.ports().stream()
+                .filter(port -> !withheld.contains(port))
+                .map(port -> nic.published(port, vm.uid()))
+                .filter(e -> !inForce.contains(e))
+                .sorted(Looks.ELEMENTS)
+                .toList();
+        return missing.isEmpty()
+                ? List.of()
+                : List.of(new PlannedStep(
+                        new Step.AddElements(missing),
+                        "VM " + vm + " publishes ports of " + nic.ip(),
+                        PlannedStep.Cause.DRIFT));
+    }
+
     private static boolean isOfServices(NicObservation seen) {
         return seen.clusterIps() instanceof Seen.Present;
     }

@@ -190,11 +190,7 @@ public final class VmPlanner {
                             seen,
                             reason,
                             now))
-                    .orElseGet(() -> new Plan(
-                            record.launch()
-                                    .map(launch -> Mending.all(record, launch, seen))
-                                    .orElse(List.of()),
-                            wait.waitingFor()));
+                    .orElseGet(() -> new Plan(goOn(record, wait, seen), wait.waitingFor()));
         }
         if (record.launch().isPresent()) {
             return endings.plan(
@@ -216,6 +212,22 @@ public final class VmPlanner {
         return passing || downtime.isPresent()
                 ? wait
                 : wish.flatMap(w -> startAsBefore(record, w, seen, now)).orElse(wait);
+    }
+
+    /** The guest runs on as its record says; tables that were made anew lead to it again. */
+    private static List<PlannedStep> goOn(VmRecord record, Plan wait, VmObservation seen) {
+        List<PlannedStep> steps = new ArrayList<>(
+                record.launch().map(launch -> Mending.all(record, launch, seen)).orElse(List.of()));
+        // A port that is refused for good may be one of the record: it is not given out for want of a listener.
+        if (wait.waitingFor().filter(w -> w.reason() == Reason.HostPortTaken).isEmpty()) {
+            for (DesiredNic nic : record.nics()) {
+                NicObservation look = seen.nics().get(nic.network().uid());
+                if (look != null) {
+                    steps.addAll(NicPlanner.publishAgain(record.id(), nic, look));
+                }
+            }
+        }
+        return steps;
     }
 
     /** The NICs that the record names are those of the launch, and their bridges are there. */

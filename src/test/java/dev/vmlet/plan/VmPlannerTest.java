@@ -667,6 +667,20 @@ class VmPlannerTest {
                 """.formatted(T));
     }
 
+    /** New tables publish nothing by themselves, and the record says what the guest has. */
+    @Test
+    void aRunningGuestThatItCannotFollowIsPublishedAgain() {
+        record = Seen.present(running(publishing(HTTP, HTTPS)));
+        sees(Given.nic(), Set.of(HTTPS.host()));
+        assertThat(unresolved(RunStrategy.ALWAYS, "", SECRETLESS)).isEqualTo("""
+                admit published{tcp . 8080 . 10.77.4.2 . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
+                wait PT30S for SecretNotFound: no Secret s
+                """);
+        assertThat(unresolved(
+                        RunStrategy.ALWAYS, "", new Resolution.Unresolved<>(Reason.HostPortTaken, "it is the node's")))
+                .isEqualTo("wait PT30S for HostPortTaken: it is the node's\n");
+    }
+
     /** What kube-proxy makes after the port is published counts as well. */
     @Test
     void publishesNothingWhereServicesHaveAddressesOfTheNode() {
