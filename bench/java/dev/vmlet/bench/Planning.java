@@ -28,6 +28,7 @@ import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
+import dev.vmlet.model.ReservedPorts;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.Tampering;
@@ -121,7 +122,8 @@ public class Planning {
                 65_536,
                 true,
                 records,
-                List.of());
+                List.of(),
+                ReservedPorts.parse(ReservedPorts.DEFAULT));
     }
 
     @Setup
@@ -183,6 +185,7 @@ public class Planning {
     private DesiredNetwork network() {
         var resolution = NetworkResolver.resolve(
                 network,
+                List.of(network),
                 slices,
                 Given.NODE,
                 true,
