@@ -79,7 +79,7 @@ class DriftTableE2E {
         RULE_INSERTED(
                 BY_EVENT,
                 NODE,
-                "inet rule in chain to_node: 6 found, 5 expected",
+                "inet rule in chain to_node: 7 found, 6 expected",
                 "nft insert rule inet $TABLE to_node accept"),
         RULE_DELETED(
                 BY_EVENT,
