@@ -28,6 +28,7 @@ final class Peer implements AutoCloseable {
     private static final int MSG_DONTWAIT = 0x40;
     private static final int ETH_P_ALL = 3;
     private static final int PING_MILLIS = 700;
+    private static final int PATIENCE_MILLIS = 15_000;
     private static final int SOL_PACKET = 263;
     private static final int PACKET_IGNORE_OUTGOING = 23;
     private static final int CLONE_NEWNET = 0x40000000;
@@ -102,9 +103,17 @@ final class Peer implements AutoCloseable {
         OwnNamespace.run(inside(command).toArray(String[]::new));
     }
 
-    /** By an ICMP echo: the JDK sends one where it may, and we may do everything in our namespace. */
+    /**
+     * By an ICMP echo: the JDK sends one where it may, and we may do everything in our namespace. Where no answer is
+     * expected, a late one is none.
+     */
     boolean pings(String address) throws Exception {
         return within(() -> InetAddress.getByName(address).isReachable(PING_MILLIS));
+    }
+
+    /** Where an answer is expected: returns with it, and does not mind a machine that is busy. */
+    boolean reaches(String address) throws Exception {
+        return within(() -> InetAddress.getByName(address).isReachable(PATIENCE_MILLIS));
     }
 
     /** Runs on a thread of its own in the peer's namespace; sockets opened there stay in it. */
