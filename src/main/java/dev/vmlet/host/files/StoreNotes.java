@@ -4,6 +4,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.StoreStamp;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -90,8 +91,11 @@ final class StoreNotes {
         } catch (NoSuchFileException e) {
             return Set.of();
         } catch (IOException e) {
-            log.atError().addKeyValue("file", file).setCause(e).log("not read; taken for empty");
-            return Set.of();
+            // Taken for empty it would cost a guest: what a restored store lost, or a confirmation that is spent.
+            throw new UncheckedIOException(
+                    file + " cannot be read, and without it nobody can say which guests are safe to take down: " + e
+                            + "; mend its disk, or delete it when no guest is held",
+                    e);
         }
     }
 

@@ -458,4 +458,15 @@ class FileRecordsTest {
             assertThat(records.storeStamp()).as(torn).isEmpty();
         }
     }
+
+    /** An unread list of guests that a restored store lost is no empty one. */
+    @Test
+    void notesOfTheStoreThatCannotBeReadAreNotTakenForEmpty() throws Exception {
+        FileRecords records = new FileRecords(paths);
+        Files.createDirectories(Path.of(paths.unseenFile()));
+        Files.createDirectories(Path.of(paths.spentConfirmationsFile()));
+        assertThatThrownBy(() -> records.unseen()).hasMessageContaining(paths.unseenFile() + " cannot be read");
+        assertThatThrownBy(() -> records.spentConfirmations())
+                .hasMessageContaining(paths.spentConfirmationsFile() + " cannot be read");
+    }
 }
