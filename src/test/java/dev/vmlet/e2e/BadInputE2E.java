@@ -54,6 +54,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * record of its own on the host only once it has been given an address, which it says by {@link #onlyARecord}.
  */
 @ExtendWith(EndToEnd.class)
+@EndToEnd.OwnCluster
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @SuppressWarnings("NullAway.Init") // the first row fills the fields for all
 class BadInputE2E {

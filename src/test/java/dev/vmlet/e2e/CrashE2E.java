@@ -33,6 +33,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * more.
  */
 @ExtendWith(EndToEnd.class)
+@EndToEnd.OwnCluster
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class CrashE2E {

@@ -2,6 +2,10 @@ package dev.vmlet.e2e;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -35,12 +39,21 @@ public final class EndToEnd
                 ParameterResolver,
                 TestExecutionExceptionHandler,
                 LifecycleMethodExecutionExceptionHandler {
-    /** Closed by JUnit with the root context, after the last class. */
-    private record Shared(Cluster cluster) implements AutoCloseable {
-        @Override
-        public void close() {
-            cluster.close();
-        }
+    /** Classes that compare the whole host, or kill their agent forty times, and so share no cluster with others. */
+    @Retention(RetentionPolicy.RUNTIME)
+    @Target(ElementType.TYPE)
+    @interface OwnCluster {}
+
+    /** The cluster, and whose it is alone: nobody's is everybody's. */
+    private record Shared(Cluster cluster, Optional<Class<?>> owner) {}
+
+    // Of the JVM, not of JUnit's root context: where surefire has two JVMs each class is a launch with a root of its
+    // own.
+    private static @Nullable Shared shared;
+
+    static {
+        Runtime.getRuntime()
+                .addShutdownHook(Thread.ofPlatform().name("close-cluster").unstarted(EndToEnd::close));
     }
 
     @Override
@@ -81,10 +94,26 @@ public final class EndToEnd
 
     @Override
     public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
-        return context.getRoot()
-                .getStore(ExtensionContext.Namespace.create(EndToEnd.class))
-                .computeIfAbsent(Shared.class, _ -> new Shared(start()), Shared.class)
-                .cluster();
+        return cluster(context.getRequiredTestClass());
+    }
+
+    private static synchronized Cluster cluster(Class<?> test) {
+        Optional<Class<?>> owner = Optional.<Class<?>>of(test).filter(c -> c.isAnnotationPresent(OwnCluster.class));
+        Shared now = shared;
+        if (now == null || !now.owner().equals(owner)) {
+            close();
+            now = new Shared(start(), owner);
+            shared = now;
+        }
+        return now.cluster();
+    }
+
+    private static synchronized void close() {
+        Shared last = shared;
+        shared = null;
+        if (last != null) {
+            last.cluster().close();
+        }
     }
 
     private static Cluster start() {
@@ -116,12 +145,13 @@ public final class EndToEnd
     }
 
     private static Throwable reported(ExtensionContext context, Throwable failure) {
-        Shared shared = context.getRoot()
-                .getStore(ExtensionContext.Namespace.create(EndToEnd.class))
-                .get(Shared.class, Shared.class);
-        if (shared != null && !(failure instanceof TestAbortedException)) {
+        Shared now;
+        synchronized (EndToEnd.class) {
+            now = shared;
+        }
+        if (now != null && !(failure instanceof TestAbortedException)) {
             System.out.println("=== " + context.getDisplayName() + " failed: " + failure);
-            System.out.println(shared.cluster().report());
+            System.out.println(now.cluster().report());
             System.out.println("=== end of the report about " + context.getDisplayName());
         }
         return failure;
