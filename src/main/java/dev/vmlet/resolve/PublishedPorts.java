@@ -61,9 +61,21 @@ final class PublishedPorts {
                         field + ": host port " + port + " of node " + host.nodeName() + " belongs to " + holder.get()
                                 + "; choose another");
             }
+            if (!kept(port)) {
+                VmResolver.refuseWhileUnknown("host port", vm, host);
+            }
             ports.add(new PublishedPort(port, asked.port()));
         }
         return ports;
+    }
+
+    /** Whether this VM's own record has it: then it can be no other's. */
+    private boolean kept(ServicePort port) {
+        return host.records().stream()
+                .filter(record -> record.id().uid().equals(vm.uid()))
+                .flatMap(record -> record.nics().stream())
+                .flatMap(nic -> nic.ports().stream())
+                .anyMatch(p -> p.host().equals(port));
     }
 
     private Optional<String> holder(ServicePort port) {

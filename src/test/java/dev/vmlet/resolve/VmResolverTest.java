@@ -388,6 +388,28 @@ class VmResolverTest {
     }
 
     @Test
+    void publishesNoNewHostPortWhileARecordTellsNothing() {
+        VirtualMachineSpec.Published asked = new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP);
+        facts = Given.facts(List.of(Given.record()), List.of(kept(false)));
+        assertThat(publishing(asked))
+                .isEqualTo(refused(
+                        Reason.RecordUnreadable,
+                        "no new host port is given out on node a while nobody can tell which ones VM uid vm-2 holds."
+                                + " The record /state/vms/vm-2/record.json cannot be read"));
+        VmRecord own = Given.record();
+        facts = Given.facts(
+                List.of(own.withAsked(
+                        own.userId(),
+                        List.of(publishing(own.nics().getFirst(), tcp(8080, 80))),
+                        List.of(),
+                        own.grace())),
+                List.of(kept(false)));
+        assertThat(desired(publishing(asked)).nics())
+                .as("what it has goes on")
+                .isEqualTo(List.of(publishing(Given.nic(), tcp(8080, 80))));
+    }
+
+    @Test
     void refusesAHostPortOfARecordThatCannotBeRead() {
         facts = Given.facts(
                 List.of(),
