@@ -30,7 +30,9 @@ import picocli.CommandLine.Spec;
         name = "doctor",
         description = {
             "Checks whether guests can run on this host, and says what to do about each finding.",
-            "Give it the agent's options. It changes nothing, and runs before the first agent or beside a running one."
+            "Give it the agent's options. It runs before the first agent or beside a running one, and changes nothing; to"
+                    + " find out what firewalls of others do with guests' packets it sends one, by a tap of its own that is"
+                    + " gone at once, and stops it before it leaves this host."
         },
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {

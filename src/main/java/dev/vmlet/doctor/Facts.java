@@ -3,6 +3,7 @@ package dev.vmlet.doctor;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.util.List;
@@ -139,6 +140,8 @@ public record Facts(
      * @param bridgeCallsIptables whether br_netfilter hands bridged packets to iptables
      * @param forwarding base chains of others at the forward hook; Unknown when they could not be listed
      * @param legacy the same of iptables-legacy; Missing where it is not in use
+     * @param passage what became of a packet that was sent as a guest would; Missing where none was, for want of a default
+     *     route; Unknown where none could be
      */
     public record Network(
             Map<LinkName, Set<InterfaceAddress>> links,
@@ -146,7 +149,8 @@ public record Facts(
             Set<String> strictReversePath,
             boolean bridgeCallsIptables,
             Seen<List<ForwardChain>> forwarding,
-            Seen<ForwardChain> legacy) {
+            Seen<ForwardChain> legacy,
+            Seen<Passage> passage) {
         public Network {
             links = Map.copyOf(links);
             routes = List.copyOf(routes);

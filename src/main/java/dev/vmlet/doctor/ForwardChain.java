@@ -1,5 +1,6 @@
 package dev.vmlet.doctor;
 
+import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.Ipv4Prefix;
 import java.util.List;
 import java.util.Set;
@@ -14,10 +15,10 @@ import java.util.Set;
  */
 public record ForwardChain(
         String family, String table, String name, boolean drops, Set<String> siblings, List<Let> lets) {
-    public static final String LEGACY = "legacy";
+    public static final String LEGACY = FirewallKeeper.LEGACY;
 
-    /** The prefix of the names of our bridges. */
-    static final String OUR_BRIDGES = "vmb-";
+    private static final String OUR_BRIDGES = "vmb-";
+    private static final String OUR_TAPS = "vmt-";
 
     public ForwardChain {
         siblings = Set.copyOf(siblings);
@@ -37,38 +38,8 @@ public record ForwardChain(
         TO
     }
 
-    /** Who keeps such a table; {@link #remedy} speaks its language. */
-    enum Keeper {
-        DOCKER("Docker"),
-        UFW("ufw"),
-        FIREWALLD("firewalld"),
-        IPTABLES("iptables"),
-        IPTABLES_LEGACY("iptables-legacy"),
-        NFTABLES("nftables");
-
-        final String text;
-
-        Keeper(String text) {
-            this.text = text;
-        }
-    }
-
-    Keeper keeper() {
-        if (table.equals("firewalld")) {
-            return Keeper.FIREWALLD;
-        }
-        if (siblings.contains("ufw-user-forward") || siblings.contains("ufw-before-forward")) {
-            return Keeper.UFW;
-        }
-        if (siblings.contains("DOCKER-USER")) {
-            return Keeper.DOCKER;
-        }
-        if (family.equals(LEGACY)) {
-            return Keeper.IPTABLES_LEGACY;
-        }
-        return family.equals("ip") && table.equals("filter") && name.equals("FORWARD")
-                ? Keeper.IPTABLES
-                : Keeper.NFTABLES;
+    FirewallKeeper keeper() {
+        return FirewallKeeper.of(family, table, name, siblings);
     }
 
     /** Whether rules were seen that let guests of the pool through. Which rules come before them is not judged. */
@@ -76,12 +47,17 @@ public record ForwardChain(
         boolean from = lets.stream().anyMatch(let -> let.side() == Side.FROM && covers(let.match(), pool));
         boolean to = lets.stream().anyMatch(let -> let.side() == Side.TO && covers(let.match(), pool));
         // A firewalld zone that is trusted lets replies to its members pass by itself.
-        return from && (to || keeper() == Keeper.FIREWALLD);
+        return from && (to || keeper() == FirewallKeeper.FIREWALLD);
     }
 
-    private static boolean covers(String match, Ipv4Prefix pool) {
+    /** Whether it sees what passes between the ports of a bridge, and not what leaves it. */
+    boolean isOfBridges() {
+        return family.equals("bridge");
+    }
+
+    private boolean covers(String match, Ipv4Prefix pool) {
         if (match.endsWith("*")) {
-            return OUR_BRIDGES.startsWith(match.substring(0, match.length() - 1));
+            return (isOfBridges() ? OUR_TAPS : OUR_BRIDGES).startsWith(match.substring(0, match.length() - 1));
         }
         try {
             return Ipv4Prefix.parse(match.contains("/") ? match : match + "/32").contains(pool);
@@ -92,32 +68,11 @@ public record ForwardChain(
 
     /** Where it is, as its keeper would say. */
     String place() {
-        return switch (keeper()) {
-            case NFTABLES, FIREWALLD -> "chain " + name + " of nft table " + family + " " + table;
-            case IPTABLES_LEGACY -> "iptables-legacy's FORWARD chain";
-            case DOCKER, UFW, IPTABLES ->
-                family.equals(LEGACY) ? "iptables-legacy's FORWARD chain" : "iptables' FORWARD chain";
-        };
+        return keeper().place(family, table, name);
     }
 
     /** What makes it let guests through, in its keeper's own words. */
     String remedy(Ipv4Prefix pool) {
-        String iptables = family.equals(LEGACY) ? "iptables-legacy" : "iptables";
-        return switch (keeper()) {
-            case DOCKER -> insert(iptables, "DOCKER-USER") + " (at each boot, after Docker)";
-            case UFW -> "ufw route allow from " + pool + "; ufw route allow to " + pool;
-            case FIREWALLD ->
-                "firewall-cmd --permanent --zone=trusted --add-source=" + pool + "; firewall-cmd --reload";
-            case IPTABLES, IPTABLES_LEGACY -> insert(iptables, "FORWARD") + " (and keep them for the next boot)";
-            case NFTABLES -> {
-                String insert = "nft insert rule " + family + " " + table + " " + name;
-                yield insert + " iifname \"vmb-*\" accept; " + insert
-                        + " oifname \"vmb-*\" accept (and keep them where that table is written)";
-            }
-        };
-    }
-
-    private static String insert(String iptables, String chain) {
-        return iptables + " -I " + chain + " -i vmb-+ -j ACCEPT; " + iptables + " -I " + chain + " -o vmb-+ -j ACCEPT";
+        return keeper().remedy(family, table, name, pool);
     }
 }

@@ -1,7 +1,9 @@
 package dev.vmlet.doctor;
 
 import dev.vmlet.doctor.Facts.IdRange;
+import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.util.ArrayList;
@@ -43,11 +45,12 @@ final class Surroundings {
     }
 
     private void firewalls() {
-        List<ForwardChain> chains = new ArrayList<>();
+        List<ForwardChain> dropping = new ArrayList<>();
         boolean known = true;
+        boolean tried = tried(facts.wishes().pool());
         if (network.legacy() instanceof Seen.Present<ForwardChain>(ForwardChain chain)) {
-            chains.add(chain);
-        } else if (network.legacy() instanceof Seen.Unknown<ForwardChain>(String cause)) {
+            dropping.add(chain);
+        } else if (network.legacy() instanceof Seen.Unknown<ForwardChain>(String cause) && !tried) {
             known = false;
             findings.add(Finding.warn(
                     "firewall",
@@ -57,7 +60,7 @@ final class Surroundings {
                             : "run this as root"));
         }
         if (network.forwarding() instanceof Seen.Present<List<ForwardChain>>(List<ForwardChain> listed)) {
-            chains.addAll(listed);
+            dropping.addAll(listed);
         } else if (network.forwarding() instanceof Seen.Unknown<List<ForwardChain>>(String cause)) {
             known = false;
             findings.add(Finding.warn(
@@ -67,29 +70,70 @@ final class Surroundings {
                             ? "look for drops at the forward hook: nft list ruleset"
                             : "run this as root"));
         }
-        Ipv4Prefix pool = facts.wishes().pool();
-        List<ForwardChain> dropping =
-                chains.stream().filter(ForwardChain::drops).toList();
+        dropping.removeIf(chain -> !chain.drops());
         for (ForwardChain chain : dropping) {
-            if (chain.letsGuests(pool)) {
-                findings.add(Finding.ok(
-                        "firewall",
-                        chain.place() + " (" + chain.keeper().text + ") drops, and has rules that let guests through"));
-            } else {
-                findings.add(Finding.warn(
-                        "firewall",
-                        chain.place() + " (" + chain.keeper().text + ") drops what it does not know: guests reach"
-                                + " nothing outside their Network",
-                        chain.remedy(pool)));
+            if (!tried || chain.isOfBridges()) {
+                guess(chain);
             }
         }
-        if (dropping.isEmpty() && known) {
+        if (dropping.isEmpty() && known && !(network.passage() instanceof Seen.Present)) {
             findings.add(Finding.ok("firewall", "no firewall of others drops what this host forwards"));
         }
         bridged(dropping.stream()
-                .filter(c -> !c.family().equals("bridge"))
-                .filter(c -> !c.letsGuests(pool))
+                .filter(c -> !c.isOfBridges())
+                .filter(c -> !c.letsGuests(facts.wishes().pool()))
                 .findFirst());
+    }
+
+    /** What a packet found out; false where none did, or what it found out leaves open who ended it. */
+    private boolean tried(Ipv4Prefix pool) {
+        String packet = "a packet sent as a guest would send it ";
+        return switch (network.passage()) {
+            case Seen.Present<Passage>(Passage.Open _) -> {
+                findings.add(Finding.ok("firewall", packet + "passes all firewalls of this host"));
+                yield true;
+            }
+            case Seen.Present<Passage>(Passage.Dropped(ForeignRule rule)) -> {
+                findings.add(Finding.warn(
+                        "firewall",
+                        packet + "is dropped by " + rule.what() + ": guests reach nothing outside their Network",
+                        rule.remedy(pool)));
+                yield true;
+            }
+            case Seen.Present<Passage>(Passage.Lost(String cause)) -> {
+                findings.add(Finding.warn(
+                        "firewall",
+                        packet + "does not leave this host: " + cause,
+                        "look at each that this names; nft list ruleset shows the rest"));
+                yield false;
+            }
+            case Seen.Unknown<Passage>(String cause)
+            when facts.identity().user() == 0 -> {
+                findings.add(Finding.warn(
+                        "firewall",
+                        "no packet could be sent as a guest would send it, so rules are read instead: " + cause,
+                        "see to that, and run this again"));
+                yield false;
+            }
+            case Seen.Unknown<Passage> _, Seen.Missing<Passage> _ -> false;
+        };
+    }
+
+    /** By the words of its rules, where no packet tells: guests' packets to each other are not tried. */
+    private void guess(ForwardChain chain) {
+        Ipv4Prefix pool = facts.wishes().pool();
+        String whose = chain.place() + " (" + chain.keeper().text() + ") drops";
+        if (chain.letsGuests(pool)) {
+            findings.add(Finding.ok("firewall", whose + ", and has rules that let guests through"));
+        } else {
+            findings.add(Finding.warn(
+                    "firewall",
+                    whose + " what it does not know: "
+                            + (chain.isOfBridges()
+                                    ? "guests of one Network do not reach each other"
+                                    : "guests reach nothing outside their Network"),
+                    chain.remedy(pool)));
+        }
     }
 
     private void bridged(Optional<ForwardChain> dropping) {

@@ -8,7 +8,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.vmlet.doctor.Finding.Verdict;
 import dev.vmlet.doctor.ForwardChain.Let;
 import dev.vmlet.doctor.ForwardChain.Side;
+import dev.vmlet.model.FirewallKeeper;
+import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Seen;
 import java.util.List;
 import java.util.Optional;
@@ -279,8 +282,58 @@ class CheckupTest {
         host.forwarding = Seen.present(List.of(chain));
     }
 
+    private static GivenHost probed(GivenHost host, Passage passage) {
+        host.passage = Seen.present(passage);
+        return host;
+    }
+
     private static Stream<Row> network() {
+        ForeignRule docker = new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", "");
+        ForeignRule mine = new ForeignRule(FirewallKeeper.NFTABLES, "inet", "fw", "g", "f", "tcp dport 443 drop");
         return Stream.of(
+                new Row(
+                        "a packet that Docker dropped, whatever else was read",
+                        h -> {
+                            drops(probed(h, new Passage.Dropped(docker)), chain("inet", "mine", "fwd", true));
+                            h.legacy = Seen.unknown("its tool iptables-legacy is missing");
+                        },
+                        "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
+                                + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i"
+                                + " vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after"
+                                + " Docker)"),
+                new Row(
+                        "a packet that somebody's rule dropped",
+                        h -> probed(h, new Passage.Dropped(mine)),
+                        "warn  a packet sent as a guest would send it is dropped by the rule \"tcp dport 443 drop\" in"
+                                + " chain g of nft table inet fw (nftables): guests reach nothing outside their Network —"
+                                + " nft insert rule inet fw f iifname \"vmb-*\" accept; nft insert rule inet fw f oifname"
+                                + " \"vmb-*\" accept (and keep them where that table is written)"),
+                new Row(
+                        "a packet that passed a chain which seems to drop",
+                        h -> drops(probed(h, new Passage.Open()), chain("inet", "mine", "fwd", true)),
+                        ""),
+                new Row(
+                        "a packet that passed, and a bridge's chain that it did not come by",
+                        h -> drops(probed(h, new Passage.Open()), chain("bridge", "mine", "fwd", true)),
+                        "warn  chain fwd of nft table bridge mine (nftables) drops what it does not know: guests of one"
+                                + " Network do not reach each other — nft insert rule bridge mine fwd iifname \"vmt-*\""
+                                + " accept; nft insert rule bridge mine fwd oifname \"vmt-*\" accept (and keep them where"
+                                + " that table is written)"),
+                new Row(
+                        "a packet that was lost, and iptables-legacy",
+                        h -> probed(h, new Passage.Lost("it was routed on and ended at the forward hook")).legacy =
+                                Seen.present(chain(ForwardChain.LEGACY, "filter", "FORWARD", true)),
+                        "warn  a packet sent as a guest would send it does not leave this host: it was routed on and ended"
+                                + " at the forward hook — look at each that this names; nft list ruleset shows the rest\n"
+                                + "warn  iptables-legacy's FORWARD chain (iptables-legacy) drops what it does not know:"
+                                + " guests reach nothing outside their Network — iptables-legacy -I FORWARD -i vmb-+ -j"
+                                + " ACCEPT; iptables-legacy -I FORWARD -o vmb-+ -j ACCEPT (and keep them for the next"
+                                + " boot)"),
+                new Row(
+                        "a packet that could not be sent",
+                        h -> h.passage = Seen.unknown("create tap vmb-abc: no /dev/net/tun; load the tun module"),
+                        "warn  no packet could be sent as a guest would send it, so rules are read instead: create tap"
+                                + " vmb-abc: no /dev/net/tun; load the tun module — see to that, and run this again"),
                 new Row(
                         "Docker",
                         h -> drops(h, chain("ip", "filter", "FORWARD", true, "FORWARD", "DOCKER", "DOCKER-USER")),

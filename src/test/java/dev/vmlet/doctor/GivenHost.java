@@ -4,6 +4,7 @@ import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.util.ArrayList;
@@ -38,6 +39,7 @@ final class GivenHost {
     boolean bridgeCallsIptables;
     Seen<List<ForwardChain>> forwarding = Seen.present(List.of());
     Seen<ForwardChain> legacy = Seen.missing();
+    Seen<Passage> passage = Seen.missing();
     List<Facts.IdRange> taken = List.of(new Facts.IdRange("user root", 0, 1));
 
     static Facts.StateDirectory state(String fileSystem, Set<String> options, String problem, long free) {
@@ -82,7 +84,7 @@ final class GivenHost {
                         .toList(),
                 state,
                 run,
-                new Facts.Network(links, routes, strict, bridgeCallsIptables, forwarding, legacy),
+                new Facts.Network(links, routes, strict, bridgeCallsIptables, forwarding, legacy, passage),
                 taken);
     }
 }

@@ -8,8 +8,12 @@ import dev.vmlet.doctor.ForwardChain;
 import dev.vmlet.doctor.ForwardChain.Let;
 import dev.vmlet.doctor.ForwardChain.Side;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Seen;
+import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -18,11 +22,20 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
-/** Reads what other people's firewalls do with forwarded packets. Reads only; tables of any vmlet are left out. */
+/**
+ * Looks at what other people's firewalls do with forwarded packets; tables of any vmlet are left out. Changes nothing of
+ * theirs.
+ */
 public final class ForeignFirewalls implements AutoCloseable {
     private static final JsonMapper JSON = new JsonMapper();
     private static final String OURS = "vmlet_";
     private static final Set<String> FAMILIES = Set.of("ip", "inet", "bridge");
+
+    /** The smallest prefix with two usable addresses. */
+    private static final int SPARE_LENGTH = 30;
+
+    private static final int SPARE_TRIED = 1000;
+    private static final int NAME_LENGTH = 8;
 
     private final Nftables nft = new Nftables();
 
@@ -47,6 +60,27 @@ public final class ForeignFirewalls implements AutoCloseable {
         } catch (NftRefusal e) {
             return Seen.unknown(String.valueOf(e.during(operation).getMessage()));
         }
+    }
+
+    /**
+     * What becomes of a packet sent as a guest's, with an address of the pool.
+     *
+     * @param taken prefixes of this host, which the packet must not come from
+     */
+    public Seen<Passage> passage(LinuxLinks links, Ipv4Prefix pool, Collection<Ipv4Prefix> taken) {
+        long candidates = pool.count(SPARE_LENGTH);
+        for (long i = 1; i <= Math.min(candidates, SPARE_TRIED); i++) {
+            Ipv4Prefix spare = pool.slice(SPARE_LENGTH, candidates - i);
+            if (taken.stream().noneMatch(spare::overlaps)) {
+                try {
+                    String nobody = PassageProbe.name(new SecureRandom(), NAME_LENGTH);
+                    return Seen.present(new PassageProbe(links, nft, nobody).alone(spare));
+                } catch (HostException e) {
+                    return Seen.unknown(String.valueOf(e.getMessage()));
+                }
+            }
+        }
+        return Seen.unknown("no addresses at the end of the network pool " + pool + " are free on this host");
     }
 
     private ForwardChain forwardChain(JsonNode chain, JsonNode all) throws NftRefusal, HostException {

@@ -75,6 +75,12 @@ final class Kernel {
         check(retried(() -> libc.send(fd, bytes, bytes.remaining(), 0)), "send");
     }
 
+    /** Writes the bytes at once or not at all, as a tap takes a frame. */
+    void write(int fd, byte[] bytes) throws KernelRefusal {
+        ByteBuffer copy = buffer(bytes.length).put(bytes).flip();
+        check(retried(() -> libc.write(fd, copy, bytes.length)), "write");
+    }
+
     /** Receives one datagram; the buffer is then ready to be read. EMSGSIZE when it did not fit. */
     void receive(int fd, ByteBuffer into) throws KernelRefusal {
         into.clear();

@@ -226,7 +226,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
                 && list().stream().noneMatch(l -> l.masterIndex() == bridge.index());
     }
 
-    private void markLink(String operation, LinkName name, int mtu, Mark mark) throws HostException {
+    void markLink(String operation, LinkName name, int mtu, Mark mark) throws HostException {
         Link made = existing(operation, name);
         netlink.exchange(operation, socket -> socket.ask(RtNetlink.markLink(made.index(), mtu, mark)));
     }

@@ -22,6 +22,8 @@ final class Nftables implements AutoCloseable {
     private static final int CONTEXTS = 1;
 
     private static final long WAIT_SECONDS = 5;
+    private static final int OUTPUT_STATELESS = 1 << 2;
+    private static final int OUTPUT_HANDLE = 1 << 3;
     private static final int OUTPUT_JSON = 1 << 4;
     private static final int LC_ALL_MASK = 0x1fbf;
 
@@ -41,28 +43,34 @@ final class Nftables implements AutoCloseable {
      * @throws HostException.TimedOut when no context became free; nothing has changed then
      */
     String run(String operation, String commands) throws NftRefusal, HostException {
-        return run(operation, commands, false);
+        return run(operation, commands, false, OUTPUT_JSON);
+    }
+
+    /** As {@link #run}, but what is printed is nft's own text for people, with handles and without packet counts. */
+    String text(String operation, String commands) throws NftRefusal, HostException {
+        return run(operation, commands, false, OUTPUT_HANDLE | OUTPUT_STATELESS);
     }
 
     /** As {@link #run}, but the kernel only says whether it would, and keeps nothing. */
     void check(String operation, String commands) throws NftRefusal, HostException {
-        String _ = run(operation, commands, true);
+        String _ = run(operation, commands, true, OUTPUT_JSON);
     }
 
-    private String run(String operation, String commands, boolean dry) throws NftRefusal, HostException {
+    private String run(String operation, String commands, boolean dry, int output) throws NftRefusal, HostException {
         Libraries all = open(operation);
         Pointer context = take(operation);
         // libnftables reports errors by strerror(3), and the JVM has set the user's language for the process.
         Pointer before = all.libc().uselocale(all.plainLocale());
         try {
             all.nft().nft_ctx_set_dry_run(context, dry);
+            all.nft().nft_ctx_output_set_flags(context, output);
             int failed = all.nft().nft_run_cmd_from_buffer(context, commands);
-            String output = all.nft().nft_ctx_get_output_buffer(context);
+            String printed = all.nft().nft_ctx_get_output_buffer(context);
             String error = all.nft().nft_ctx_get_error_buffer(context);
             if (failed != 0) {
                 throw new NftRefusal(error);
             }
-            return output;
+            return printed;
         } finally {
             all.libc().uselocale(before);
             idle.add(context);
@@ -115,7 +123,6 @@ final class Nftables implements AutoCloseable {
             Pointer context = nft.nft_ctx_new(0);
             nft.nft_ctx_buffer_output(context);
             nft.nft_ctx_buffer_error(context);
-            nft.nft_ctx_output_set_flags(context, OUTPUT_JSON);
             idle.add(context);
         }
         return new Libraries(nft, libc, plainLocale);

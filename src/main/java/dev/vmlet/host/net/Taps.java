@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import jnr.constants.platform.Errno;
 
-/** Persistent taps by ioctl on {@code /dev/net/tun} (drivers/net/tun.c): rtnetlink can delete one, not make one. */
+/** Taps by ioctl on {@code /dev/net/tun} (drivers/net/tun.c): rtnetlink can delete one, not make one. */
 final class Taps {
     private static final String DEVICE = "/dev/net/tun";
     private static final long TUNSETIFF = 0x400454caL;
@@ -44,22 +44,47 @@ final class Taps {
         open(name, userId, 0);
     }
 
-    private void open(LinkName name, int userId, int exclusive) throws HostException {
+    /**
+     * Makes a tap that is gone when its descriptor is closed, by whomever; what is written to it are bare frames.
+     *
+     * @return the descriptor, the caller's to close
+     * @throws HostException.Busy when a link of that name exists
+     */
+    int hold(LinkName name) throws HostException {
         String operation = "create tap " + name;
-        int fd;
+        int fd = device(operation);
         try {
-            fd = kernel.open(DEVICE);
+            setInterface(fd, name, IFF_TUN_EXCL);
+            return fd;
+        } catch (KernelRefusal e) {
+            kernel.close(fd);
+            throw e.during(operation);
+        }
+    }
+
+    private int device(String operation) throws HostException {
+        try {
+            return kernel.open(DEVICE);
         } catch (KernelRefusal e) {
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENXIO || e.errno() == Errno.ENODEV) {
                 throw new HostException.Unsupported(operation + ": no " + DEVICE + "; load the tun module", e);
             }
             throw e.during(operation);
         }
+    }
+
+    private void setInterface(int fd, LinkName name, int flags) throws KernelRefusal {
+        ByteBuffer ifreq = Kernel.buffer(IFREQ_BYTES);
+        ifreq.put(0, name.value().getBytes(StandardCharsets.US_ASCII));
+        ifreq.putShort(IFREQ_FLAGS, (short) (IFF_TAP | IFF_NO_PI | flags));
+        kernel.ioctl(fd, TUNSETIFF, ifreq, "TUNSETIFF");
+    }
+
+    private void open(LinkName name, int userId, int exclusive) throws HostException {
+        String operation = "create tap " + name;
+        int fd = device(operation);
         try {
-            ByteBuffer ifreq = Kernel.buffer(IFREQ_BYTES);
-            ifreq.put(0, name.value().getBytes(StandardCharsets.US_ASCII));
-            ifreq.putShort(IFREQ_FLAGS, (short) (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | exclusive));
-            kernel.ioctl(fd, TUNSETIFF, ifreq, "TUNSETIFF");
+            setInterface(fd, name, IFF_VNET_HDR | exclusive);
             // Owner before persistence: a crash between leaves nothing that anybody may open.
             kernel.ioctl(fd, TUNSETOWNER, userId, "TUNSETOWNER");
             kernel.ioctl(fd, TUNSETPERSIST, 1L, "TUNSETPERSIST");

@@ -12,8 +12,10 @@ import dev.vmlet.host.vmm.Landlock;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.io.IOException;
@@ -24,13 +26,17 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** One look at this host, beside a running agent or before the first. */
+/**
+ * One look at this host, beside a running agent or before the first. The one thing it does is to send a packet as a guest
+ * would, by a tap that goes with it, and to stop it before it leaves.
+ */
 public final class Survey {
     private static final Duration TOOL_PATIENCE = Duration.ofSeconds(10);
     private static final Path CONF = Path.of("/proc/sys/net/ipv4/conf");
@@ -119,7 +125,7 @@ public final class Survey {
         return Tool.find(name).map(Path::toString);
     }
 
-    private static Facts.Network network(LinuxLinks links, ForeignFirewalls firewalls) throws HostException {
+    private Facts.Network network(LinuxLinks links, ForeignFirewalls firewalls) throws HostException {
         Set<LinkName> ours = new TreeSet<>();
         for (Link link : links.list()) {
             // Of any vmlet on this host: they choose their Networks by the API, not by what is here.
@@ -128,9 +134,11 @@ public final class Survey {
             }
         }
         Map<LinkName, Set<InterfaceAddress>> addresses = new HashMap<>(links.allAddresses());
+        List<Route> allRoutes = links.routes();
+        Seen<Passage> passage = passage(links, firewalls, addresses, allRoutes);
         addresses.keySet().removeAll(ours);
         List<Route> routes =
-                links.routes().stream().filter(r -> !ours.contains(r.device())).toList();
+                allRoutes.stream().filter(r -> !ours.contains(r.device())).toList();
         Set<String> strict = new TreeSet<>();
         for (Route route : routes) {
             String device = route.device().value();
@@ -145,7 +153,26 @@ public final class Survey {
                 strict,
                 number(Path.of("/proc/sys/net/bridge/bridge-nf-call-iptables")) == 1,
                 firewalls.forwarding(),
-                legacy());
+                legacy(),
+                passage);
+    }
+
+    private Seen<Passage> passage(
+            LinuxLinks links,
+            ForeignFirewalls firewalls,
+            Map<LinkName, Set<InterfaceAddress>> addresses,
+            List<Route> routes) {
+        Set<Ipv4Prefix> taken = new HashSet<>();
+        addresses.values().forEach(all -> all.forEach(address -> taken.add(address.prefix())));
+        boolean outward = false;
+        for (Route route : routes) {
+            if (route.destination().length() == 0) {
+                outward = true;
+            } else {
+                taken.add(route.destination());
+            }
+        }
+        return outward ? firewalls.passage(links, wishes.pool(), taken) : Seen.missing();
     }
 
     /** 0 where there is no such file. */

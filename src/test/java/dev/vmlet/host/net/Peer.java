@@ -103,6 +103,10 @@ final class Peer implements AutoCloseable {
         OwnNamespace.run(inside(command).toArray(String[]::new));
     }
 
+    String output(String... command) throws IOException, InterruptedException {
+        return OwnNamespace.output(inside(command).toArray(String[]::new));
+    }
+
     /**
      * By an ICMP echo: the JDK sends one where it may, and we may do everything in our namespace. Where no answer is
      * expected, a late one is none.

@@ -1,0 +1,99 @@
+package dev.vmlet.model;
+
+import java.util.Locale;
+import java.util.Set;
+
+/** Whose program keeps a table of firewall rules; {@link #remedy} speaks its language. */
+public enum FirewallKeeper {
+    DOCKER("Docker"),
+    UFW("ufw"),
+    FIREWALLD("firewalld"),
+    IPTABLES("iptables"),
+    IPTABLES_LEGACY("iptables-legacy"),
+    NFTABLES("nftables");
+
+    /** What stands for nft's family where a table is one of iptables-legacy, which nft does not see. */
+    public static final String LEGACY = "legacy";
+
+    private static final Set<String> IPTABLES_TABLES = Set.of("filter", "nat", "mangle", "raw", "security");
+
+    private final String text;
+
+    FirewallKeeper(String text) {
+        this.text = text;
+    }
+
+    public String text() {
+        return text;
+    }
+
+    /**
+     * @param family nft's word, or {@link #LEGACY}
+     * @param base a base chain of the table
+     * @param chains names of all chains of the table
+     */
+    public static FirewallKeeper of(String family, String table, String base, Set<String> chains) {
+        if (table.equals("firewalld")) {
+            return FIREWALLD;
+        }
+        if (chains.contains("ufw-user-forward") || chains.contains("ufw-before-forward")) {
+            return UFW;
+        }
+        if (chains.contains("DOCKER-USER")) {
+            return DOCKER;
+        }
+        if (family.equals(LEGACY)) {
+            return IPTABLES_LEGACY;
+        }
+        // As iptables-nft names them; a table of nft's own may have such a name, but not such a chain.
+        return family.equals("ip") && IPTABLES_TABLES.contains(table) && base.equals(base.toUpperCase(Locale.ROOT))
+                ? IPTABLES
+                : NFTABLES;
+    }
+
+    /** Where a chain is, as its keeper would say. */
+    public String place(String family, String table, String chain) {
+        return switch (this) {
+            case NFTABLES, FIREWALLD -> "chain " + chain + " of nft table " + family + " " + table;
+            case IPTABLES_LEGACY -> "iptables-legacy's " + chain + " chain";
+            case DOCKER, UFW, IPTABLES ->
+                (family.equals(LEGACY) ? "iptables-legacy's " : "iptables' ") + chain + " chain";
+        };
+    }
+
+    /**
+     * What makes a table let guests through, in its keeper's own words.
+     *
+     * @param base the base chain through which their packets enter the table
+     * @param range guests' addresses
+     */
+    public String remedy(String family, String table, String base, Ipv4Prefix range) {
+        String iptables = family.equals(LEGACY) ? "iptables-legacy" : "iptables";
+        return switch (this) {
+            case DOCKER -> insert(iptables, "DOCKER-USER") + " (at each boot, after Docker)";
+            case UFW -> "ufw route allow from " + range + "; ufw route allow to " + range;
+            case FIREWALLD ->
+                "firewall-cmd --permanent --zone=trusted --add-source=" + range + "; firewall-cmd --reload";
+            case IPTABLES, IPTABLES_LEGACY ->
+                insert(iptables + (table.equals("filter") ? "" : " -t " + table), base)
+                        + " (and keep them for the next boot)";
+            case NFTABLES -> {
+                String insert = "nft insert rule " + family + " " + table + " " + base;
+                // In the family bridge the interface that a packet came by is the guest's tap.
+                String links = family.equals("bridge") ? "vmt-*" : "vmb-*";
+                yield insert + " iifname \"" + links + "\" accept; " + insert + " oifname \"" + links
+                        + "\" accept (and keep them where that table is written)";
+            }
+        };
+    }
+
+    private static String insert(String iptables, String chain) {
+        String insert = iptables + " -I " + chain;
+        // The first chain does not know yet where a packet goes, and the last not any more where it came from.
+        return switch (chain) {
+            case "PREROUTING" -> insert + " -i vmb-+ -j ACCEPT";
+            case "POSTROUTING" -> insert + " -o vmb-+ -j ACCEPT";
+            default -> insert + " -i vmb-+ -j ACCEPT; " + insert + " -o vmb-+ -j ACCEPT";
+        };
+    }
+}
