@@ -6,7 +6,7 @@ import dev.vmlet.host.net.LinkMonitor;
 import dev.vmlet.model.LinkName;
 
 /** What the kernel tells of links and tables, passed on to those who look. */
-record KernelEvents(Wakes wakes) implements LinkMonitor.Listener, FirewallMonitor.Listener {
+record KernelEvents(Wakes wakes, Runnable disturbed) implements LinkMonitor.Listener, FirewallMonitor.Listener {
     @Override
     public void changed(LinkName link) {
         wakes.wakeLink(link);
@@ -26,6 +26,12 @@ record KernelEvents(Wakes wakes) implements LinkMonitor.Listener, FirewallMonito
     @Override
     public void changed() {
         wakes.wakeNode();
+    }
+
+    /** A table of somebody else. */
+    @Override
+    public void foreignChanged() {
+        disturbed.run();
     }
 
     @Override

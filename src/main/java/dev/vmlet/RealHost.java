@@ -20,6 +20,7 @@ import dev.vmlet.host.net.FirewallMonitor;
 import dev.vmlet.host.net.LinkMonitor;
 import dev.vmlet.host.net.LinuxLinks;
 import dev.vmlet.host.net.NftFirewall;
+import dev.vmlet.host.net.PassageWatch;
 import dev.vmlet.host.probe.TcpProbes;
 import dev.vmlet.host.vmm.HostEntry;
 import dev.vmlet.host.vmm.LinuxVmms;
@@ -121,15 +122,18 @@ public final class RealHost implements AutoCloseable {
                         ? new LinuxVmms(config, vmms.usable())
                         : LinuxVmms.toLook(config, vmms.usable()));
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
-        this.host = new Host(links, firewall, guests, disks, records, probes);
-        if (purpose == Purpose.ACT) {
+        if (purpose == Purpose.LOOK) {
+            this.host = new Host(links, firewall, guests, disks, records, probes);
+        } else {
+            PassageWatch passages = keep(new PassageWatch(installation, links, firewall, wakes::wakeNetworkAndItsVms));
+            this.host = new Host(links, firewall, guests, disks, records, probes, passages);
             keep(new FileWatch(Path.of(paths.evacuationFile()), () -> {
                 wakes.wakeVms();
                 wakes.wakeNode();
             }));
             ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records), entry.root())
                     .ifPresent(this::keep);
-            KernelEvents events = new KernelEvents(wakes);
+            KernelEvents events = new KernelEvents(wakes, passages::disturbed);
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));
         }

@@ -78,6 +78,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
     private final Warmth warmth;
     private final Clock clock;
     private final SliceClaims claims;
+    private final PassageNews passages;
     private final RepairPace repairs = new RepairPace();
     /** Generation at which each Network was last looked at, by uid. */
     private final Map<String, Long> generations = new ConcurrentHashMap<>();
@@ -109,6 +110,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         this.warmth = warmth;
         this.clock = clock;
         this.claims = new SliceClaims(nodeName, SLICE_FINALIZER);
+        this.passages = new PassageNews(events);
     }
 
     @Override
@@ -163,6 +165,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         if (context.isPrimaryResourceDeleted()) {
             wakes.forgetNetwork(network.getMetadata().getUid());
             generations.remove(network.getMetadata().getUid());
+            passages.forget(network.getMetadata().getUid());
             wakePeers(network, context);
             wakes.wakeNode();
             return UpdateControl.noUpdate();
@@ -209,6 +212,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         repairs.made(uid, outcome.done(), clock.instant());
         NetworkObservation after = plan.isEmpty() ? before : observer.observeNetwork(uid, desired);
         reports.tell(network, resolution, plan, outcome);
+        passages.tell(network, host.passages().of(uid));
         if (!plan.isEmpty()) {
             wakes.wakeVms();
             // The uplink's flag follows the first Network and the last; and whoever makes a bridge looks at the flag

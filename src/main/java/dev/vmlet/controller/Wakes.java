@@ -106,6 +106,12 @@ public final class Wakes {
         }
     }
 
+    /** What is true of a Network is said by its VMs too. */
+    public void wakeNetworkAndItsVms(String uid) {
+        wakeNetwork(uid);
+        wakeVms();
+    }
+
     /** The object that the uid belongs to, whatever its kind. */
     public void wakeOwner(String uid) {
         wakeVm(uid);

@@ -1,7 +1,6 @@
 package dev.vmlet.doctor;
 
 import dev.vmlet.doctor.Facts.IdRange;
-import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
@@ -47,7 +46,7 @@ final class Surroundings {
     private void firewalls() {
         List<ForwardChain> dropping = new ArrayList<>();
         boolean known = true;
-        boolean tried = tried(facts.wishes().pool());
+        boolean tried = tried();
         if (network.legacy() instanceof Seen.Present<ForwardChain>(ForwardChain chain)) {
             dropping.add(chain);
         } else if (network.legacy() instanceof Seen.Unknown<ForwardChain>(String cause) && !tried) {
@@ -86,18 +85,19 @@ final class Surroundings {
     }
 
     /** What a packet found out; false where none did, or what it found out leaves open who ended it. */
-    private boolean tried(Ipv4Prefix pool) {
+    private boolean tried() {
         String packet = "a packet sent as a guest would send it ";
         return switch (network.passage()) {
             case Seen.Present<Passage>(Passage.Open _) -> {
                 findings.add(Finding.ok("firewall", packet + "passes all firewalls of this host"));
                 yield true;
             }
-            case Seen.Present<Passage>(Passage.Dropped(ForeignRule rule)) -> {
+            case Seen.Present<Passage>(Passage.Dropped dropped) -> {
                 findings.add(Finding.warn(
                         "firewall",
-                        packet + "is dropped by " + rule.what() + ": guests reach nothing outside their Network",
-                        rule.remedy(pool)));
+                        packet + "is dropped by " + dropped.by().what()
+                                + ": guests reach nothing outside their Network",
+                        dropped.remedy()));
                 yield true;
             }
             case Seen.Present<Passage>(Passage.Lost(String cause)) -> {

@@ -1,4 +1,10 @@
 package dev.vmlet.host;
 
 /** All doors of one host together. */
-public record Host(Links links, Firewall firewall, Vmms vmms, Disks disks, Records records, Probes probes) {}
+public record Host(
+        Links links, Firewall firewall, Vmms vmms, Disks disks, Records records, Probes probes, Passages passages) {
+    /** On which nobody tries what others' firewalls do. */
+    public Host(Links links, Firewall firewall, Vmms vmms, Disks disks, Records records, Probes probes) {
+        this(links, firewall, vmms, disks, records, probes, Passages.none());
+    }
+}

@@ -139,7 +139,8 @@ public final class Observer {
                             publishesAnew(nic, vm, inForce) ? host.links().listeners() : Seen.missing(),
                             nic.ports().isEmpty()
                                     ? Seen.missing()
-                                    : host.links().find(NicObservation.CLUSTER_IPS)));
+                                    : host.links().find(NicObservation.CLUSTER_IPS),
+                            host.passages().of(network)));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->
@@ -301,6 +302,9 @@ public final class Observer {
             uplinkForwarding = Seen.unknown(String.valueOf(e.getMessage()));
         }
         Seen<FirewallState> firewall = host.firewall().observe();
+        List<NetworkRecord> networks = host.records().networks();
+        List<VmRecord> vms = host.records().vms();
+        host.passages().follow(uplink, networks, vms);
         Set<String> unread = host.records().unread();
         return new HostObservation(
                 firewall,
@@ -308,8 +312,8 @@ public final class Observer {
                 uplinkForwarding,
                 kept,
                 kept.isEmpty() ? Seen.present(List.of()) : Reliance.of(host.links(), names.installation()),
-                host.records().networks(),
-                host.records().vms(),
+                networks,
+                vms,
                 host.records().unreadable(),
                 unread,
                 stands(firewall) && unread.isEmpty() ? Seen.present(Map.of()) : marked());

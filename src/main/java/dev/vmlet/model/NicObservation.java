@@ -11,6 +11,7 @@ import java.util.Set;
  * @param listeners ports of the node that its processes listen on; looked for only where one is to be published that is
  *     not yet
  * @param clusterIps the link {@link #CLUSTER_IPS}; looked for only where a port is to be published
+ * @param passage what became of the last packet that was sent as a guest of the Network would, to leave the node
  */
 public record NicObservation(
         LinkName tapName,
@@ -19,7 +20,8 @@ public record NicObservation(
         Seen<Set<FirewallElement>> elements,
         Seen<Boolean> behind,
         Seen<Set<ServicePort>> listeners,
-        Seen<Link> clusterIps) {
+        Seen<Link> clusterIps,
+        Seen<Passage> passage) {
     /** On this dummy link kube-proxy's IPVS mode puts the address of every Service. */
     public static final LinkName CLUSTER_IPS = new LinkName("kube-ipvs0");
 
@@ -37,5 +39,17 @@ public record NicObservation(
             Seen<Boolean> behind,
             Seen<Set<ServicePort>> listeners) {
         this(tapName, bridge, tap, elements, behind, listeners, Seen.missing());
+    }
+
+    /** Of a Network whose way out was not tried. */
+    public NicObservation(
+            LinkName tapName,
+            Seen<Link> bridge,
+            Seen<Link> tap,
+            Seen<Set<FirewallElement>> elements,
+            Seen<Boolean> behind,
+            Seen<Set<ServicePort>> listeners,
+            Seen<Link> clusterIps) {
+        this(tapName, bridge, tap, elements, behind, listeners, clusterIps, Seen.missing());
     }
 }

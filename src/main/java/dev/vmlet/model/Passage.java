@@ -5,8 +5,17 @@ public sealed interface Passage {
     /** It came to the end of its way through this host; there it was stopped by us. */
     record Open() implements Passage {}
 
-    /** A rule of somebody else ended it, or the policy of their chain. */
-    record Dropped(ForeignRule by) implements Passage {}
+    /**
+     * A rule of somebody else ended it, or the policy of their chain.
+     *
+     * @param guests the addresses that are to be let through
+     */
+    record Dropped(ForeignRule by, Ipv4Prefix guests) implements Passage {
+        /** What lets them through, in the words of whoever keeps that firewall. */
+        public String remedy() {
+            return by.remedy(guests);
+        }
+    }
 
     /**
      * It did not come to the end, and no rule of nftables was seen to end it.

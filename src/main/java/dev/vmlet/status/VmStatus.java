@@ -17,6 +17,7 @@ import dev.vmlet.model.GuestState;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
@@ -257,7 +258,23 @@ public final class VmStatus {
                 return contested().orElseGet(() -> Verdict.of(Status.False, Reason.NetworkNotReady));
             }
         }
-        return Verdict.of(Status.True, Reason.AsExpected);
+        return nics.stream()
+                .flatMap(nic -> wayOut(nic).stream())
+                .findFirst()
+                .orElseGet(() -> Verdict.of(Status.True, Reason.AsExpected));
+    }
+
+    /** A guest starts without it: what it needs of its node is there. */
+    private Optional<Verdict> wayOut(DesiredNic nic) {
+        NicObservation look = seen.nics().get(nic.network().uid());
+        if (look == null || !(look.passage() instanceof Seen.Present<Passage>(Passage passage))) {
+            return Optional.empty();
+        }
+        return WayOut.trouble(nic.network().name(), passage)
+                .map(out -> new Verdict(
+                        out.reason() == Reason.WayOutUnknown ? Status.Unknown : Status.False,
+                        out.reason(),
+                        out.message()));
     }
 
     /** Somebody undoes the repairs, and the next one waits. */

@@ -10,6 +10,7 @@ import dev.vmlet.doctor.ForwardChain.Let;
 import dev.vmlet.doctor.ForwardChain.Side;
 import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.ForeignRule;
+import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Passage;
 import dev.vmlet.model.Seen;
@@ -294,7 +295,9 @@ class CheckupTest {
                 new Row(
                         "a packet that Docker dropped, whatever else was read",
                         h -> {
-                            drops(probed(h, new Passage.Dropped(docker)), chain("inet", "mine", "fwd", true));
+                            drops(
+                                    probed(h, new Passage.Dropped(docker, Ipv4Prefix.parse("10.208.0.0/12"))),
+                                    chain("inet", "mine", "fwd", true));
                             h.legacy = Seen.unknown("its tool iptables-legacy is missing");
                         },
                         "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
@@ -303,7 +306,7 @@ class CheckupTest {
                                 + " Docker)"),
                 new Row(
                         "a packet that somebody's rule dropped",
-                        h -> probed(h, new Passage.Dropped(mine)),
+                        h -> probed(h, new Passage.Dropped(mine, Ipv4Prefix.parse("10.208.0.0/12"))),
                         "warn  a packet sent as a guest would send it is dropped by the rule \"tcp dport 443 drop\" in"
                                 + " chain g of nft table inet fw (nftables): guests reach nothing outside their Network —"
                                 + " nft insert rule inet fw f iifname \"vmb-*\" accept; nft insert rule inet fw f oifname"

@@ -247,23 +247,44 @@ class LinuxHostIT extends HostContract {
     }
 
     @Test
-    void hearsOfOthersCommitsToOurTablesOnly() throws Exception {
+    void hearsWhoseTableAnotherProgramChanged() throws Exception {
         BlockingQueue<String> heard = new LinkedBlockingQueue<>();
         try (FirewallMonitor monitor =
-                new FirewallMonitor(INSTALLATION, new Hears(_ -> {}, _ -> {}, () -> heard.add("changed")))) {
+                new FirewallMonitor(INSTALLATION, new Hears(_ -> {}, _ -> {}, () -> heard.add("changed")) {
+                    @Override
+                    public void foreignChanged() {
+                        heard.add("somebody else's");
+                    }
+                })) {
             assertThat(monitor).isNotNull();
             firewall.install(new Ruleset(INSTALLATION, Set.of()));
-            OwnNamespace.run("nft", "add table inet somebody_else");
-            OwnNamespace.run("nft", "delete table inet somebody_else");
+            OwnNamespace.run("nft", "add table inet vmlet_zzzzzzzz; delete table inet vmlet_zzzzzzzz");
             assertThat(heard.poll(300, TimeUnit.MILLISECONDS)).isNull();
+            OwnNamespace.run("nft", "add table inet somebody_else");
+            assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo("somebody else's");
+            OwnNamespace.run("nft", "delete table inet somebody_else");
+            assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo("somebody else's");
             deleteRule();
             assertThat(heard.poll(5, TimeUnit.SECONDS)).isEqualTo("changed");
+            assertThat(heard.poll(300, TimeUnit.MILLISECONDS)).isNull();
         }
     }
 
     /** One listener for both monitors. */
-    private record Hears(Consumer<LinkName> onLink, Consumer<LinkName> onForwarding, Runnable onAnything)
-            implements LinkMonitor.Listener, FirewallMonitor.Listener {
+    private static class Hears implements LinkMonitor.Listener, FirewallMonitor.Listener {
+        private final Consumer<LinkName> onLink;
+        private final Consumer<LinkName> onForwarding;
+        private final Runnable onAnything;
+
+        Hears(Consumer<LinkName> onLink, Consumer<LinkName> onForwarding, Runnable onAnything) {
+            this.onLink = onLink;
+            this.onForwarding = onForwarding;
+            this.onAnything = onAnything;
+        }
+
+        @Override
+        public void foreignChanged() {}
+
         @Override
         public void changed(LinkName link) {
             onLink.accept(link);

@@ -74,7 +74,8 @@ class ProbePacketTest {
             byte[] ip = Arrays.copyOfRange(frame, 14, 34);
             byte[] rest = Arrays.copyOfRange(frame, 34, frame.length);
             assertThat(sum(ip, 0)).isEqualTo(0xffff);
-            int pseudo = sum(packet.source().bytes(), 0) + sum(packet.destination().bytes(), 0);
+            int pseudo =
+                    sum(packet.source().bytes(), 0) + sum(packet.destination().bytes(), 0);
             assertThat(sum(rest, pseudo + protocol.number() + rest.length)).isEqualTo(0xffff);
             assertThat(packet.isIn(ip, rest)).isTrue();
             assertThat(packet.isIn(ip, Arrays.copyOf(rest, 20))).isTrue();

@@ -9,12 +9,16 @@ import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
+import dev.vmlet.model.FirewallKeeper;
+import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
+import dev.vmlet.model.Passage;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -134,6 +138,57 @@ class VmStatusTest {
                                         "The guest runs with all that its spec asks for.",
                                         1L,
                                         "2026-01-01T12:01:00Z"))));
+    }
+
+    private void passage(Seen<Passage> passage) {
+        NicObservation nic = Objects.requireNonNull(nics.get("net-1"));
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        nic.tapName(),
+                        nic.bridge(),
+                        nic.tap(),
+                        nic.elements(),
+                        nic.behind(),
+                        nic.listeners(),
+                        nic.clusterIps(),
+                        passage));
+    }
+
+    @Test
+    void saysWhichRuleKeepsTheGuestInAndWhatLetsItOut() {
+        passage(Seen.present(new Passage.Dropped(
+                new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", ""),
+                Ipv4Prefix.parse("10.77.4.0/24"))));
+        assertThat(brief())
+                .isEqualTo(
+                        "Running Scheduled=True/Assigned NetworkReady=False/ForeignRuleDrops DisksReady=True/AsExpected"
+                                + " Running=True/Running GuestReachable=True/PortOpen Ready=True/PortOpen");
+        assertThat(message("NetworkReady"))
+                .isEqualTo(
+                        "what guests of Network net send out of this node is dropped by the policy of iptables' FORWARD"
+                                + " chain (Docker), as a probe packet showed; to let them through: iptables -I DOCKER-USER -i"
+                                + " vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker)");
+    }
+
+    @Test
+    void doesNotBlameARuleThatNobodySaw() {
+        passage(Seen.present(new Passage.Lost("it was routed on and ended at the forward hook")));
+        assertThat(brief()).contains(" NetworkReady=Unknown/WayOutUnknown ").endsWith(" Ready=True/PortOpen");
+        assertThat(message("NetworkReady"))
+                .isEqualTo(
+                        "a probe packet sent as a guest of Network net would did not leave this node, and no rule was"
+                                + " seen to drop it: it was routed on and ended at the forward hook");
+    }
+
+    @Test
+    void aProbeThatFoundNothingOrWasNotMadeChangesNothing() {
+        String before = brief();
+        for (Seen<Passage> passage : List.<Seen<Passage>>of(
+                Seen.present(new Passage.Open()), Seen.unknown("create tap: no /dev/net/tun"), Seen.missing())) {
+            passage(passage);
+            assertThat(brief()).isEqualTo(before);
+        }
     }
 
     @Test

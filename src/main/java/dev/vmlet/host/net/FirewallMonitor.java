@@ -12,8 +12,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Says when somebody else committed a change to one of our tables. A hint: look for yourself. Other tables' commits and
- * our own are not reported.
+ * Says when somebody else committed a change to one of our tables, or anybody to a table that is no vmlet's. A hint: look
+ * for yourself. Our own commits are not reported.
  */
 public final class FirewallMonitor implements AutoCloseable {
     /** NFNLGRP_NFTABLES and the message types of include/uapi/linux/netfilter/nf_tables.h. */
@@ -33,6 +33,9 @@ public final class FirewallMonitor implements AutoCloseable {
     /** What wants to know of our tables; called on the monitor's thread: be quick. */
     public interface Listener extends MonitorHealth {
         void changed();
+
+        /** A table that is no vmlet's. */
+        void foreignChanged();
     }
 
     public FirewallMonitor(InstallationId installation, Listener listener) throws HostException {
@@ -45,6 +48,8 @@ public final class FirewallMonitor implements AutoCloseable {
                     // Since the last commit; the commit's own message comes after those of its changes.
                     private boolean touched;
 
+                    private boolean foreign;
+
                     @Override
                     public void heard(NetlinkMessage message) throws KernelRefusal {
                         if (message.type() >> 8 != SUBSYSTEM_NFTABLES) {
@@ -52,19 +57,29 @@ public final class FirewallMonitor implements AutoCloseable {
                         }
                         NetlinkAttributes attributes = message.attributes(NFGENMSG);
                         if ((message.type() & 0xff) != NEWGEN) {
-                            touched |= attributes.text(TABLE).equals(Optional.of(table));
-                        } else if (touched) {
-                            touched = false;
-                            if (!isOurThread(attributes)) {
-                                listener.changed();
-                            }
+                            Optional<String> of = attributes.text(TABLE);
+                            touched |= of.equals(Optional.of(table));
+                            foreign |= of.isPresent() && ForeignChains.isForeign(of.get());
+                            return;
+                        }
+                        boolean ours = touched;
+                        boolean others = foreign;
+                        touched = false;
+                        foreign = false;
+                        if (ours && !isOurThread(attributes)) {
+                            listener.changed();
+                        }
+                        if (others) {
+                            listener.foreignChanged();
                         }
                     }
 
                     @Override
                     public void missed() {
                         touched = false;
+                        foreign = false;
                         listener.changed();
+                        listener.foreignChanged();
                     }
                 },
                 listener);

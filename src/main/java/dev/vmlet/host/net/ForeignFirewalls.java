@@ -74,7 +74,7 @@ public final class ForeignFirewalls implements AutoCloseable {
             if (taken.stream().noneMatch(spare::overlaps)) {
                 try {
                     String nobody = PassageProbe.name(new SecureRandom(), NAME_LENGTH);
-                    return Seen.present(new PassageProbe(links, nft, nobody).alone(spare));
+                    return Seen.present(new PassageProbe(links, nft, nobody).alone(spare, pool));
                 } catch (HostException e) {
                     return Seen.unknown(String.valueOf(e.getMessage()));
                 }

@@ -45,6 +45,11 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         this.single = new NftElements(table);
     }
 
+    /** The one way to libnftables of this process, for what else needs it here. */
+    Nftables nft() {
+        return nft;
+    }
+
     @Override
     public Seen<FirewallState> observe() {
         Lock lock = tables.readLock();

@@ -43,6 +43,7 @@ final class PassageProbe {
     private final Taps taps = new Taps(kernel);
     private final LinuxLinks links;
     private final Nftables nft;
+    private final String own;
     private final String table;
     private final Mark mark;
 
@@ -50,7 +51,8 @@ final class PassageProbe {
     PassageProbe(LinuxLinks links, Nftables nft, String who) {
         this.links = links;
         this.nft = nft;
-        this.table = "vmlet_" + who + "_probe";
+        this.own = "vmlet_" + who;
+        this.table = own + "_probe";
         this.mark = new Mark("vmlet:" + who + ":probe");
     }
 
@@ -76,11 +78,12 @@ final class PassageProbe {
      * By a port of the bridge that the packet names, which is no member of our own anti-spoofing and takes no part in what
      * guests say to each other.
      *
+     * @param guests the addresses that a remedy is to let through
      * @throws HostException when the probe cannot be made; nothing is known then
      */
-    Passage throughBridge(ProbePacket packet) throws HostException {
+    Passage throughBridge(ProbePacket packet, Ipv4Prefix guests) throws HostException {
         // Named as guests' taps are, for somebody's rule may go by that.
-        return probe(new LinkName("vmt-" + name(chance, NAME_LENGTH)), tap -> {
+        return probe(new LinkName("vmt-" + name(chance, NAME_LENGTH)), guests, tap -> {
             links.attach(tap, packet.by());
             links.setBridgePort(tap, BridgePort.ISOLATED);
             links.setUp(tap);
@@ -93,9 +96,9 @@ final class PassageProbe {
      *
      * @param prefix two usable addresses that are nobody's; for the time of the probe they are the tap's
      */
-    Passage alone(Ipv4Prefix prefix) throws HostException {
+    Passage alone(Ipv4Prefix prefix, Ipv4Prefix guests) throws HostException {
         MacAddress mac = new MacAddress("52:00:00:70:72:70");
-        return probe(new LinkName("vmb-" + name(chance, NAME_LENGTH)), tap -> {
+        return probe(new LinkName("vmb-" + name(chance, NAME_LENGTH)), guests, tap -> {
             links.setMac(tap, mac);
             links.addAddress(tap, new InterfaceAddress(prefix.network().plus(1), prefix.length()));
             links.setUp(tap);
@@ -104,14 +107,14 @@ final class PassageProbe {
         });
     }
 
-    private Passage probe(LinkName tap, Making making) throws HostException {
+    private Passage probe(LinkName tap, Ipv4Prefix guests, Making making) throws HostException {
         int fd = taps.hold(tap);
         try {
             links.markLink("mark " + tap, tap, MTU, mark);
             ProbePacket packet = making.ready(tap);
             boolean owned = install(packet);
             try {
-                return judge(packet, send(fd, packet));
+                return judge(packet, send(fd, packet), guests);
             } finally {
                 commit("remove the probe's rules", ProbePacket.remove(table, owned));
             }
@@ -172,7 +175,7 @@ final class PassageProbe {
         }
     }
 
-    private Passage judge(ProbePacket packet, Trace trace) {
+    private Passage judge(ProbePacket packet, Trace trace, Ipv4Prefix guests) throws HostException {
         if (trace.stop().isEmpty()) {
             return new Passage.Lost(lost(packet, trace) + legacy());
         }
@@ -184,14 +187,20 @@ final class PassageProbe {
                             + " were its own: somebody translates or redirects what guests send");
         }
         String where = "nft table " + stop.family() + " " + stop.table() + ", chain " + stop.chain();
+        if (stop.table().equals(own)) {
+            // Between the making of a bridge and its entry in our sets, or after somebody's change that is mended soon.
+            throw new HostException.Refused(
+                    "send a packet as a guest of " + packet.by() + ": our own " + where + ", does not know it yet",
+                    null);
+        }
         if (!ForeignChains.isForeign(stop.table())) {
-            return new Passage.Lost("a table of vmlet's own dropped it: " + where);
+            return new Passage.Lost("a table of another vmlet dropped it: " + where);
         }
         if (stop.queued()) {
             return new Passage.Lost(
                     "it was handed to a program (queue) by " + where + ", and nobody sees what that does");
         }
-        return new Passage.Dropped(new ForeignChains(nft).ruleOf(stop));
+        return new Passage.Dropped(new ForeignChains(nft).ruleOf(stop), guests);
     }
 
     private String lost(ProbePacket packet, Trace trace) {

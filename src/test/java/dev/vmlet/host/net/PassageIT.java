@@ -248,7 +248,7 @@ class PassageIT {
 
     private static Passage dropped(
             FirewallKeeper keeper, String family, String table, String chain, String base, String rule) {
-        return new Passage.Dropped(new ForeignRule(keeper, family, table, chain, base, rule));
+        return new Passage.Dropped(new ForeignRule(keeper, family, table, chain, base, rule), POOL);
     }
 
     private static String nft(String text) {
@@ -259,13 +259,13 @@ class PassageIT {
     @MethodSource("rows")
     void aProbeTells(Row row) throws Exception {
         sh(row.commands());
-        assertThat(probe.throughBridge(packet(open))).isEqualTo(row.says());
-        assertThat(probe.alone(SPARE)).isEqualTo(row.says());
-        if (!row.remedy().isEmpty() && row.says() instanceof Passage.Dropped(ForeignRule rule)) {
-            assertThat(rule.remedy(POOL)).isEqualTo(row.remedy());
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(row.says());
+        assertThat(probe.alone(SPARE, POOL)).isEqualTo(row.says());
+        if (!row.remedy().isEmpty() && row.says() instanceof Passage.Dropped dropped) {
+            assertThat(dropped.remedy()).isEqualTo(row.remedy());
             // As it is printed, but for the hint in parentheses.
             sh(row.remedy().replaceFirst(" \\(.*", ""));
-            assertThat(probe.throughBridge(packet(open))).isEqualTo(new Passage.Open());
+            assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
         }
     }
 
@@ -274,23 +274,23 @@ class PassageIT {
         sh(nft(
                 "table bridge fw { chain f { type filter hook prerouting priority 0; policy drop; ether type arp accept; };"
                         + " }"));
-        Passage says = probe.throughBridge(packet(open));
+        Passage says = probe.throughBridge(packet(open), POOL);
         assertThat(says).isEqualTo(dropped(FirewallKeeper.NFTABLES, "bridge", "fw", "f", "f", ""));
         sh(
                 "nft insert rule bridge fw f iifname \"vmt-*\" accept; nft insert rule bridge fw f oifname \"vmt-*\" accept");
-        assertThat(((Passage.Dropped) says).by().remedy(POOL))
+        assertThat(((Passage.Dropped) says).remedy())
                 .isEqualTo("nft insert rule bridge fw f iifname \"vmt-*\" accept; nft insert rule bridge fw f oifname"
                         + " \"vmt-*\" accept (and keep them where that table is written)");
-        assertThat(probe.throughBridge(packet(open))).isEqualTo(new Passage.Open());
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
     }
 
     @Test
     void aNetworkWithAListIsTriedByWhatItAllows() throws Exception {
-        assertThat(probe.throughBridge(packet(listed))).isEqualTo(new Passage.Open());
+        assertThat(probe.throughBridge(packet(listed), POOL)).isEqualTo(new Passage.Open());
         sh(nft("table inet fw { chain f { type filter hook forward priority 0; udp dport 53 drop; }; }"));
-        assertThat(probe.throughBridge(packet(listed)))
+        assertThat(probe.throughBridge(packet(listed), POOL))
                 .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "udp dport 53 drop"));
-        assertThat(probe.throughBridge(packet(open))).isEqualTo(new Passage.Open());
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
     }
 
     @Test
@@ -302,7 +302,7 @@ class PassageIT {
     void withoutARouteItSaysSo() throws Exception {
         sh("ip route delete default; sysctl -qw net.ipv4.conf.all.rp_filter=1");
         try {
-            assertThat(probe.throughBridge(packet(open)))
+            assertThat(probe.throughBridge(packet(open), POOL))
                     .isEqualTo(lost("the node did not route it on: there is no route to 198.41.0.4, or reverse path"
                             + " filtering (rp_filter, strict on all) does not know the way back to 10.77.0.253"));
         } finally {
@@ -314,7 +314,7 @@ class PassageIT {
     void withoutForwardingItSaysSo() throws Exception {
         town.links.setForwarding(open.bridge(), false);
         try {
-            assertThat(probe.throughBridge(packet(open)))
+            assertThat(probe.throughBridge(packet(open), POOL))
                     .isEqualTo(lost("the node did not route it on: IPv4 forwarding is off on vmb-a"));
         } finally {
             town.links.setForwarding(open.bridge(), true);
@@ -334,7 +334,7 @@ class PassageIT {
                 """);
         sh(nft("table inet fw { chain f { type filter hook forward priority 0; reject; }; }"));
         for (int i = 0; i < 20; i++) {
-            assertThat(probe.throughBridge(packet(open))).isInstanceOf(Passage.Dropped.class);
+            assertThat(probe.throughBridge(packet(open), POOL)).isInstanceOf(Passage.Dropped.class);
         }
         assertThat(guest.output("nft", "list", "counter", "netdev", "seen", "any"))
                 .contains("packets 0 ");

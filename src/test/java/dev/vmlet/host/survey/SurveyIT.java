@@ -172,7 +172,7 @@ class SurveyIT {
         nft("table inet vmlet_bbbbbbbb { chain forward { type filter hook forward priority 0; policy drop; }", "}");
         assertThat(about("firewall"))
                 .startsWith(
-                        "warn  a packet sent as a guest would send it does not leave this host: a table of vmlet's own"
+                        "warn  a packet sent as a guest would send it does not leave this host: a table of another vmlet"
                                 + " dropped it: nft table inet vmlet_bbbbbbbb, chain forward")
                 .doesNotContain("\n");
     }
