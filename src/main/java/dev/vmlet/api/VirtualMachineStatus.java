@@ -115,7 +115,14 @@ public record VirtualMachineStatus(
             @JsonPropertyDescription("Name of the tap interface on the node. Absent while there is none.")
             @Size(max = 15)
             @Nullable
-            String tap) {}
+            String tap,
+
+            @JsonPropertyDescription(
+                    "An IPv4 address that the guest was heard with and does not have; what it sends from there is"
+                            + " dropped. Absent while it uses ip alone.")
+            @Size(max = 45)
+            @Nullable
+            String observed) {}
 
     /** The monitor process of a guest. */
     @ApiObject

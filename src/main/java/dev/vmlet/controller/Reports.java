@@ -1,6 +1,8 @@
 package dev.vmlet.controller;
 
+import dev.vmlet.api.Condition;
 import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.metrics.AgentMetrics;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -12,8 +14,10 @@ import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -94,6 +98,29 @@ public final class Reports {
                         events.warning(object, exit.reason(), exit.message());
                     }
                 });
+    }
+
+    /** Of a guest's address; told once, when the status begins to say so: a guest can change its address all day. */
+    void addressing(VirtualMachine vm, VirtualMachineStatus now) {
+        news(vm.getStatus(), now)
+                .ifPresent(c ->
+                        events.warning(vm, Reason.valueOf(String.valueOf(c.reason())), String.valueOf(c.message())));
+    }
+
+    static Optional<Condition> news(@Nullable VirtualMachineStatus before, VirtualMachineStatus now) {
+        return addressing(now)
+                .filter(c -> before == null
+                        || addressing(before)
+                                .filter(old -> Objects.equals(old.reason(), c.reason()))
+                                .isEmpty());
+    }
+
+    private static Optional<Condition> addressing(VirtualMachineStatus status) {
+        return Objects.requireNonNullElse(status.conditions(), List.<Condition>of()).stream()
+                .filter(c -> "NetworkReady".equals(c.type())
+                        && (Reason.AddressDiffers.name().equals(c.reason())
+                                || Reason.AddressInUse.name().equals(c.reason())))
+                .findFirst();
     }
 
     /** Nothing of ours ended or was started. */

@@ -201,6 +201,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
                 return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);
             }
             pace.written(uid);
+            reports.addressing(vm, status);
             return UpdateControl.patchStatus(bare(vm, status)).rescheduleAfter(next);
         }
         pace.written(uid);

@@ -1,11 +1,15 @@
 package dev.vmlet.host;
 
+import dev.vmlet.model.Claim;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Ruleset;
 import java.util.Collection;
+import java.util.List;
 import java.util.Set;
 
 /** The door to our two nftables tables, and to no others. Safe for use by several threads. */
@@ -18,6 +22,20 @@ public interface Firewall {
      * of the sets. Missing when one of our tables is not there.
      */
     Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
+
+    /**
+     * IPv4 addresses that ARP from behind the tap gave as the sender's in the last two minutes and that the firewall does
+     * not let it send from, the latest first; one that asks before it has an address gives none. Missing when our bridge
+     * table is not there, Unknown when the look failed. Costs tens of microseconds, and as little for each address that
+     * any guest was heard with.
+     */
+    Seen<List<Ipv4Address>> spoken(LinkName tap);
+
+    /**
+     * Who said by ARP in the last two minutes that a guest's address is his, other than from behind a guest's tap, the
+     * latest first; on whichever bridge. Missing when our bridge table is not there, Unknown when the look failed.
+     */
+    Seen<List<Claim>> claims(Ipv4Address ip);
 
     /**
      * Replaces both tables in one transaction and reads them back: a batch can succeed with a rule missing

@@ -1,5 +1,7 @@
 package dev.vmlet.host;
 
+import dev.vmlet.model.ArpWitness;
+import dev.vmlet.model.Claim;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -13,6 +15,7 @@ import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -33,6 +36,7 @@ import dev.vmlet.model.Witnesses;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -128,19 +132,22 @@ public final class Observer {
                     .flatMap(n -> n.elements(vm.uid()).stream())
                     .collect(Collectors.toSet());
             Seen<Set<FirewallElement>> inForce = contained(candidates);
+            Seen<Link> bridge = host.links().find(nic.bridge());
+            Seen<Link> tap = host.links().find(nic.tap());
             nicsSeen.put(
                     network,
                     new NicObservation(
                             nic.tap(),
-                            host.links().find(nic.bridge()),
-                            host.links().find(nic.tap()),
+                            bridge,
+                            tap,
                             inForce,
                             nic.isolated() ? host.links().isBehind(nic.tap(), nic.mac()) : Seen.missing(),
                             publishesAnew(nic, vm, inForce) ? host.links().listeners() : Seen.missing(),
                             nic.ports().isEmpty()
                                     ? Seen.missing()
                                     : host.links().find(NicObservation.CLUSTER_IPS),
-                            host.passages().of(network)));
+                            host.passages().of(network),
+                            tap instanceof Seen.Present ? arp(recorded(nic, record), bridge) : Seen.missing()));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->
@@ -168,6 +175,51 @@ public final class Observer {
                 guest,
                 reach(vm, desired, record, guest),
                 host.disks().leftovers(vm));
+    }
+
+    /** What runs has the address that its record names. */
+    private static DesiredNic recorded(DesiredNic nic, Optional<VmRecord> record) {
+        return record.flatMap(r -> r.nics().stream()
+                        .filter(n -> n.network().uid().equals(nic.network().uid()))
+                        .findFirst())
+                .orElse(nic);
+    }
+
+    private Seen<ArpWitness> arp(DesiredNic nic, Seen<Link> bridge) {
+        Seen<List<Ipv4Address>> spoken = host.firewall().spoken(nic.tap());
+        Seen<List<Claim>> claims = host.firewall().claims(nic.ip());
+        if (spoken instanceof Seen.Unknown<List<Ipv4Address>>(String cause)) {
+            return Seen.unknown(cause);
+        }
+        if (claims instanceof Seen.Unknown<List<Claim>>(String cause)) {
+            return Seen.unknown(cause);
+        }
+        if (!(spoken instanceof Seen.Present<List<Ipv4Address>>(List<Ipv4Address> addresses))
+                || !(claims instanceof Seen.Present<List<Claim>>(List<Claim> said))) {
+            return Seen.missing();
+        }
+        try {
+            return Seen.present(new ArpWitness(addresses, rival(nic, said, bridge)));
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** On the NIC's own bridge: other segments may have the same addresses. A frame of its own that came back is no rival. */
+    private Optional<String> rival(DesiredNic nic, List<Claim> claims, Seen<Link> bridge) throws HostException {
+        if (claims.isEmpty() || !(bridge instanceof Seen.Present<Link>(Link segment))) {
+            return Optional.empty();
+        }
+        Set<Integer> ports = host.links().list().stream()
+                .filter(link -> link.masterIndex() == segment.index())
+                .map(Link::index)
+                .collect(Collectors.toSet());
+        return claims.stream()
+                .filter(claim -> ports.contains(claim.port())
+                        && !claim.mac().equals(nic.mac().value()))
+                .map(Claim::mac)
+                // Of several always the same: none is written into the status in turn.
+                .min(Comparator.naturalOrder());
     }
 
     private static boolean publishesAnew(DesiredNic nic, VmId vm, Seen<Set<FirewallElement>> inForce) {

@@ -38,11 +38,12 @@ public record DesiredNic(
         this(network, bridge, bridgeMark, tap, mark, mac, ip, mtu, false, List.of());
     }
 
-    /** This NIC's members of the firewall's sets: two, and about two for each port that is published. */
+    /** This NIC's members of the firewall's sets: three, and about two for each port that is published. */
     public List<FirewallElement> elements(String vmUid) {
         List<FirewallElement> elements = new ArrayList<>();
         elements.add(new FirewallElement(FirewallSet.TAPS, List.of(tap.value()), vmUid));
         elements.add(new FirewallElement(FirewallSet.OK4, List.of(tap.value(), mac.value(), ip.toString()), vmUid));
+        elements.add(new FirewallElement(FirewallSet.HELD, List.of(ip.toString()), vmUid));
         for (PublishedPort port : ports) {
             String protocol = port.host().protocol().text();
             String guest = String.valueOf(port.guest());

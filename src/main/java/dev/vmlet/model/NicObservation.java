@@ -12,6 +12,7 @@ import java.util.Set;
  *     not yet
  * @param clusterIps the link {@link #CLUSTER_IPS}; looked for only where a port is to be published
  * @param passage what became of the last packet that was sent as a guest of the Network would, to leave the node
+ * @param arp what was heard of the guest's address; looked for only where the tap is there. Nothing is planned by it
  */
 public record NicObservation(
         LinkName tapName,
@@ -21,7 +22,8 @@ public record NicObservation(
         Seen<Boolean> behind,
         Seen<Set<ServicePort>> listeners,
         Seen<Link> clusterIps,
-        Seen<Passage> passage) {
+        Seen<Passage> passage,
+        Seen<ArpWitness> arp) {
     /** On this dummy link kube-proxy's IPVS mode puts the address of every Service. */
     public static final LinkName CLUSTER_IPS = new LinkName("kube-ipvs0");
 
@@ -30,7 +32,7 @@ public record NicObservation(
         this(tapName, bridge, tap, elements, Seen.missing(), Seen.missing());
     }
 
-    /** On a node where no ClusterIP is an address of the node itself. */
+    /** Of whose address nothing was heard, on a node where no ClusterIP is an address of the node itself. */
     public NicObservation(
             LinkName tapName,
             Seen<Link> bridge,
@@ -38,10 +40,10 @@ public record NicObservation(
             Seen<Set<FirewallElement>> elements,
             Seen<Boolean> behind,
             Seen<Set<ServicePort>> listeners) {
-        this(tapName, bridge, tap, elements, behind, listeners, Seen.missing());
+        this(tapName, bridge, tap, elements, behind, listeners, Seen.missing(), Seen.missing(), Seen.missing());
     }
 
-    /** Of a Network whose way out was not tried. */
+    /** Of whose address nothing was heard, and whose Network's way out was not tried. */
     public NicObservation(
             LinkName tapName,
             Seen<Link> bridge,
@@ -50,6 +52,6 @@ public record NicObservation(
             Seen<Boolean> behind,
             Seen<Set<ServicePort>> listeners,
             Seen<Link> clusterIps) {
-        this(tapName, bridge, tap, elements, behind, listeners, clusterIps, Seen.missing());
+        this(tapName, bridge, tap, elements, behind, listeners, clusterIps, Seen.missing(), Seen.missing());
     }
 }

@@ -16,6 +16,8 @@ public enum Reason {
     AddressOutsideSlice("The asked address lies outside this node's slice of the Network."),
     AddressTaken("The asked address belongs to another VM."),
     AddressReserved("The asked address is the gateway's, the network's or the broadcast address."),
+    AddressDiffers("The guest uses another address than the one it was given."),
+    AddressInUse("Somebody else on the segment uses the guest's address."),
     MacAddressTaken("The asked MAC address belongs to another VM of the Network."),
     BridgePortsExhausted("The Network's bridge on this node has no free port."),
     HostPortTaken("The asked port of the node belongs to another VM, or is the node's own."),

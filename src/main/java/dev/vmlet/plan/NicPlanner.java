@@ -127,7 +127,9 @@ final class NicPlanner {
     }
 
     private static boolean areGuards(List<FirewallElement> elements) {
-        return elements.stream().anyMatch(e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.TAPS);
+        return elements.stream()
+                .anyMatch(
+                        e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.TAPS || e.set() == FirewallSet.HELD);
     }
 
     /**

@@ -36,12 +36,17 @@ import java.util.stream.Stream;
  *       translation alone: others translate too, and what is published no longer ends at once. Of guests, those may use
  *       the node's ports that may leave it; they come with the node's address, or the answer would take the short way.
  *   <li>A connection to 127.0.0.1 is not translated: the kernel lets no packet from there out on a bridge.
+ *   <li>What a guest says of its own address is dropped where it is not true, so it is noted before: in a set that ARP alone
+ *       fills, which needs no agent to be there and wakes none. A tap adds one address in ten seconds at most and each is
+ *       forgotten two minutes after it was heard last, so that a guest that floods holds 13 places and takes nobody's.
+ *       What others say of guests' addresses is noted likewise, by the port it came in by: there the bridge is not known by
+ *       name but with a module of its own.
  *   <li>Each drop has a counter of its own, by which a person tells what a guest tried: {@code nft list counters}.
  * </ul>
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
-    public static final int REVISION = 3;
+    public static final int REVISION = 4;
 
     private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
@@ -175,9 +180,25 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   set ok4 { type ifname . ether_addr . ipv4_addr
                   }
+                  set held { type ipv4_addr
+                  }
+                  set spoke { type ifname . ipv4_addr; size 65536; flags dynamic,timeout; timeout 2m
+                  }
+                  set spoke_lately { type ifname; size 65536; flags dynamic,timeout; timeout 10s
+                  }
+                  set claimed { type iface_index . ipv4_addr . ether_addr; size 65536; flags dynamic,timeout; timeout 2m
+                  }
+                  set claimed_lately { type iface_index . ipv4_addr; size 65536; flags dynamic,timeout; timeout 10s
+                  }
                   chain prerouting {
                     type filter hook prerouting priority -300; policy accept;
                     iifname @taps goto from_guest
+                    ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ip @held goto claim
+                  }
+                  chain claim {
+                    iif . arp saddr ip . arp saddr ether @claimed update @claimed { iif . arp saddr ip . arp saddr ether } accept
+                    iif . arp saddr ip @claimed_lately accept
+                    add @claimed_lately { iif . arp saddr ip } add @claimed { iif . arp saddr ip . arp saddr ether }
                   }
                   chain from_guest {
                     ether type ip goto ip_from_guest
@@ -195,7 +216,14 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain arp_from_guest {
                     iifname . ether saddr . arp saddr ip @ok4 iifname . arp saddr ether . arp saddr ip @ok4 accept
+                    jump speech
                     counter name spoofed_arp drop
+                  }
+                  chain speech {
+                    arp saddr ip 0.0.0.0 return
+                    iifname . arp saddr ip @spoke update @spoke { iifname . arp saddr ip } return
+                    iifname @spoke_lately return
+                    add @spoke_lately { iifname } add @spoke { iifname . arp saddr ip }
                   }
                 }
                 """.formatted(t, mark()) + add(installation, elements);
@@ -249,7 +277,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
         return switch (element.set()) {
             case SAME ->
                 quote(element.key().get(0)) + " . " + quote(element.key().get(1));
-            case SUBNETS -> element.key().get(0);
+            case SUBNETS, HELD -> element.key().get(0);
             case PUBLISHED, PUBLISHED_TO ->
                 String.join(
                         " . ",

@@ -14,10 +14,10 @@ import dev.vmlet.model.DiskState;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.NicObservation;
-import dev.vmlet.model.Passage;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
@@ -249,7 +249,7 @@ public final class VmStatus {
             if (look == null) {
                 continue;
             }
-            for (Seen<?> part : List.of(look.bridge(), look.tap(), look.elements())) {
+            for (Seen<?> part : List.of(look.bridge(), look.tap(), look.elements(), look.arp())) {
                 if (part instanceof Seen.Unknown<?>(String cause)) {
                     return new Verdict(Status.Unknown, Reason.CannotLook, cause);
                 }
@@ -258,23 +258,25 @@ public final class VmStatus {
                 return contested().orElseGet(() -> Verdict.of(Status.False, Reason.NetworkNotReady));
             }
         }
-        return nics.stream()
-                .flatMap(nic -> wayOut(nic).stream())
-                .findFirst()
+        return addressing(Integer.MAX_VALUE)
+                .or(() -> nics.stream()
+                        .flatMap(nic -> WayOut.of(nic, seen.nics().get(nic.network().uid())).stream())
+                        .findFirst()
+                        .map(out -> new Verdict(
+                                out.reason() == Reason.WayOutUnknown ? Status.Unknown : Status.False,
+                                out.reason(),
+                                out.message())))
                 .orElseGet(() -> Verdict.of(Status.True, Reason.AsExpected));
     }
 
-    /** A guest starts without it: what it needs of its node is there. */
-    private Optional<Verdict> wayOut(DesiredNic nic) {
-        NicObservation look = seen.nics().get(nic.network().uid());
-        if (look == null || !(look.passage() instanceof Seen.Present<Passage>(Passage passage))) {
-            return Optional.empty();
-        }
-        return WayOut.trouble(nic.network().name(), passage)
-                .map(out -> new Verdict(
-                        out.reason() == Reason.WayOutUnknown ? Status.Unknown : Status.False,
-                        out.reason(),
-                        out.message()));
+    /** The first of so many of the record's NICs whose address is not used as it should be. */
+    private Optional<Verdict> addressing(int nicsMax) {
+        return record.map(VmRecord::nics).orElse(List.of()).stream()
+                .limit(nicsMax)
+                .flatMap(nic ->
+                        Addressing.trouble(nic, seen.nics().get(nic.network().uid())).stream())
+                .findFirst()
+                .map(trouble -> new Verdict(Status.False, trouble.reason(), trouble.message()));
     }
 
     /** Somebody undoes the repairs, and the next one waits. */
@@ -414,6 +416,11 @@ public final class VmStatus {
             // An agent that has just started has not knocked yet; the guest it adopted is as ready as it was.
             return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
         }
+        // The port is looked for at the first address.
+        Optional<Verdict> addressing = addressing(1);
+        if (addressing.isPresent()) {
+            return addressing.get();
+        }
         boolean late = record.flatMap(VmRecord::launch)
                 .map(l -> Duration.between(l.startedAt(), now).compareTo(timeout) > 0)
                 .orElse(false);
@@ -548,7 +555,10 @@ public final class VmStatus {
                         nic.network().name(),
                         nic.ip().toString(),
                         nic.mac().toString(),
-                        nic.tap().value()))
+                        nic.tap().value(),
+                        Addressing.observed(nic, seen.nics().get(nic.network().uid()))
+                                .map(Ipv4Address::toString)
+                                .orElse(null)))
                 .toList();
     }
 

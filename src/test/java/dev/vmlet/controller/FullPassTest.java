@@ -69,7 +69,7 @@ class FullPassTest {
                     .getUid());
             LinkName tap = Given.NAMES.tap(uid, "net");
             List<Object> whole = all(node, guest, bridge);
-            assertThat(node.links.everyElement()).hasSize(6);
+            assertThat(node.links.everyElement()).hasSize(7);
 
             vandalise(node, guest, bridge, tap);
             assertThat(all(node, guest, bridge)).isNotEqualTo(whole);

@@ -226,7 +226,7 @@ class SweeperTest {
         assertThat(sweepKnowingNobody().findings())
                 .extracting(Finding::kind, Finding::name)
                 .containsExactly(
-                        org.assertj.core.groups.Tuple.tuple("FirewallElement", "2 elements"),
+                        org.assertj.core.groups.Tuple.tuple("FirewallElement", "3 elements"),
                         org.assertj.core.groups.Tuple.tuple("VirtualMachine", "?/uid-vm-9"));
         assertThat(links.everyLink()).doesNotContainKey(nic.tap());
         assertThat(links.everyElement()).isEmpty();
@@ -256,7 +256,7 @@ class SweeperTest {
         now = now.plus(GRACE).minusSeconds(1);
         assertThat(sweepKnowingNobody().holds()).hasSize(1);
         assertThat(vmms.lives("vm-1")).isTrue();
-        assertThat(links.everyElement()).hasSize(2);
+        assertThat(links.everyElement()).hasSize(3);
     }
 
     @Test
@@ -355,7 +355,7 @@ class SweeperTest {
         runVm("vm-2", 3);
         objects.putAll(Map.of("lab/web-vm-1", "vm-1", "lab/web-vm-2", "vm-2"));
         assertThat(sweep(new Known(Set.of(), Set.of("net-1")))).isEqualTo(new Result(List.of(), List.of(), List.of()));
-        assertThat(links.everyElement()).hasSize(8);
+        assertThat(links.everyElement()).hasSize(10);
     }
 
     @Test
@@ -834,7 +834,7 @@ class SweeperTest {
         assertThat(result.failures()).containsExactly("The record of vm-1 cannot be read");
         assertThat(result.holds()).hasSize(1);
         assertThat(links.everyLink()).isEqualTo(before);
-        assertThat(links.everyElement()).hasSize(6);
+        assertThat(links.everyElement()).hasSize(7);
     }
 
     @Test
@@ -853,7 +853,7 @@ class SweeperTest {
         runVm("vm-1", 2);
         records.damage("vm-1");
         assertThat(sweepKnowingNobody().findings()).isEmpty();
-        assertThat(links.everyElement()).hasSize(6);
+        assertThat(links.everyElement()).hasSize(7);
     }
 
     @Test

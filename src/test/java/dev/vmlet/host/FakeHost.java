@@ -1,12 +1,14 @@
 package dev.vmlet.host;
 
 import dev.vmlet.model.BridgePort;
+import dev.vmlet.model.Claim;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -68,6 +70,11 @@ public final class FakeHost implements Links, Firewall {
 
     /** Who is known for good behind which port. */
     private final Set<String> behind = new HashSet<>();
+
+    /** What ARP told since the tables were made. */
+    private final Map<LinkName, List<Ipv4Address>> spoken = new HashMap<>();
+
+    private final Map<Ipv4Address, List<Claim>> claims = new HashMap<>();
 
     public FakeHost(InstallationId installation) {
         this.installation = installation;
@@ -187,9 +194,31 @@ public final class FakeHost implements Links, Firewall {
         tamperedWith = "bridge rule in chain prerouting is missing";
     }
 
+    /** A guest speaks from behind its tap as what it is not. */
+    public synchronized void speak(LinkName tap, String ip) {
+        List<Ipv4Address> heard = spoken.computeIfAbsent(tap, _ -> new ArrayList<>());
+        heard.remove(Ipv4Address.parse(ip));
+        heard.addFirst(Ipv4Address.parse(ip));
+    }
+
+    /** Somebody behind another port says that a guest's address is his. */
+    public synchronized void claim(String ip, LinkName port, String mac) {
+        Link by = Objects.requireNonNull(links.get(port));
+        claims.computeIfAbsent(Ipv4Address.parse(ip), _ -> new ArrayList<>()).addFirst(new Claim(by.index(), mac));
+    }
+
+    /** Minutes pass in which nobody says anything. */
+    public synchronized void silence() {
+        spoken.clear();
+        claims.clear();
+    }
+
     /** Somebody deletes one of our tables. */
     public synchronized void deleteTable(String family) {
         tables.remove(family);
+        if (family.equals("bridge")) {
+            silence();
+        }
         sets.keySet().removeIf(set -> set.family().equals(family));
     }
 
@@ -510,6 +539,16 @@ public final class FakeHost implements Links, Firewall {
     }
 
     @Override
+    public synchronized Seen<List<Ipv4Address>> spoken(LinkName tap) {
+        return seen("spoken", tables.contains("bridge") ? List.copyOf(spoken.getOrDefault(tap, List.of())) : null);
+    }
+
+    @Override
+    public synchronized Seen<List<Claim>> claims(Ipv4Address ip) {
+        return seen("claims", tables.contains("bridge") ? List.copyOf(claims.getOrDefault(ip, List.of())) : null);
+    }
+
+    @Override
     public synchronized void install(Ruleset ruleset) throws HostException {
         fail("install");
         if (!ruleset.installation().equals(installation)) {
@@ -517,6 +556,7 @@ public final class FakeHost implements Links, Firewall {
         }
         Map<FirewallSet, Map<List<String>, String>> fresh = new HashMap<>();
         put(fresh, ruleset.elements(), "install firewall " + ruleset.table());
+        silence();
         sets.clear();
         sets.putAll(fresh);
         tables.addAll(Set.of("inet", "bridge"));

@@ -49,6 +49,7 @@ abstract class HostContract {
             new FirewallElement(FirewallSet.TAPS, List.of("vmt-one"), "vm-1");
     private static final FirewallElement OK4 =
             new FirewallElement(FirewallSet.OK4, List.of("vmt-one", "52:10:20:30:40:60", "10.77.4.10"), "vm-1");
+    private static final FirewallElement HELD = new FirewallElement(FirewallSet.HELD, List.of("10.77.4.10"), "vm-1");
     private static final FirewallElement BRIDGE_ELEMENT =
             new FirewallElement(FirewallSet.BRIDGES, List.of("vmb-one"), "net-1");
     private static final FirewallElement SUBNET =
@@ -58,6 +59,7 @@ abstract class HostContract {
     private static final Set<FirewallElement> ELEMENTS = Set.of(
             TAP_ELEMENT,
             OK4,
+            HELD,
             BRIDGE_ELEMENT,
             SUBNET,
             new FirewallElement(FirewallSet.SUBNETS, List.of("10.78.0.7/32"), "net-2"),
@@ -519,6 +521,15 @@ abstract class HostContract {
     void seesNoFirewallBeforeTheFirstInstall() {
         assertThat(firewall().observe()).isEqualTo(Seen.missing());
         assertThat(firewall().contained(ELEMENTS)).isEqualTo(Seen.missing());
+        assertThat(firewall().spoken(TAP)).isEqualTo(Seen.missing());
+        assertThat(firewall().claims(Ipv4Address.parse("10.77.4.10"))).isEqualTo(Seen.missing());
+    }
+
+    @Test
+    void hearsNothingWhereNobodySpeaks() throws Exception {
+        firewall().install(new Ruleset(INSTALLATION, ELEMENTS));
+        assertThat(firewall().spoken(TAP)).isEqualTo(Seen.present(List.of()));
+        assertThat(firewall().claims(Ipv4Address.parse("10.77.4.10"))).isEqualTo(Seen.present(List.of()));
     }
 
     @Test

@@ -66,7 +66,7 @@ class HostPlannerTest {
         return Texts.of(HostPlanner.plan(Given.INSTALLATION, seen));
     }
 
-    private static final String INSTALL = "install the firewall tables vmlet_inst2345 with 6 elements, because ";
+    private static final String INSTALL = "install the firewall tables vmlet_inst2345 with 7 elements, because ";
 
     @Test
     void installsTheTablesWithWhatTheRecordsSay() {
@@ -184,7 +184,7 @@ class HostPlannerTest {
                 .isEqualTo("enable IPv4 forwarding on eth0, because answers to guests enter by the uplink [drift]\n");
         assertThat(plan(seen(Seen.missing(), true, Map.of(), List.of(), List.of())))
                 .isEqualTo(
-                        "install the firewall tables vmlet_inst2345 with 2 elements, because this node has none yet\n");
+                        "install the firewall tables vmlet_inst2345 with 3 elements, because this node has none yet\n");
     }
 
     @Test

@@ -31,7 +31,7 @@ class NicPlannerTest {
     void guardsComeBeforeThePortIsUp() {
         assertThat(ensure(Seen.present(Given.bridge()), Seen.missing(), Seen.present(Set.of())))
                 .isEqualTo("""
-                admit taps{%1$s}, ok4{%1$s . %3$s . 10.77.4.2} in the firewall, because VM lab/web may send from %3$s 10.77.4.2 only
+                admit taps{%1$s}, ok4{%1$s . %3$s . 10.77.4.2}, held{10.77.4.2} in the firewall, because VM lab/web may send from %3$s 10.77.4.2 only
                 create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
                 attach %1$s to bridge %2$s, because VM lab/web has a NIC on Network lab/net
                 set %1$s up, because VM lab/web has a NIC on Network lab/net
@@ -152,7 +152,7 @@ class NicPlannerTest {
                         Seen.present(Set.of(old, NIC.elements("vm-1").get(0)))))
                 .isEqualTo("""
                         remove ok4{%1$s . %2$s . 10.77.4.9} from the firewall, because VM lab/web may send from its present address only
-                        admit ok4{%1$s . %2$s . 10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
+                        admit ok4{%1$s . %2$s . 10.77.4.2}, held{10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
                         """.formatted(T, NIC.mac()));
     }
 

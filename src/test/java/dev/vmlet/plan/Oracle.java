@@ -780,6 +780,7 @@ final class Oracle {
                         FirewallSet.OK4,
                         List.of(nic.tap().value(), nic.mac().value(), nic.ip().toString()),
                         uid));
+                must.add(new FirewallElement(FirewallSet.HELD, List.of(nic.ip().toString()), uid));
                 Link tap = links.get(nic.tap());
                 Link bridge = links.get(Given.NAMES.bridge(nic.network().uid()));
                 boolean bridgeIsOurs = bridge != null

@@ -29,6 +29,7 @@ class RulesetTest {
         assertThat(Ruleset.add(Given.INSTALLATION, ALL)).isEqualTo("""
                 add element bridge vmlet_inst2345 taps { "%1$s" comment "vm-1" }
                 add element bridge vmlet_inst2345 ok4 { "%1$s" . %3$s . 10.77.4.2 comment "vm-1" }
+                add element bridge vmlet_inst2345 held { 10.77.4.2 comment "vm-1" }
                 add element inet vmlet_inst2345 bridges { "%2$s" comment "net-1" }
                 add element inet vmlet_inst2345 same { "%2$s" . "%2$s" comment "net-1" }
                 add element inet vmlet_inst2345 egress { "%2$s" comment "net-1" }

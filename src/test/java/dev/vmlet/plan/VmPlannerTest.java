@@ -129,7 +129,7 @@ class VmPlannerTest {
         assertThat(text(asked(RunStrategy.ALWAYS)))
                 .isEqualTo("""
                 write the cloud-init seed of lab/web, because VM lab/web has no seed yet
-                admit taps{%1$s}, ok4{%1$s . %2$s . 10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
+                admit taps{%1$s}, ok4{%1$s . %2$s . 10.77.4.2}, held{10.77.4.2} in the firewall, because VM lab/web may send from %2$s 10.77.4.2 only
                 create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
                 attach %1$s to bridge %3$s, because VM lab/web has a NIC on Network lab/net
                 set %1$s up, because VM lab/web has a NIC on Network lab/net
@@ -194,7 +194,7 @@ class VmPlannerTest {
                 .isEqualTo("""
                 remove ok4{%1$s . %2$s . 10.77.4.2} from the firewall, because VM lab/web is on that Network no longer
                 cut off %1$s and leave it to be deleted, because VM lab/web is on that Network no longer
-                remove taps{%1$s} from the firewall, because VM lab/web is on that Network no longer
+                remove taps{%1$s}, held{10.77.4.2} from the firewall, because VM lab/web is on that Network no longer
                 """.formatted(T, Given.nic().mac()));
         nics.put("net-1", nic(Seen.missing(), Set.of()));
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of())))
@@ -543,7 +543,7 @@ class VmPlannerTest {
                 remove ok4{%1$s . %2$s . 10.77.4.2} from the firewall, because VM lab/web is deleted
                 cut off %1$s and leave it to be deleted, because VM lab/web is deleted
                 cut off vmt-stray and leave it to be deleted, because VM lab/web is deleted
-                remove taps{%1$s} from the firewall, because VM lab/web is deleted
+                remove taps{%1$s}, held{10.77.4.2} from the firewall, because VM lab/web is deleted
                 delete the disks and files of lab/web, because VM lab/web is deleted
                 delete the record of lab/web, releasing its addresses, because VM lab/web is deleted
                 """.formatted(T, Given.nic().mac()));
@@ -694,7 +694,8 @@ class VmPlannerTest {
                         Seen.present(Set.copyOf(publishing(HTTP).elements("vm-1"))),
                         Seen.present(true),
                         Seen.present(Set.of()),
-                        Seen.present(Given.bridge())));
+                        Seen.present(Given.bridge()),
+                        Seen.missing()));
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS)))))
                 .isEqualTo("""
                         remove published{tcp . 8080 . 10.77.4.2 . 80} from the firewall, because the addresses of the cluster's Services are this node's [drift]

@@ -248,7 +248,7 @@ class VmResolverTest {
         VirtualMachine vm = Given.vm();
         vm.setStatus(new VirtualMachineStatus(
                 null,
-                List.of(new VirtualMachineStatus.Address("net", ip, "52:00:00:00:00:07", "vmt-x")),
+                List.of(new VirtualMachineStatus.Address("net", ip, "52:00:00:00:00:07", "vmt-x", null)),
                 null,
                 null,
                 null,

@@ -6,6 +6,7 @@ import dev.vmlet.api.Condition;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.model.ArpWitness;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
@@ -15,6 +16,7 @@ import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
@@ -115,7 +117,8 @@ class VmStatusTest {
                                 "net",
                                 "10.77.4.2",
                                 Given.nic().mac().value(),
-                                Given.nic().tap().value())),
+                                Given.nic().tap().value(),
+                                null)),
                         "a",
                         new VirtualMachineStatus.Vmm("qemu", "1.0", 4711),
                         "debian-13.qcow2",
@@ -152,7 +155,8 @@ class VmStatusTest {
                         nic.behind(),
                         nic.listeners(),
                         nic.clusterIps(),
-                        passage));
+                        passage,
+                        Seen.missing()));
     }
 
     @Test
@@ -315,6 +319,82 @@ class VmStatusTest {
                         Seen.present(Given.tap()),
                         Seen.present(Set.of(Given.nic().elements("vm-1").get(0)))));
         assertThat(brief()).contains("NetworkReady=False/NetworkNotReady").endsWith("Ready=True/PortOpen");
+    }
+
+    private void heard(ArpWitness witness) {
+        nics.put(
+                "net-1",
+                new NicObservation(
+                        Given.nic().tap(),
+                        Seen.present(Given.bridge()),
+                        Seen.present(Given.tap()),
+                        Seen.present(Set.copyOf(Given.nic().elements("vm-1"))),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.present(witness)));
+    }
+
+    private Optional<String> observed() {
+        return Optional.ofNullable(
+                Objects.requireNonNull(status(NOW).addresses()).get(0).observed());
+    }
+
+    @Test
+    void aGuestThatUsesAnotherAddressIsTold() {
+        heard(new ArpWitness(
+                List.of(Ipv4Address.parse("10.77.4.9"), Ipv4Address.parse("10.77.4.8")), Optional.empty()));
+        assertThat(brief()).contains("NetworkReady=False/AddressDiffers").endsWith("Ready=True/PortOpen");
+        assertThat(message("NetworkReady"))
+                .isEqualTo(
+                        "The guest speaks as 10.77.4.8 on Network net, but its address is 10.77.4.2: what it sends as"
+                                + " 10.77.4.8 is dropped. Let it take its address from cloud-init's network config, or ask for"
+                                + " that one by spec.networks[net].address and restart it");
+        assertThat(observed()).contains("10.77.4.8");
+        reach = Reach.CLOSED;
+        assertThat(brief()).endsWith("GuestReachable=False/AddressDiffers Ready=False/AddressDiffers");
+        heard(ArpWitness.NOTHING);
+        assertThat(brief()).contains("NetworkReady=True/AsExpected").endsWith("Ready=False/PortClosed");
+        assertThat(observed()).isEmpty();
+    }
+
+    @Test
+    void aGuestThatChangedItsMacAddressIsTold() {
+        heard(new ArpWitness(List.of(Given.nic().ip()), Optional.empty()));
+        assertThat(brief()).contains("NetworkReady=False/AddressDiffers");
+        assertThat(message("NetworkReady"))
+                .isEqualTo("The guest speaks as 10.77.4.2 on Network net, but not from its MAC address, which is "
+                        + Given.nic().mac() + ": what it sends so is dropped. Let it keep the MAC address that its"
+                        + " interface has, or ask for that one by spec.networks[net].macAddress and restart it");
+        assertThat(observed()).isEmpty();
+    }
+
+    @Test
+    void anAddressThatSomebodyElseUsesTooIsTold() {
+        heard(new ArpWitness(List.of(Ipv4Address.parse("10.77.4.9")), Optional.of("52:00:00:00:00:99")));
+        assertThat(brief()).contains("NetworkReady=False/AddressInUse").endsWith("Ready=True/PortOpen");
+        assertThat(message("NetworkReady"))
+                .isEqualTo("10.77.4.2 is this VM's address on Network net, and 52:00:00:00:00:99 on the same segment"
+                        + " says it has it too: answers reach the one or the other. Find that machine, or give one of"
+                        + " the two another address");
+    }
+
+    @Test
+    void whatCouldNotBeHeardIsNotSilence() {
+        nics.computeIfPresent(
+                "net-1",
+                (_, look) -> new NicObservation(
+                        look.tapName(),
+                        look.bridge(),
+                        look.tap(),
+                        look.elements(),
+                        look.behind(),
+                        look.listeners(),
+                        look.clusterIps(),
+                        look.passage(),
+                        Seen.unknown("look for who claims 10.77.4.2: timed out")));
+        assertThat(brief()).contains("NetworkReady=Unknown/CannotLook");
     }
 
     @Test

@@ -2,7 +2,9 @@ package dev.vmlet.host.net;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -61,6 +63,23 @@ record NetlinkAttributes(Map<Integer, ByteBuffer> values) {
             throw NetlinkMessage.malformed("attribute " + type + " of " + value.limit() + " bytes, 4 expected");
         }
         return value.getInt(0);
+    }
+
+    /** The attributes within each of those within: of a list, whose members all have one number. */
+    List<NetlinkAttributes> list(int type) throws KernelRefusal {
+        List<NetlinkAttributes> members = new ArrayList<>();
+        ByteBuffer value = values.get(type);
+        int at = 0;
+        while (value != null && at < value.limit()) {
+            int left = value.limit() - at;
+            int length = left < 4 ? left : value.getShort(at) & 0xffff;
+            if (length < 4 || length > left) {
+                throw NetlinkMessage.malformed("member of " + length + " bytes where " + left + " are left");
+            }
+            members.add(parse(value.slice(at + 4, length - 4).order(value.order())));
+            at += NetlinkMessage.align(length);
+        }
+        return members;
     }
 
     /** The attributes within; none when it is not there. */

@@ -1,16 +1,24 @@
 package dev.vmlet.host.net;
 
+import dev.vmlet.model.Claim;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Protocol;
 import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.TreeMap;
 import jnr.constants.platform.Errno;
 
 /**
@@ -35,6 +43,7 @@ final class NftElements implements AutoCloseable {
     private static final int LIST_ELEMENT = 1;
     private static final int ELEMENT_KEY = 1;
     private static final int ELEMENT_DATA = 2;
+    private static final int ELEMENT_EXPIRATION = 5;
     private static final int ELEMENT_USERDATA = 6;
     private static final int DATA_VALUE = 1;
     private static final int IFNAMSIZ = 16;
@@ -90,16 +99,72 @@ final class NftElements implements AutoCloseable {
         return Arrays.equals(data, expected.toByteArray());
     }
 
+    /** Addresses that were heard from behind the tap, the latest first; no value when our table is not there. */
+    Optional<List<Ipv4Address>> spoken(LinkName tap) throws KernelRefusal {
+        byte[] wanted = Arrays.copyOf(name(tap.value()), IFNAMSIZ);
+        return heard("spoke")
+                .map(all -> all.stream()
+                        .filter(key -> Arrays.equals(key, 0, IFNAMSIZ, wanted, 0, IFNAMSIZ))
+                        .map(key -> Ipv4Address.of(Arrays.copyOfRange(key, IFNAMSIZ, IFNAMSIZ + 4)))
+                        .toList());
+    }
+
+    /** Who said that the address is his, the latest first; no value when our table is not there. */
+    Optional<List<Claim>> claims(Ipv4Address ip) throws KernelRefusal {
+        return heard("claimed")
+                .map(all -> all.stream()
+                        .filter(key -> Arrays.equals(key, 4, 8, ip.bytes(), 0, 4))
+                        .map(key -> new Claim(
+                                ByteBuffer.wrap(key)
+                                        .order(ByteOrder.nativeOrder())
+                                        .getInt(),
+                                HexFormat.ofDelimiter(":").formatHex(key, 8, 14)))
+                        .toList());
+    }
+
+    /** Keys of a set that packets fill, the latest first: each begins its time anew when it is heard again. */
+    private Optional<List<byte[]>> heard(String set) throws KernelRefusal {
+        NetlinkRequest request = request(GETSETELEM, "bridge", NetlinkRequest.DUMP)
+                .attribute(TABLE, table)
+                .attribute(LIST_SET, set);
+        Optional<List<NetlinkMessage>> answers = asked(socket -> socket.dump(request));
+        if (answers.isEmpty()) {
+            return Optional.empty();
+        }
+        TreeMap<Long, List<byte[]>> byTimeLeft = new TreeMap<>(Comparator.reverseOrder());
+        for (NetlinkMessage answer : answers.get()) {
+            if (answer.type() == NEWSETELEM) {
+                for (NetlinkAttributes element : answer.attributes(NFGENMSG).list(LIST_ELEMENTS)) {
+                    byte[] left = element.bytes(ELEMENT_EXPIRATION).orElse(new byte[8]);
+                    byte[] key = element.nested(ELEMENT_KEY).bytes(DATA_VALUE).orElse(new byte[0]);
+                    byTimeLeft
+                            .computeIfAbsent(ByteBuffer.wrap(left).getLong(), _ -> new ArrayList<>())
+                            .add(key);
+                }
+            }
+        }
+        return Optional.of(byTimeLeft.values().stream().flatMap(List::stream).toList());
+    }
+
     private static NetlinkRequest request(int type, String family) {
-        return new NetlinkRequest(type, NetlinkRequest.ACK)
+        return request(type, family, NetlinkRequest.ACK);
+    }
+
+    private static NetlinkRequest request(int type, String family, int flags) {
+        return new NetlinkRequest(type, flags)
                 .put8(family.equals("inet") ? NFPROTO_INET : NFPROTO_BRIDGE)
                 .put8(0)
                 .put16(0);
     }
 
     private Optional<List<NetlinkMessage>> ask(NetlinkRequest request) throws KernelRefusal {
+        return asked(socket -> socket.ask(request));
+    }
+
+    private Optional<List<NetlinkMessage>> asked(NetlinkSockets.Exchange<List<NetlinkMessage>> question)
+            throws KernelRefusal {
         try {
-            return Optional.of(netlink.exchange(socket -> socket.ask(request)));
+            return Optional.of(netlink.exchange(question));
         } catch (KernelRefusal e) {
             if (e.errno() == Errno.ENOENT) {
                 return Optional.empty();
@@ -139,6 +204,7 @@ final class NftElements implements AutoCloseable {
                 put(bytes, new MacAddress(key.get(1)).bytes(), 8);
                 put(bytes, Ipv4Address.parse(key.get(2)).bytes(), 4);
             }
+            case HELD -> put(bytes, Ipv4Address.parse(element.key().get(0)).bytes(), 4);
             case HOST_ACCESS -> {
                 put(bytes, name(key.get(0)), IFNAMSIZ);
                 put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);

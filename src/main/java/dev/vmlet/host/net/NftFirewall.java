@@ -2,11 +2,14 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.host.Firewall;
 import dev.vmlet.host.net.NftTable.NftObject;
+import dev.vmlet.model.Claim;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
 import dev.vmlet.plan.Ruleset;
 import java.io.IOException;
@@ -155,6 +158,32 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                 return Set.of();
             }
             throw e.during(listing);
+        }
+    }
+
+    @Override
+    public Seen<List<Ipv4Address>> spoken(LinkName tap) {
+        return heard("look for what is spoken behind " + tap, () -> single.spoken(tap));
+    }
+
+    @Override
+    public Seen<List<Claim>> claims(Ipv4Address ip) {
+        return heard("look for who claims " + ip, () -> single.claims(ip));
+    }
+
+    private interface Hearing<T> {
+        Optional<List<T>> listen() throws KernelRefusal;
+    }
+
+    private <T> Seen<List<T>> heard(String operation, Hearing<T> hearing) {
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            return hearing.listen().map(Seen::present).orElseGet(Seen::missing);
+        } catch (KernelRefusal e) {
+            return Seen.unknown(operation + " in firewall " + table + ": " + e.getMessage());
+        } finally {
+            lock.unlock();
         }
     }
 

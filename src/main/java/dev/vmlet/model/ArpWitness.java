@@ -1,0 +1,19 @@
+package dev.vmlet.model;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What ARP on the host told of a guest's address in the last minutes.
+ *
+ * @param spoken IPv4 addresses that the guest gave as its own and may not send from as it did, the latest first; its own
+ *     address is among them where it came from, or with, a MAC address that is not its own
+ * @param rival MAC address of somebody else on its segment who gave the guest's address as his
+ */
+public record ArpWitness(List<Ipv4Address> spoken, Optional<String> rival) {
+    public static final ArpWitness NOTHING = new ArpWitness(List.of(), Optional.empty());
+
+    public ArpWitness {
+        spoken = List.copyOf(spoken);
+    }
+}
