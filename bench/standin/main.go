@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,11 +16,19 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
 // report is where the driver listens for "started <uuid>"; set when it is built.
 var report = "127.0.0.1:9"
+
+// late is how a guest that boots is played, set when it is built: "SILENT,LEAST,MOST" in milliseconds. Its network says
+// nothing for the first, then refuses every connection for a time between the others, and "open <uuid>" is reported when
+// it does no longer. Empty: everything is open at once.
+var late = ""
+
+var silent, refusing atomic.Bool
 
 func main() {
 	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "-version") {
@@ -27,9 +36,11 @@ func main() {
 		return
 	}
 	uuid := after("-uuid")
-	if socket, err := net.Dial("udp", report); err == nil {
-		fmt.Fprintf(socket, "started %s", uuid)
-		socket.Close()
+	say("started " + uuid)
+	if late != "" {
+		silent.Store(true)
+		refusing.Store(true)
+		go boot(uuid)
 	}
 	go serial(chardev("serial"))
 	for i, arg := range os.Args {
@@ -43,6 +54,25 @@ func main() {
 		}
 	}
 	qmp(chardev("qmp"), uuid)
+}
+
+func say(word string) {
+	if socket, err := net.Dial("udp", report); err == nil {
+		fmt.Fprint(socket, word)
+		socket.Close()
+	}
+}
+
+func boot(uuid string) {
+	var quiet, least, most int
+	if _, err := fmt.Sscanf(late, "%d,%d,%d", &quiet, &least, &most); err != nil {
+		fail("late", err)
+	}
+	time.Sleep(time.Duration(quiet) * time.Millisecond)
+	silent.Store(false)
+	time.Sleep(time.Duration(least+rand.IntN(most-least)) * time.Millisecond)
+	refusing.Store(false)
+	say("open " + uuid)
 }
 
 func fail(what string, err error) {
@@ -191,6 +221,9 @@ func guest(tap int, macText string, own net.IP) {
 			// The tap was deleted. QEMU goes on without a network, too.
 			return
 		}
+		if silent.Load() {
+			continue
+		}
 		if answer := reply(frame[:n], mac, own); answer != nil {
 			syscall.Write(tap, answer)
 		}
@@ -231,7 +264,7 @@ func reply(in []byte, mac net.HardwareAddr, own net.IP) []byte {
 	return nil
 }
 
-// tcp answers a SYN with SYN+ACK and a FIN with FIN+ACK (RFC 9293); everything else needs no answer.
+// tcp answers a SYN with SYN+ACK, or RST+ACK while it refuses, and a FIN with FIN+ACK (RFC 9293); everything else needs no answer.
 func tcp(ip, out []byte) []byte {
 	header := int(ip[0]&15) * 4
 	if ip[9] != 6 || len(ip) < header+20 {
@@ -244,6 +277,8 @@ func tcp(ip, out []byte) []byte {
 	switch {
 	case flags&0x04 != 0:
 		return nil
+	case flags&0x02 != 0 && refusing.Load():
+		mine, answer = 0, 0x14
 	case flags&0x02 != 0:
 	case flags&0x01 != 0:
 		mine, answer = 1001, 0x11

@@ -1,12 +1,15 @@
 package dev.vmlet;
 
 import dev.vmlet.controller.Wakes;
+import dev.vmlet.host.Probes;
 import dev.vmlet.host.net.FirewallMonitor;
 import dev.vmlet.host.net.LinkMonitor;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 
 /** What the kernel tells of links and tables, passed on to those who look. */
-record KernelEvents(Wakes wakes, Runnable disturbed) implements LinkMonitor.Listener, FirewallMonitor.Listener {
+record KernelEvents(Wakes wakes, Probes probes, Runnable disturbed)
+        implements LinkMonitor.Listener, FirewallMonitor.Listener {
     @Override
     public void changed(LinkName link) {
         wakes.wakeLink(link);
@@ -15,6 +18,17 @@ record KernelEvents(Wakes wakes, Runnable disturbed) implements LinkMonitor.List
     @Override
     public void forwardingWritten(LinkName link) {
         wakes.wakeForwarding(link);
+    }
+
+    /** A guest comes up: its port may open any moment. */
+    @Override
+    public void heardBehind(LinkName port) {
+        wakes.vmOf(port).ifPresent(probes::heard);
+    }
+
+    @Override
+    public void neighbourForgotten(Ipv4Address address) {
+        wakes.wakeAddress(address);
     }
 
     @Override

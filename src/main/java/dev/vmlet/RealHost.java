@@ -133,7 +133,7 @@ public final class RealHost implements AutoCloseable {
             }));
             ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records), entry.root())
                     .ifPresent(this::keep);
-            KernelEvents events = new KernelEvents(wakes, passages::disturbed);
+            KernelEvents events = new KernelEvents(wakes, probes, passages::disturbed);
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));
         }

@@ -4,6 +4,7 @@ import dev.vmlet.api.Network;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNode;
 import dev.vmlet.model.HostNames;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
@@ -27,6 +28,8 @@ public final class Wakes {
     private final Map<String, ResourceID> networksByUid = new ConcurrentHashMap<>();
     /** Owner uid by the name of a link; a deleted link can only be told by its name. */
     private final Map<LinkName, String> owners = new ConcurrentHashMap<>();
+    /** VM uid by an address that the VM's status tells. */
+    private final Map<String, String> addresses = new ConcurrentHashMap<>();
 
     /** Where the node's traffic leaves; empty before the first look. Written by the node's reconciler. */
     private volatile Optional<LinkName> uplink = Optional.empty();
@@ -64,6 +67,13 @@ public final class Wakes {
                 }
             });
         }
+        if (vm.getStatus() != null && vm.getStatus().addresses() != null) {
+            vm.getStatus().addresses().forEach(a -> {
+                if (a.ip() != null) {
+                    addresses.put(a.ip(), uid);
+                }
+            });
+        }
     }
 
     void knowNetwork(Network network) {
@@ -76,6 +86,7 @@ public final class Wakes {
         String uid = vm.getMetadata().getUid();
         vmsByUid.remove(uid);
         owners.values().removeIf(uid::equals);
+        addresses.values().removeIf(uid::equals);
     }
 
     void forgetNetwork(String uid) {
@@ -122,6 +133,19 @@ public final class Wakes {
         String uid = owners.get(link);
         if (uid != null) {
             wakeOwner(uid);
+        }
+    }
+
+    /** The uid of the VM whose tap has this name; empty for any other link. */
+    public Optional<String> vmOf(LinkName tap) {
+        return Optional.ofNullable(owners.get(tap)).filter(vmsByUid::containsKey);
+    }
+
+    /** The VM whose address that is. */
+    public void wakeAddress(Ipv4Address address) {
+        String uid = addresses.get(address.toString());
+        if (uid != null) {
+            wakeVm(uid);
         }
     }
 

@@ -107,6 +107,8 @@ public final class Applier {
             case Step.AttachLink(var port, var bridge) -> links.attach(port, bridge);
             case Step.SetBridgePort(var port, var flags) -> links.setBridgePort(port, flags);
             case Step.PutBehind(var port, var mac) -> links.putBehind(port, mac);
+            case Step.PutNeighbour(var bridge, var address, var mac) -> links.putNeighbour(bridge, address, mac);
+            case Step.DeleteNeighbour(var bridge, var address, var mac) -> links.deleteNeighbour(bridge, address, mac);
             case Step.RetireTap(var name, var mark, var group) -> {
                 links.retire(name, mark, group);
                 tapRetired.run();

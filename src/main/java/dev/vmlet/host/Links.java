@@ -4,6 +4,7 @@ import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
@@ -83,6 +84,18 @@ public interface Links {
 
     /** Tells the port's bridge for good that this MAC is behind it; it forgets it when the port leaves. */
     void putBehind(LinkName port, MacAddress mac) throws HostException;
+
+    /**
+     * Which of these addresses the node knows for good on this link, and the MAC address of each in colon form; what it
+     * learnt by asking is not among them. Missing when there is no such link.
+     */
+    Seen<Map<Ipv4Address, String>> neighbours(LinkName name, Set<Ipv4Address> addresses);
+
+    /** Tells the node for good which MAC address has that address, whatever it knew; it forgets it when the link goes down. */
+    void putNeighbour(LinkName name, Ipv4Address address, MacAddress mac) throws HostException;
+
+    /** Makes the node forget it; succeeds, and changes nothing, where it knows it not for good or with another MAC address. */
+    void deleteNeighbour(LinkName name, Ipv4Address address, String mac) throws HostException;
 
     /** Adds the address; succeeds when it is there. */
     void addAddress(LinkName name, InterfaceAddress address) throws HostException;

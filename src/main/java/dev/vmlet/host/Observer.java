@@ -147,7 +147,13 @@ public final class Observer {
                                     ? Seen.missing()
                                     : host.links().find(NicObservation.CLUSTER_IPS),
                             host.passages().of(network),
-                            tap instanceof Seen.Present ? arp(recorded(nic, record), bridge) : Seen.missing()));
+                            tap instanceof Seen.Present ? arp(recorded(nic, record), bridge) : Seen.missing(),
+                            host.links()
+                                    .neighbours(
+                                            nic.bridge(),
+                                            variants.stream()
+                                                    .map(DesiredNic::ip)
+                                                    .collect(Collectors.toSet()))));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->

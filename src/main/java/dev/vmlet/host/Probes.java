@@ -10,5 +10,8 @@ public interface Probes {
 
     void forget(String vmUid);
 
+    /** The guest has sent a frame after a silence: its port may open soon. Returns at once. */
+    void heard(String vmUid);
+
     Reach state(String vmUid);
 }

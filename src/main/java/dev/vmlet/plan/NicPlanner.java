@@ -100,6 +100,7 @@ final class NicPlanner {
             steps.add(new PlannedStep(new Step.CreateTap(nic.tap(), userId, nic.mtu(), nic.mark()), because));
             steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
             isolate(nic, because, steps);
+            steps.addAll(NeighbourPlanner.ensure(nic, seen, because));
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), because));
             return new Plan(steps, waiting);
         }
@@ -123,6 +124,7 @@ final class NicPlanner {
         if (!tap.up()) {
             steps.add(new PlannedStep(new Step.SetLinkUp(nic.tap()), "the tap is down"));
         }
+        steps.addAll(NeighbourPlanner.ensure(nic, seen, "the node does not know for good who has " + nic.ip()));
         return new Plan(steps, waiting);
     }
 
@@ -263,7 +265,7 @@ final class NicPlanner {
                 links.put(tap.name(), tap.mark());
             }
         }
-        return remove(inForce(seen.nics().values()), links, installation, because);
+        return remove(seen.nics().values(), links, installation, because);
     }
 
     /**
@@ -287,7 +289,7 @@ final class NicPlanner {
                 links.put(tap.name(), tap.mark());
             }
         }
-        return remove(inForce(left), links, installation, because);
+        return remove(left, links, installation, because);
     }
 
     private static List<FirewallElement> inForce(Collection<NicObservation> nics) {
@@ -301,7 +303,8 @@ final class NicPlanner {
     }
 
     private static List<PlannedStep> remove(
-            List<FirewallElement> inForce, Map<LinkName, Mark> links, InstallationId installation, String because) {
+            Collection<NicObservation> nics, Map<LinkName, Mark> links, InstallationId installation, String because) {
+        List<FirewallElement> inForce = inForce(nics);
         List<PlannedStep> steps = new ArrayList<>();
         // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
         List<FirewallElement> allowed =
@@ -323,6 +326,7 @@ final class NicPlanner {
         if (!rest.isEmpty()) {
             steps.add(new PlannedStep(new Step.DeleteElements(rest), because));
         }
+        steps.addAll(NeighbourPlanner.remove(nics, installation, because));
         return steps;
     }
 }

@@ -5,6 +5,7 @@ import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
@@ -130,6 +131,20 @@ public sealed interface Step {
         @Override
         public String toString() {
             return "tell the bridge that " + mac + " is behind " + port;
+        }
+    }
+
+    record PutNeighbour(LinkName bridge, Ipv4Address address, MacAddress mac) implements Step {
+        @Override
+        public String toString() {
+            return "tell the node that " + address + " is " + mac + " on " + bridge;
+        }
+    }
+
+    record DeleteNeighbour(LinkName bridge, Ipv4Address address, String mac) implements Step {
+        @Override
+        public String toString() {
+            return "let the node forget that " + address + " is " + mac + " on " + bridge;
         }
     }
 

@@ -149,7 +149,13 @@ public final class VmPlanner {
         }
         return seen.nics().values().stream()
                 .flatMap(nic -> Looks.firstUnknown(
-                        nic.bridge(), nic.tap(), nic.elements(), nic.behind(), nic.listeners(), nic.clusterIps())
+                        nic.bridge(),
+                        nic.tap(),
+                        nic.elements(),
+                        nic.behind(),
+                        nic.listeners(),
+                        nic.clusterIps(),
+                        nic.neighbours())
                         .stream())
                 .findFirst()
                 .map(cause -> Plan.waiting(Reason.CannotLook, cause, SOON));

@@ -67,6 +67,12 @@ class DriftTableE2E {
                 "and guests know their gateway by another",
                 "ip link set $BRIDGE address 02:00:00:00:00:77"),
         ADDRESS_REMOVED(BY_EVENT, NET, "the gateway address is not on the bridge", "ip addr flush dev $BRIDGE"),
+        NEIGHBOUR_DELETED(BY_EVENT, VM, "does not know for good who has", "ip neigh del $IP dev $BRIDGE"),
+        NEIGHBOUR_CHANGED(
+                BY_PASS,
+                VM,
+                "the node takes 02:00:00:00:00:78 for",
+                "ip neigh replace $IP lladdr 02:00:00:00:00:78 dev $BRIDGE nud permanent"),
         INET_TABLE_DELETED(BY_EVENT, NODE, "is missing", "nft delete table inet $TABLE"),
         BRIDGE_TABLE_DELETED(BY_EVENT, NODE, "is missing", "nft delete table bridge $TABLE"),
         RULESET_FLUSHED(BY_EVENT, NODE, "because they are gone", "nft flush ruleset"),
@@ -382,6 +388,7 @@ class DriftTableE2E {
                         -e 's/_timer *[0-9.]*//g' -e 's/designated_[rb][^ ]* [^ ]*//g' -e 's/bridge_id [^ ]*//g' \\
                         -e 's/state forwarding//'
                     ip -o -4 addr show dev $BRIDGE | sed 's/^[0-9]*: //'
+                    ip -4 neigh show dev $BRIDGE nud permanent | sort
                     cat /proc/sys/net/ipv4/conf/$BRIDGE/forwarding /proc/sys/net/ipv4/conf/$UPLINK/forwarding
                     cat /proc/$PID/oom_score_adj
                     for file in "$CG_MEMORY" "$CG_PIDS" "$CG_CPU" "$CG_FREEZER"; do [ -z "$file" ] || cat "$file"; done

@@ -76,6 +76,8 @@ public final class FakeHost implements Links, Firewall {
 
     private final Map<Ipv4Address, List<Claim>> claims = new HashMap<>();
 
+    private final Map<LinkName, Map<Ipv4Address, String>> neighbours = new HashMap<>();
+
     public FakeHost(InstallationId installation) {
         this.installation = installation;
         plant("lo", "", "00:00:00:00:00:00", 65536, true, new Mark(""), -1);
@@ -141,6 +143,7 @@ public final class FakeHost implements Links, Firewall {
     public synchronized void unplug(LinkName name) {
         Link gone = links.remove(name);
         addresses.remove(name);
+        neighbours.remove(name);
         forwarding.remove(name);
         defaultRoutes.removeIf(r -> r.device().equals(name));
         if (gone != null) {
@@ -227,6 +230,7 @@ public final class FakeHost implements Links, Firewall {
         List.copyOf(links.values()).stream().filter(l -> !l.kind().isEmpty()).forEach(l -> unplug(l.name()));
         links.replaceAll((_, l) -> withUp(l, l.name().value().equals("lo")));
         addresses.clear();
+        neighbours.clear();
         forwarding.clear();
         forwardingEverywhere = false;
         defaultRoutes.clear();
@@ -429,6 +433,42 @@ public final class FakeHost implements Links, Firewall {
 
     private static String behind(Link link, MacAddress mac) {
         return link.index() + " " + mac;
+    }
+
+    @Override
+    public synchronized Seen<Map<Ipv4Address, String>> neighbours(LinkName name, Set<Ipv4Address> asked) {
+        Map<Ipv4Address, String> known = new HashMap<>(neighbours.getOrDefault(name, Map.of()));
+        known.keySet().retainAll(asked);
+        return seen("neighbours", links.containsKey(name) ? Map.copyOf(known) : null);
+    }
+
+    @Override
+    public synchronized void putNeighbour(LinkName name, Ipv4Address address, MacAddress mac) throws HostException {
+        fail("putNeighbour");
+        existing("make " + mac + " the neighbour with " + address + " on link " + name, name);
+        neighbours.computeIfAbsent(name, _ -> new HashMap<>()).put(address, mac.value());
+    }
+
+    @Override
+    public synchronized void deleteNeighbour(LinkName name, Ipv4Address address, String mac) throws HostException {
+        fail("deleteNeighbour");
+        neighbours.getOrDefault(name, new HashMap<>()).remove(address, mac);
+    }
+
+    /** What the node knows for good, by link. */
+    public synchronized Map<LinkName, Map<Ipv4Address, String>> everyNeighbour() {
+        Map<LinkName, Map<Ipv4Address, String>> all = new HashMap<>();
+        neighbours.forEach((name, known) -> {
+            if (!known.isEmpty()) {
+                all.put(name, Map.copyOf(known));
+            }
+        });
+        return all;
+    }
+
+    /** Somebody makes the node forget its neighbours. */
+    public synchronized void forgetNeighbours() {
+        neighbours.clear();
     }
 
     /** Somebody takes what the bridge knew. */

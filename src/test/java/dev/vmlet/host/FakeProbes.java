@@ -30,6 +30,9 @@ public final class FakeProbes implements Probes {
     }
 
     @Override
+    public void heard(String vmUid) {}
+
+    @Override
     public Reach state(String vmUid) {
         return watched.containsKey(vmUid) ? answer : Reach.NOT_PROBED;
     }

@@ -326,6 +326,35 @@ abstract class HostContract {
     }
 
     @Test
+    void tellsTheNodeForGoodWhoHasAnAddress() throws Exception {
+        Ipv4Address one = Ipv4Address.parse("10.77.0.11");
+        Ipv4Address two = Ipv4Address.parse("10.77.0.12");
+        Set<Ipv4Address> both = Set.of(one, two);
+        MacAddress guest = new MacAddress("52:00:00:00:00:11");
+        MacAddress other = new MacAddress("52:00:00:00:00:12");
+        assertThat(links().neighbours(BRIDGE, both)).isEqualTo(Seen.missing());
+        refused(HostException.Refused.class, BRIDGE, () -> links().putNeighbour(BRIDGE, one, guest));
+        links().deleteNeighbour(BRIDGE, one, guest.value());
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        links().setUp(BRIDGE);
+        assertThat(links().neighbours(BRIDGE, both)).isEqualTo(Seen.present(Map.of()));
+        links().putNeighbour(BRIDGE, one, other);
+        links().putNeighbour(BRIDGE, one, guest);
+        links().putNeighbour(BRIDGE, two, other);
+        assertThat(links().neighbours(BRIDGE, both))
+                .isEqualTo(Seen.present(Map.of(one, guest.value(), two, other.value())));
+        assertThat(links().neighbours(BRIDGE, Set.of(two))).isEqualTo(Seen.present(Map.of(two, other.value())));
+        links().deleteNeighbour(BRIDGE, two, guest.value());
+        links().deleteNeighbour(BRIDGE, one, guest.value());
+        links().deleteNeighbour(BRIDGE, one, guest.value());
+        assertThat(links().neighbours(BRIDGE, both))
+                .as("that of another MAC address stays")
+                .isEqualTo(Seen.present(Map.of(two, other.value())));
+        links().delete(BRIDGE, OF_NETWORK);
+        assertThat(links().neighbours(BRIDGE, both)).isEqualTo(Seen.missing());
+    }
+
+    @Test
     void cutsATapOff() throws Exception {
         needTaps();
         links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);

@@ -9,6 +9,7 @@ import dev.vmlet.host.net.NftFirewall;
 import dev.vmlet.host.net.OwnNamespace;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
@@ -294,6 +295,12 @@ class LinuxHostIT extends HostContract {
         public void forwardingWritten(LinkName link) {
             onForwarding.accept(link);
         }
+
+        @Override
+        public void heardBehind(LinkName port) {}
+
+        @Override
+        public void neighbourForgotten(Ipv4Address address) {}
 
         @Override
         public void everything() {

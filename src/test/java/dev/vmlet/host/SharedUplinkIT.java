@@ -14,6 +14,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostPaths;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -180,6 +181,12 @@ class SharedUplinkIT {
         public void forwardingWritten(LinkName link) {
             heard.add(link);
         }
+
+        @Override
+        public void heardBehind(LinkName port) {}
+
+        @Override
+        public void neighbourForgotten(Ipv4Address address) {}
 
         @Override
         public void everything() {}

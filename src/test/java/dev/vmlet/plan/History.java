@@ -384,6 +384,11 @@ final class History {
     }
 
     private void damageTables() {
+        if (random.nextInt(4) == 0) {
+            world.say("somebody makes the node forget its neighbours");
+            world.links.forgetNeighbours();
+            return;
+        }
         world.say("somebody damages the tables");
         switch (random.nextInt(4)) {
             case 0 -> world.links.deleteTable("inet");

@@ -6,11 +6,13 @@ import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Seen;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -127,6 +129,60 @@ class NicPlannerTest {
         assertThat(NIC.mac().hostSide().value())
                 .startsWith("fe:")
                 .isNotEqualTo(NIC.mac().value());
+    }
+
+    private static NicObservation knowing(Seen<Link> tap, Map<Ipv4Address, String> known) {
+        return new NicObservation(NIC.tap(), Seen.present(Given.bridge()), tap, Seen.present(ALL))
+                .withNeighbours(known);
+    }
+
+    private static String ensure(NicObservation seen) {
+        return Texts.of(NicPlanner.ensure(Given.WEB, 200_000, NIC, seen, Given.INSTALLATION));
+    }
+
+    @Test
+    void tellsTheNodeWhoHasTheAddressBeforeTheGuestComesUp() {
+        assertThat(ensure(knowing(Seen.missing(), Map.of()))).isEqualTo("""
+                create tap %1$s for user 200000 (mtu 1500), because VM lab/web has a NIC on Network lab/net
+                attach %1$s to bridge %2$s, because VM lab/web has a NIC on Network lab/net
+                tell the node that 10.77.4.2 is %3$s on %2$s, because VM lab/web has a NIC on Network lab/net
+                set %1$s up, because VM lab/web has a NIC on Network lab/net
+                """.formatted(T, B, NIC.mac()));
+    }
+
+    @Test
+    void tellsTheNodeAgainWhatItForgotOrKnowsWrongly() {
+        Seen<Link> tap = Seen.present(Given.tap());
+        String tells = "tell the node that 10.77.4.2 is " + NIC.mac() + " on " + B + ", because the node ";
+        assertThat(ensure(knowing(tap, Map.of(NIC.ip(), NIC.mac().value())))).isEmpty();
+        assertThat(ensure(knowing(tap, Map.of()))).isEqualTo(tells + "does not know for good who has 10.77.4.2\n");
+        assertThat(ensure(knowing(tap, Map.of(NIC.ip(), "52:00:00:00:00:99"))))
+                .isEqualTo(tells + "takes 52:00:00:00:00:99 for 10.77.4.2\n");
+        assertThat(ensure(knowing(
+                        tap,
+                        Map.of(
+                                NIC.ip(),
+                                NIC.mac().value(),
+                                Ipv4Address.parse("10.77.4.9"),
+                                NIC.mac().value()))))
+                .isEqualTo("let the node forget that 10.77.4.9 is " + NIC.mac() + " on " + B
+                        + ", because the guest's address is 10.77.4.2 now\n");
+    }
+
+    @Test
+    void theNodeForgetsTheAddressLastAndOnABridgeOfOursOnly() {
+        NicObservation seen = knowing(Seen.missing(), Map.of(NIC.ip(), "52:00:00:00:00:99"));
+        assertThat(NeighbourPlanner.remove(List.of(seen), Given.INSTALLATION, "so"))
+                .containsExactly(
+                        new PlannedStep(new Step.DeleteNeighbour(NIC.bridge(), NIC.ip(), "52:00:00:00:00:99"), "so"));
+        NicObservation foreign = new NicObservation(
+                        NIC.tap(),
+                        Seen.present(Given.bridge(new Mark("mine"), true)),
+                        Seen.missing(),
+                        Seen.present(Set.of()))
+                .withNeighbours(Map.of(NIC.ip(), NIC.mac().value()));
+        assertThat(NeighbourPlanner.remove(List.of(foreign), Given.INSTALLATION, "so"))
+                .isEmpty();
     }
 
     private static List<Integer> groupsOfTheRetired() {

@@ -15,6 +15,7 @@ import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
@@ -647,6 +648,23 @@ final class Oracle {
         surplus.removeAll(allowed);
         assertThat(surplus).as("links that nobody needs").isEmpty();
         recordsAreRight(orphans);
+        nobodyIsKnownWithoutARecord();
+    }
+
+    /** The node knows nobody for good whom no record names. */
+    private void nobodyIsKnownWithoutARecord() {
+        Map<LinkName, Map<Ipv4Address, String>> known = world.links.everyNeighbour();
+        Map<LinkName, Map<Ipv4Address, String>> recorded = new HashMap<>();
+        world.records
+                .all()
+                .values()
+                .forEach(record -> record.nics()
+                        .forEach(nic -> recorded.computeIfAbsent(nic.bridge(), _ -> new HashMap<>())
+                                .put(nic.ip(), nic.mac().value())));
+        known.forEach((bridge, entries) -> assertThat(
+                        recorded.getOrDefault(bridge, Map.of()).entrySet())
+                .as("neighbours on %s", bridge)
+                .containsAll(entries.entrySet()));
     }
 
     private void recordsAreRight(Set<String> orphans) {
@@ -793,6 +811,9 @@ final class Oracle {
                             .as("MAC of the tap of %s", uid)
                             .isNotEqualTo(nic.mac().value());
                     assertThat(tap.masterIndex()).as("bridge of tap of %s", uid).isEqualTo(bridge.index());
+                    assertThat(world.links.everyNeighbour().getOrDefault(bridge.name(), Map.of()))
+                            .as("what the node knows of %s", uid)
+                            .containsEntry(nic.ip(), nic.mac().value());
                 }
                 if (!world.networks.containsKey(nic.network().uid()) || !bridgeIsOurs) {
                     // Nobody makes that bridge again; the guest stays as it is.

@@ -497,6 +497,20 @@ class VmPlannerTest {
                 "net-1",
                 new NicObservation(
                         Given.nic().tap(), Seen.present(Given.bridge()), Seen.missing(), Seen.unknown("?"))));
+        blinds.add(() -> {
+            NicObservation look = nic(Seen.present(Given.tap()), GUARDS);
+            nics.put(
+                    "net-1",
+                    new NicObservation(
+                            look.tapName(),
+                            look.bridge(),
+                            look.tap(),
+                            look.elements(),
+                            look.behind(),
+                            look.listeners(),
+                            look.clusterIps(),
+                            Seen.unknown("?")));
+        });
         for (Runnable blind : blinds) {
             VmPlannerTest fresh = new VmPlannerTest();
             blind.run();

@@ -156,6 +156,7 @@ class VmStatusTest {
                         nic.listeners(),
                         nic.clusterIps(),
                         passage,
+                        Seen.missing(),
                         Seen.missing()));
     }
 
@@ -333,7 +334,8 @@ class VmStatusTest {
                         Seen.missing(),
                         Seen.missing(),
                         Seen.missing(),
-                        Seen.present(witness)));
+                        Seen.present(witness),
+                        Seen.missing()));
     }
 
     private Optional<String> observed() {
@@ -393,7 +395,8 @@ class VmStatusTest {
                         look.listeners(),
                         look.clusterIps(),
                         look.passage(),
-                        Seen.unknown("look for who claims 10.77.4.2: timed out")));
+                        Seen.unknown("look for who claims 10.77.4.2: timed out"),
+                        look.neighbours()));
         assertThat(brief()).contains("NetworkReady=Unknown/CannotLook");
     }
 

@@ -1,14 +1,15 @@
 package dev.vmlet.host.net;
 
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import java.util.List;
 import java.util.Optional;
 
 /**
- * Says which links changed, appeared or went, had an IPv4 address added or taken, or their IPv4 forwarding flag written.
- * A hint, our own changes included: look for yourself. Callbacks run on the monitor's thread and must be quick.
+ * Says which links changed, appeared or went, had an IPv4 address added or taken, or their IPv4 forwarding flag written,
+ * behind which ports of bridges somebody was heard, and which neighbours the node has forgotten. A hint, our own changes included: look for yourself. Callbacks run on the monitor's thread and must be quick.
  */
 public final class LinkMonitor implements AutoCloseable {
     private final NetlinkMonitor monitor;
@@ -20,6 +21,12 @@ public final class LinkMonitor implements AutoCloseable {
         /** The flag was written, with whatever value; or the link is new. */
         void forwardingWritten(LinkName link);
 
+        /** A bridge has learnt who is behind this port of it, which therefore has just sent a frame. */
+        void heardBehind(LinkName port);
+
+        /** The node knows no longer who has this address, on whatever link. */
+        void neighbourForgotten(Ipv4Address address);
+
         /** Events were lost: any link may have changed. */
         void everything();
     }
@@ -28,7 +35,11 @@ public final class LinkMonitor implements AutoCloseable {
         this.monitor = NetlinkMonitor.start(
                 "link-monitor",
                 Kernel.NETLINK_ROUTE,
-                List.of(RtNetlink.GROUP_LINK, RtNetlink.GROUP_IPV4_IFADDR, RtNetlink.GROUP_IPV4_NETCONF),
+                List.of(
+                        RtNetlink.GROUP_LINK,
+                        RtNetlink.GROUP_NEIGH,
+                        RtNetlink.GROUP_IPV4_IFADDR,
+                        RtNetlink.GROUP_IPV4_NETCONF),
                 new NetlinkMonitor.Listener() {
                     private final Kernel kernel = new Kernel();
 
@@ -43,6 +54,11 @@ public final class LinkMonitor implements AutoCloseable {
                                 .flatMap(kernel::linkName)
                                 .flatMap(LinkMonitor::named)
                                 .ifPresent(listener::forwardingWritten);
+                        RtNetlink.learntBehind(message)
+                                .flatMap(kernel::linkName)
+                                .flatMap(LinkMonitor::named)
+                                .ifPresent(listener::heardBehind);
+                        RtNetlink.forgottenNeighbour(message).ifPresent(listener::neighbourForgotten);
                     }
 
                     @Override

@@ -5,6 +5,7 @@ import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
@@ -34,6 +35,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
 
     private final SecureRandom chance = new SecureRandom();
     private final NetlinkSockets netlink;
+    private final Neighbours neighbours;
     private final Taps taps;
     private final Listeners listeners = new Listeners(Path.of("/proc/net"));
     private final ForwardingFlags forwarding = new ForwardingFlags(Path.of("/proc/sys/net/ipv4/conf"));
@@ -41,6 +43,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
     public LinuxLinks() {
         Kernel kernel = new Kernel();
         this.netlink = new NetlinkSockets(kernel, Kernel.NETLINK_ROUTE);
+        this.neighbours = new Neighbours(netlink);
         this.taps = new Taps(kernel);
     }
 
@@ -83,7 +86,7 @@ public final class LinuxLinks implements Links, AutoCloseable {
         }
     }
 
-    private static Optional<Link> look(NetlinkSocket socket, LinkName name) throws KernelRefusal {
+    static Optional<Link> look(NetlinkSocket socket, LinkName name) throws KernelRefusal {
         try {
             for (NetlinkMessage message : socket.ask(RtNetlink.getLink(name))) {
                 Optional<Link> link = RtNetlink.link(message);
@@ -341,6 +344,21 @@ public final class LinuxLinks implements Links, AutoCloseable {
         String operation = "put " + mac + " behind " + port;
         Link link = existingPort(operation, port);
         netlink.exchange(operation, socket -> socket.ask(RtNetlink.putBehind(link.index(), mac)));
+    }
+
+    @Override
+    public Seen<Map<Ipv4Address, String>> neighbours(LinkName name, Set<Ipv4Address> addresses) {
+        return neighbours.known(name, addresses);
+    }
+
+    @Override
+    public void putNeighbour(LinkName name, Ipv4Address address, MacAddress mac) throws HostException {
+        neighbours.put(name, address, mac);
+    }
+
+    @Override
+    public void deleteNeighbour(LinkName name, Ipv4Address address, String mac) throws HostException {
+        neighbours.delete(name, address, mac);
     }
 
     @Override

@@ -32,8 +32,10 @@ final class RtNetlink {
 
     static final int NEWNETCONF = 80;
 
-    /** Groups to subscribe to: RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR and RTNLGRP_IPV4_NETCONF. */
+    /** Groups to subscribe to: RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR and RTNLGRP_IPV4_NETCONF. */
     static final int GROUP_LINK = 1;
+
+    static final int GROUP_NEIGH = 3;
 
     static final int GROUP_IPV4_IFADDR = 5;
 
@@ -71,12 +73,16 @@ final class RtNetlink {
     private static final int RTEXT_FILTER_SKIP_STATS = 8;
 
     private static final int NEWNEIGH = 28;
+    private static final int DELNEIGH = 29;
     private static final int GETNEIGH = 30;
     private static final int NDMSG = 12;
+    private static final int NDA_DST = 1;
     private static final int NDA_LLADDR = 2;
     private static final int NTF_MASTER = 4;
     /** What bridge(8) calls static. NUD_PERMANENT would make the address one of the host's own (fdb_add_entry). */
     private static final int NUD_NOARP = 0x40;
+
+    private static final int NUD_PERMANENT = 0x80;
 
     private static final int IFA_ADDRESS = 1;
     private static final int IFA_LOCAL = 2;
@@ -164,30 +170,78 @@ final class RtNetlink {
     }
 
     static NetlinkRequest putBehind(int portIndex, MacAddress mac) {
-        return neighbour(new NetlinkRequest(NEWNEIGH, ACK | CREATE | REPLACE), portIndex, NUD_NOARP)
+        return behind(new NetlinkRequest(NEWNEIGH, ACK | CREATE | REPLACE), portIndex, NUD_NOARP)
                 .attribute(NDA_LLADDR, mac.bytes());
     }
 
     static NetlinkRequest getBehind(int portIndex, MacAddress mac) {
-        return neighbour(new NetlinkRequest(GETNEIGH, ACK), portIndex, 0).attribute(NDA_LLADDR, mac.bytes());
+        return behind(new NetlinkRequest(GETNEIGH, ACK), portIndex, 0).attribute(NDA_LLADDR, mac.bytes());
     }
 
-    private static NetlinkRequest neighbour(NetlinkRequest request, int index, int state) {
-        return request.put8(Kernel.AF_BRIDGE)
+    private static NetlinkRequest behind(NetlinkRequest request, int portIndex, int state) {
+        return neighbour(request, Kernel.AF_BRIDGE, portIndex, state, NTF_MASTER);
+    }
+
+    static NetlinkRequest putNeighbour(int index, Ipv4Address address, MacAddress mac) {
+        return neighbour(new NetlinkRequest(NEWNEIGH, ACK | CREATE | REPLACE), Kernel.AF_INET, index, NUD_PERMANENT, 0)
+                .attribute(NDA_DST, address.bytes())
+                .attribute(NDA_LLADDR, mac.bytes());
+    }
+
+    static NetlinkRequest getNeighbour(int index, Ipv4Address address) {
+        return neighbour(new NetlinkRequest(GETNEIGH, ACK), Kernel.AF_INET, index, 0, 0)
+                .attribute(NDA_DST, address.bytes());
+    }
+
+    static NetlinkRequest deleteNeighbour(int index, Ipv4Address address) {
+        return neighbour(new NetlinkRequest(DELNEIGH, ACK), Kernel.AF_INET, index, 0, 0)
+                .attribute(NDA_DST, address.bytes());
+    }
+
+    private static NetlinkRequest neighbour(NetlinkRequest request, int family, int index, int state, int flags) {
+        return request.put8(family)
                 .put8(0)
                 .put16(0)
                 .put32(index)
                 .put16(state)
-                .put8(NTF_MASTER)
+                .put8(flags)
                 .put8(0);
     }
 
     /** Whether the message says that the bridge has, for good, an address behind this port. */
     static boolean isBehind(NetlinkMessage message, int portIndex) {
-        return message.type() == NEWNEIGH
-                && message.body().limit() >= NDMSG
+        return isNeighbour(message, NEWNEIGH, Kernel.AF_BRIDGE)
                 && message.body().getInt(4) == portIndex
                 && (message.body().getShort(8) & NUD_NOARP) != 0;
+    }
+
+    private static boolean isNeighbour(NetlinkMessage message, int type, int family) {
+        return message.type() == type
+                && message.body().limit() >= NDMSG
+                && message.body().get(0) == family;
+    }
+
+    /** The index of the port behind which a bridge has learnt, of itself, that somebody is: a sign of life. */
+    static Optional<Integer> learntBehind(NetlinkMessage message) {
+        return isNeighbour(message, NEWNEIGH, Kernel.AF_BRIDGE)
+                        && (message.body().getShort(8) & (NUD_NOARP | NUD_PERMANENT)) == 0
+                ? Optional.of(message.body().getInt(4))
+                : Optional.empty();
+    }
+
+    /** The MAC address that the node has for good for the address it is asked for; empty for one it learnt itself. */
+    static Optional<String> permanentNeighbour(NetlinkMessage message) throws KernelRefusal {
+        return isNeighbour(message, NEWNEIGH, Kernel.AF_INET) && (message.body().getShort(8) & NUD_PERMANENT) != 0
+                ? message.attributes(NDMSG).bytes(NDA_LLADDR).map(HexFormat.ofDelimiter(":")::formatHex)
+                : Optional.empty();
+    }
+
+    /** An IPv4 address that the node knows no longer on some link. */
+    static Optional<Ipv4Address> forgottenNeighbour(NetlinkMessage message) throws KernelRefusal {
+        Optional<byte[]> address = isNeighbour(message, DELNEIGH, Kernel.AF_INET)
+                ? message.attributes(NDMSG).bytes(NDA_DST)
+                : Optional.empty();
+        return address.isEmpty() ? Optional.empty() : Optional.of(ipv4(address.get()));
     }
 
     /** Down, out of its bridge and into the group in one message. */

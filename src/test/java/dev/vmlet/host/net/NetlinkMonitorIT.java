@@ -2,6 +2,7 @@ package dev.vmlet.host.net;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import java.nio.file.Path;
 import java.util.concurrent.BlockingQueue;
@@ -37,6 +38,16 @@ class NetlinkMonitorIT {
 
         @Override
         public void forwardingWritten(LinkName link) {}
+
+        @Override
+        public void heardBehind(LinkName port) {
+            told.add("heard behind " + port);
+        }
+
+        @Override
+        public void neighbourForgotten(Ipv4Address address) {
+            told.add("forgotten " + address);
+        }
 
         @Override
         public void everything() {
@@ -85,6 +96,33 @@ class NetlinkMonitorIT {
             awaitTold("changed first");
         } finally {
             OwnNamespace.run("ip", "link", "delete", "first");
+        }
+    }
+
+    @Test
+    void hearsWhoHasJustSentAFrameAndWhomTheNodeForgot() throws Exception {
+        try (LinkMonitor monitor = new LinkMonitor(listener)) {
+            assertThat(monitor).isNotNull();
+            OwnNamespace.run("ip", "link", "add", "bridge", "type", "bridge");
+            OwnNamespace.run("ip", "link", "add", "port", "type", "veth", "peer", "name", "guest");
+            OwnNamespace.run("ip", "link", "set", "port", "master", "bridge", "up");
+            OwnNamespace.run("ip", "link", "set", "bridge", "up");
+            // Its own frames, of IPv6, are the first.
+            OwnNamespace.run("ip", "link", "set", "guest", "up");
+            awaitTold("heard behind port");
+            OwnNamespace.run("ip", "neigh", "add", "192.0.2.7", "lladdr", "52:00:00:00:00:07", "dev", "bridge");
+            OwnNamespace.run("ip", "neigh", "del", "192.0.2.7", "dev", "bridge");
+            awaitTold("forgotten 192.0.2.7");
+            // What somebody else says for good is no sign of life.
+            told.clear();
+            OwnNamespace.run("bridge", "fdb", "add", "52:00:00:00:00:08", "dev", "port", "master", "static");
+            OwnNamespace.run("ip", "neigh", "add", "192.0.2.8", "lladdr", "52:00:00:00:00:08", "dev", "bridge");
+            OwnNamespace.run("ip", "neigh", "del", "192.0.2.8", "dev", "bridge");
+            awaitTold("forgotten 192.0.2.8");
+            assertThat(told).noneMatch(word -> word.startsWith("heard behind"));
+        } finally {
+            OwnNamespace.run("ip", "link", "delete", "port");
+            OwnNamespace.run("ip", "link", "delete", "bridge");
         }
     }
 

@@ -11,6 +11,9 @@ import java.net.ServerSocket;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -19,7 +22,7 @@ class TcpProbesTest {
     private static final Ipv4Address LOOPBACK = Ipv4Address.parse("127.0.0.1");
 
     private final List<String> woken = new CopyOnWriteArrayList<>();
-    private final TcpProbes probes = new TcpProbes(woken::add, Duration.ofMillis(100));
+    private final TcpProbes probes = new TcpProbes(woken::add, Duration.ofMillis(100), TcpProbes::connect);
 
     @AfterEach
     void close() {
@@ -82,6 +85,80 @@ class TcpProbesTest {
         }
     }
 
+    /** Hangs in the first attempt until it is let go, and answers the others at once. */
+    private static final class SlowDoor implements Door {
+        final CountDownLatch arrived = new CountDownLatch(1);
+        final CountDownLatch letGo = new CountDownLatch(1);
+        final AtomicInteger knocks = new AtomicInteger();
+        volatile Answer answer = Answer.OPEN;
+
+        @Override
+        public Answer knock(Ipv4Address address, int port, Duration patience) {
+            if (knocks.incrementAndGet() > 1) {
+                return answer;
+            }
+            arrived.countDown();
+            try {
+                assertThat(letGo.await(20, TimeUnit.SECONDS)).isTrue();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            return Answer.SILENT;
+        }
+    }
+
+    @Test
+    void knocksAtOnceAtAGuestThatIsHeardThoughAnAttemptHangs() throws Exception {
+        SlowDoor door = new SlowDoor();
+        try (TcpProbes probing = new TcpProbes(woken::add, Duration.ofMinutes(1), door)) {
+            probing.watch("a", LOOPBACK, 22);
+            assertThat(door.arrived.await(10, TimeUnit.SECONDS)).isTrue();
+            probing.heard("a");
+            await().atMost(Duration.ofSeconds(10)).until(() -> probing.state("a") == Reach.OPEN);
+            door.letGo.countDown();
+            await().during(Duration.ofMillis(300))
+                    .atMost(Duration.ofSeconds(5))
+                    .until(() -> probing.state("a") == Reach.OPEN);
+            probing.heard("a");
+            probing.heard("nobody");
+            await().during(Duration.ofMillis(300)).atMost(Duration.ofSeconds(5)).until(() -> door.knocks.get() == 2);
+        }
+        assertThat(woken).containsExactly("a");
+    }
+
+    @Test
+    void knocksAgainAndAgainAtAGuestThatRefusesAndHurriesForNoFrameOfIt() {
+        SlowDoor door = new SlowDoor();
+        door.letGo.countDown();
+        door.answer = Door.Answer.REFUSED;
+        try (TcpProbes probing = new TcpProbes(woken::add, Duration.ofMinutes(1), door)) {
+            probing.watch("a", LOOPBACK, 22);
+            await().atMost(Duration.ofSeconds(10)).until(() -> door.knocks.get() >= 10);
+            door.answer = Door.Answer.OPEN;
+            await().atMost(Duration.ofSeconds(10)).until(() -> probing.state("a") == Reach.OPEN);
+        }
+        assertThat(woken).containsExactly("a", "a");
+    }
+
+    @Test
+    void theLongerTheGuestTakesTheRarerItIsKnockedAt() {
+        assertThat(List.of(
+                        Pace.pause(Duration.ZERO, true),
+                        Pace.pause(Duration.ofSeconds(10), true),
+                        Pace.pause(Duration.ofMinutes(1), true),
+                        Pace.pause(Duration.ofHours(1), true)))
+                .containsExactly(
+                        Duration.ofMillis(25), Duration.ofMillis(100), Duration.ofMillis(600), Duration.ofSeconds(5));
+        assertThat(List.of(
+                        Pace.pause(Duration.ZERO, false),
+                        Pace.pause(Duration.ofMinutes(5), false),
+                        Pace.pause(Duration.ofHours(1), false)))
+                .as("of a guest that never answered")
+                .containsExactly(Duration.ofMillis(500), Duration.ofSeconds(3), Duration.ofSeconds(5));
+        assertThat(List.of(Pace.patience(Duration.ZERO), Pace.patience(Duration.ofHours(1))))
+                .containsExactly(Duration.ofMillis(250), Duration.ofSeconds(1));
+    }
+
     @Test
     void forgets() throws Exception {
         try (ServerSocket server = listen(0)) {
@@ -99,7 +176,7 @@ class TcpProbesTest {
             woken.add(uid);
             throw new IllegalStateException("expected by the test");
         };
-        try (TcpProbes probing = new TcpProbes(failing, Duration.ofMillis(50))) {
+        try (TcpProbes probing = new TcpProbes(failing, Duration.ofMillis(50), TcpProbes::connect)) {
             try (ServerSocket server = listen(0)) {
                 probing.watch("a", LOOPBACK, server.getLocalPort());
                 await().atMost(Duration.ofSeconds(10)).until(() -> woken.size() == 1);
