@@ -146,7 +146,7 @@ class Vandal:
 
     def firewall_chain_emptied(self):
         chain = self.random.choice(["inet {t} input", "inet {t} forward", "inet {t} postrouting", "bridge {t} prerouting",
-                                    "bridge {t} ip_from_guest"]).format(t=self.table)
+                                    "bridge {t} arp_from_guest"]).format(t=self.table)
         host.run("nft", "flush", "chain", *chain.split())
         rules = lambda: (self.nft.ask(f"list chain {chain}") or "").count("@") > 0
         return "*", rules

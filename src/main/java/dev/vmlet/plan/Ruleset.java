@@ -28,6 +28,9 @@ import java.util.stream.Stream;
  *       as established flows would not.
  *   <li>A packet conntrack cannot place (invalid) would leave without masquerade.
  *   <li>The node's own packets from a gateway address to itself pass postrouting on lo.
+ *   <li>Most packets are IPv4 of a guest that keeps to the rules, and each lookup costs them: so the set that nearly all of
+ *       them are in is asked first, and one that tells little is not asked before it. Packets of other people's bridges
+ *       leave by the name of their port, without any lookup; a tap's name is ours to choose.
  *   <li>nft reads {@code arp saddr} at the offsets of Ethernet and IPv4, so an ARP packet must say that it has them.
  *   <li>The kernel takes a VLAN tag off the frame, but {@code ether type} still sees it; tagged frames are dropped.
  *   <li>Metadata services of clouds give whoever asks from the node the node's own credentials. Most live at a link-local
@@ -192,6 +195,8 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain prerouting {
                     type filter hook prerouting priority -300; policy accept;
+                    iifname != "vmt-*" accept
+                    ether type ip iifname . ether saddr . ip saddr @ok4 goto honest
                     iifname @taps goto from_guest
                     ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ip @held goto claim
                   }
@@ -199,6 +204,10 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     iif . arp saddr ip . arp saddr ether @claimed update @claimed { iif . arp saddr ip . arp saddr ether } accept
                     iif . arp saddr ip @claimed_lately accept
                     add @claimed_lately { iif . arp saddr ip } add @claimed { iif . arp saddr ip . arp saddr ether }
+                  }
+                  chain honest {
+                    udp sport 67 counter name dhcp_server drop
+                    accept
                   }
                   chain from_guest {
                     ether type ip goto ip_from_guest
@@ -211,7 +220,6 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain ip_from_guest {
                     udp sport 67 counter name dhcp_server drop
-                    iifname . ether saddr . ip saddr @ok4 accept
                     counter name spoofed drop
                   }
                   chain arp_from_guest {

@@ -90,9 +90,9 @@ class DriftTableE2E {
         RULE_DELETED(
                 BY_EVENT,
                 NODE,
-                "bridge rule in chain ip_from_guest: 2 found, 3 expected",
-                "nft delete rule bridge $TABLE ip_from_guest handle"
-                        + " $(nft -a list chain bridge $TABLE ip_from_guest | sed -n 's/.*@ok4 accept.*handle //p')"),
+                "bridge rule in chain prerouting: 2 found, 3 expected",
+                "nft delete rule bridge $TABLE prerouting handle"
+                        + " $(nft -a list chain bridge $TABLE prerouting | sed -n 's/.*@ok4 goto.*handle //p')"),
         RULE_REPLACED(
                 BY_EVENT,
                 NODE,

@@ -717,10 +717,12 @@ class TrafficIT {
         ARP_OF_ANOTHER_SHAPE(
                 "insert rule bridge $T from_guest ether type arp accept", "ARP whose fields lie elsewhere"),
         NO_GUARD_AT_ALL("flush chain bridge $T prerouting", "a guest answers that it is the gateway"),
-        DHCP_SERVER("insert rule bridge $T ip_from_guest udp sport 67 accept", "a guest plays DHCP server"),
+        DHCP_SERVER("insert rule bridge $T honest udp sport 67 accept", "a guest plays DHCP server"),
         ROUTER("insert rule bridge $T from_guest ether type ip6 accept", "a guest plays IPv6 router"),
         IPV6("insert rule bridge $T from_guest ether type ip6 accept", "IPv6 to another guest"),
         VLAN("insert rule bridge $T from_guest ether type 8021q accept", "a VLAN tag"),
+        VLAN_BY_THE_SHORT_WAY(
+                "insert rule bridge $T prerouting iifname . ether saddr . ip saddr @ok4 accept", "a VLAN tag"),
         PPPOE("insert rule bridge $T from_guest ether type 0x8864 accept", "PPPoE"),
         NODE("insert rule inet $T to_node accept", "a guest to a service at its gateway"),
         NODE_UNGUARDED("flush chain inet $T input", "a guest to the node past the bridge"),
