@@ -9,6 +9,7 @@ import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
+import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -226,6 +227,38 @@ class VmPlannerTest {
         assertThat(plan(Given.desiredVm(RunStrategy.ALWAYS, List.of(Given.nic(), more))))
                 .isEqualTo(Plan.nothing());
         assertThat(plan(Given.desiredVm(RunStrategy.ALWAYS, List.of()))).isEqualTo(Plan.nothing());
+    }
+
+    @Test
+    void theNextStartTakesUpNewNicsInTheirOrderAndLetsGoOfThoseThatAreLeft() {
+        nothingRuns(ended(Reason.GuestPoweredOff, 0, NOW.minusSeconds(60)));
+        DesiredNic blue = Given.nic(new NetworkId("lab", "blue", "net-2"), "vm-1", "10.78.4.2");
+        DesiredNic red = Given.nic(new NetworkId("lab", "red", "net-3"), "vm-1", "10.79.4.2");
+        for (DesiredNic nic : List.of(blue, red)) {
+            Link base = Given.bridge();
+            Link bridge =
+                    new Link(base.index(), nic.bridge(), "bridge", base.mac(), 1500, true, nic.bridgeMark(), 0, -1, 0);
+            nics.put(
+                    nic.network().uid(),
+                    new NicObservation(nic.tap(), Seen.present(bridge), Seen.missing(), Seen.present(Set.of())));
+        }
+        DesiredVm asked = Given.desiredVm(RunStrategy.ALWAYS, List.of(red, blue));
+        assertThat(text(asked))
+                .startsWith("remove ok4{")
+                .contains("cut off " + T)
+                .contains("because VM lab/web is on that Network no longer")
+                .doesNotContain("create tap", "start ");
+        nics.put("net-1", nic(Seen.missing(), Set.of()));
+        record = Seen.present(ended(Reason.GuestPoweredOff, 0, NOW.minusSeconds(60))
+                .withAsked(asked.userId(), asked.nics(), List.of(), asked.grace()));
+        assertThat(plan(asked).steps().stream().map(PlannedStep::step).toList())
+                .filteredOn(step -> step instanceof Step.CreateTap || step instanceof Step.SpawnVmm)
+                .satisfiesExactly(
+                        step -> assertThat(step.toString()).contains("create tap " + red.tap()),
+                        step -> assertThat(step.toString()).contains("create tap " + blue.tap()),
+                        step -> assertThat(((Step.SpawnVmm) step)
+                                        .launch().nics().stream().map(LaunchSpec.Nic::network))
+                                .containsExactly("red", "blue"));
     }
 
     @Test

@@ -26,6 +26,10 @@ import org.yaml.snakeyaml.constructor.SafeConstructor;
 /** The documents that cloud-init reads, word by word; where their meaning counts, read by YAML 1.1 as cloud-init does. */
 class SeedTextTest {
     private static NicResolver.Nic nic(String network, String ip, String mac, String... servers) {
+        return nic(network, ip, mac, 1500, servers);
+    }
+
+    private static NicResolver.Nic nic(String network, String ip, String mac, int mtu, String... servers) {
         DesiredNic base = Given.nic(new NetworkId("lab", network, "net-1"), "vm-1", ip);
         Ipv4Prefix slice = Ipv4Prefix.around(Ipv4Address.parse(ip), 24);
         return new NicResolver.Nic(
@@ -37,7 +41,7 @@ class SeedTextTest {
                         base.mark(),
                         new MacAddress(mac),
                         base.ip(),
-                        1500),
+                        mtu),
                 slice,
                 slice.network().plus(1),
                 List.of(servers));
@@ -95,6 +99,52 @@ class SeedTextTest {
                     - "10.78.4.2/24"
                     mtu: 1500
                 """);
+    }
+
+    @Test
+    void ofThreeNicsTheFirstAloneLeadsOutAndEachHasItsOwnAddressAndMtu() throws Refusal {
+        NicResolver.Nic jumbo = nic("jumbo", "10.79.4.2", "52:00:00:00:00:03", 9000, "10.79.4.53");
+        NicResolver.Nic narrow = nic("narrow", "10.80.4.2", "52:00:00:00:00:04", 1400);
+        Map<String, Object> config =
+                read(seed(null, List.of(jumbo, RED, narrow)).networkConfig());
+        assertThat(config.get("ethernets"))
+                .isEqualTo(Map.of(
+                        "jumbo",
+                        Map.of(
+                                "match",
+                                Map.of("macaddress", "52:00:00:00:00:03"),
+                                "dhcp4",
+                                false,
+                                "addresses",
+                                List.of("10.79.4.2/24"),
+                                "routes",
+                                List.of(Map.of("to", "0.0.0.0/0", "via", "10.79.4.1")),
+                                "nameservers",
+                                Map.of("addresses", List.of("10.79.4.53")),
+                                "mtu",
+                                9000),
+                        "red",
+                        Map.of(
+                                "match",
+                                Map.of("macaddress", "52:00:00:00:00:01"),
+                                "dhcp4",
+                                false,
+                                "addresses",
+                                List.of("10.77.4.2/24"),
+                                "nameservers",
+                                Map.of("addresses", List.of("9.9.9.9")),
+                                "mtu",
+                                1500),
+                        "narrow",
+                        Map.of(
+                                "match",
+                                Map.of("macaddress", "52:00:00:00:00:04"),
+                                "dhcp4",
+                                false,
+                                "addresses",
+                                List.of("10.80.4.2/24"),
+                                "mtu",
+                                1400)));
     }
 
     @Test

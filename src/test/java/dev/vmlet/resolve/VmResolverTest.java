@@ -109,6 +109,45 @@ class VmResolverTest {
     }
 
     @Test
+    void keepsTheOrderOfNicsAndGivesEachWhatItsOwnNetworkSays() {
+        Network blue = Given.network("blue", "net-2", "10.78.0.0/16", NetworkSpec.Egress.None);
+        blue.setSpec(new NetworkSpec(
+                "10.78.0.0/16",
+                24,
+                NetworkSpec.Egress.None,
+                9000,
+                null,
+                null,
+                NetworkSpec.Isolation.Members,
+                null,
+                null,
+                null));
+        Network red = Given.network("red", "net-3", "10.79.0.0/16", NetworkSpec.Egress.None);
+        networks.addAll(List.of(blue, red));
+        slices.addAll(List.of(Given.slice(blue, "10.78.4.0/24"), Given.slice(red, "10.79.4.0/24")));
+        List<DesiredNic> nics = desired(resolve(Given.vm(
+                        "web",
+                        "vm-1",
+                        spec(
+                                RunStrategy.Always,
+                                "2Gi",
+                                java.util.Objects.requireNonNull(Given.spec().disks()),
+                                List.of(
+                                        new NetworkInterface("red", null, null, null),
+                                        new NetworkInterface("blue", "10.78.4.9", "52:00:00:00:00:09", null),
+                                        new NetworkInterface("net", null, null, null))))))
+                .nics();
+        assertThat(nics.stream()
+                        .map(nic -> nic.network().name() + " " + nic.ip() + " mtu " + nic.mtu()
+                                + (nic.isolated() ? " isolated" : "")))
+                .containsExactly(
+                        "red 10.79.4.2 mtu 1500", "blue 10.78.4.9 mtu 9000 isolated", "net 10.77.4.2 mtu 1500");
+        assertThat(nics.get(1).mac()).isEqualTo(new MacAddress("52:00:00:00:00:09"));
+        assertThat(nics.stream().map(DesiredNic::tap).distinct()).hasSize(3);
+        assertThat(nics.stream().map(DesiredNic::mac).distinct()).hasSize(3);
+    }
+
+    @Test
     void choosesEveryDefaultNameAndAddress() {
         DesiredVm vm = desired(resolve(Given.vm()));
         assertThat(vm)
