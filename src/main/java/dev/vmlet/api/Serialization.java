@@ -2,6 +2,7 @@ package dev.vmlet.api;
 
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Status;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 
 /** How objects of the API are read and written. */
@@ -21,6 +22,11 @@ public final class Serialization {
         // After the constructor, which configures the mapper to fabric8's liking.
         mapper.configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, false);
         mapper.configure(DeserializationFeature.READ_UNKNOWN_ENUM_VALUES_AS_NULL, true);
+        // What a watch says when it cannot go on, by its kind: the only one of these that is not asked for by its
+        // class. As
+        // anything else it would not be understood, and a watch whose history is gone begun again at the same place for
+        // ever.
+        serialization.registerKubernetesResource(Status.class);
         return serialization;
     }
 }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.api.model.WatchEvent;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -66,6 +68,17 @@ class SerializationTest {
 
         assertThat(requireNonNull(vm.getSpec()).runStrategy()).isNull();
         assertThat(requireNonNull(vm.getStatus()).phase()).isNull();
+    }
+
+    @Test
+    void understandsWhyAWatchCannotGoOn() {
+        WatchEvent event = lenient.unmarshal("""
+                {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+                "message":"too old resource version: 1 (2)","reason":"Expired","code":410}}""", WatchEvent.class);
+
+        assertThat(event.getObject())
+                .isInstanceOfSatisfying(
+                        Status.class, status -> assertThat(status.getCode()).isEqualTo(410));
     }
 
     /** Server-side apply owns what is written: a status patch must not mention the spec. */
