@@ -31,7 +31,11 @@ public final class ApiOptions {
         return kubeconfig == null ? found() : read(kubeconfig);
     }
 
-    /** A client as every role of ours needs it. */
+    /**
+     * A client as every role of ours needs it.
+     *
+     * @param between see requests and answers; another of a class that is there already takes its place
+     */
     public static KubernetesClient client(Config config, Interceptor... between) {
         return built(configured(config), between);
     }
@@ -51,6 +55,7 @@ public final class ApiOptions {
                 .withConfig(configured)
                 .withHttpClientBuilderConsumer(http -> {
                     http.addOrReplaceInterceptor(EscapedWatches.NAME, new EscapedWatches());
+                    http.addOrReplaceInterceptor(HeardWatches.class.getName(), new HeardWatches());
                     for (Interceptor each : between) {
                         http.addOrReplaceInterceptor(each.getClass().getName(), each);
                     }
@@ -63,6 +68,10 @@ public final class ApiOptions {
         return KubeconfigFile.followed(new ConfigBuilder(config)
                 // fabric8 opens watches as WebSockets first; plain streams work with every server.
                 .withOnlyHttpWatches(true)
+                // By HTTP/2 all goes over one connection, and the JDK's client (25) keeps it whatever happens to the
+                // requests on it: when its other end is gone without a word, all of them fail until the kernel gives
+                // up, a quarter of an hour later. By HTTP/1.1 a request that gets no answer takes its connection along.
+                .withHttp2Disable(true)
                 .withConnectionTimeout(5_000)
                 .withRequestTimeout(10_000)
                 .build());

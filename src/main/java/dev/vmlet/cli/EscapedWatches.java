@@ -29,10 +29,13 @@ final class EscapedWatches implements Interceptor {
     @Override
     public AsyncBody.Consumer<List<ByteBuffer>> consumer(
             AsyncBody.Consumer<List<ByteBuffer>> consumer, HttpRequest request) {
+        return isWatch(request) ? new Escaped(consumer) : consumer;
+    }
+
+    static boolean isWatch(HttpRequest request) {
         String query = request.uri().getQuery();
-        boolean watch = query != null
+        return query != null
                 && List.of(query.toLowerCase(Locale.ROOT).split("&", -1)).contains("watch=true");
-        return watch ? new Escaped(consumer) : consumer;
     }
 
     /** One body, read by one thread at a time. */

@@ -28,25 +28,29 @@ class ManyNodesE2E extends ManyNodesContract {
                 KUBECONFIG != null && !KUBECONFIG.isEmpty(),
                 "SKIPPED: many nodes were not tried, VMLET_TEST_KUBECONFIG names no kubeconfig of an API server");
         try (KubernetesClient client = connect()) {
-            for (File file : Objects.requireNonNull(new File("crd").listFiles((_, name) -> name.endsWith(".yaml")))) {
-                CustomResourceDefinition crd = client.apiextensions()
-                        .v1()
-                        .customResourceDefinitions()
-                        .load(file)
-                        .item();
-                var applied = client.resource(crd);
-                applied.forceConflicts().serverSideApply();
-                applied.waitUntilCondition(
-                        d -> d != null
-                                && d.getStatus() != null
-                                && d.getStatus().getConditions().stream()
-                                        .anyMatch(
-                                                c -> "Established".equals(c.getType()) && "True".equals(c.getStatus())),
-                        60,
-                        TimeUnit.SECONDS);
-            }
+            install(client);
         }
         super.startController();
+    }
+
+    /** The kinds of this build, whatever was there. */
+    static void install(KubernetesClient client) {
+        for (File file : Objects.requireNonNull(new File("crd").listFiles((_, name) -> name.endsWith(".yaml")))) {
+            CustomResourceDefinition crd = client.apiextensions()
+                    .v1()
+                    .customResourceDefinitions()
+                    .load(file)
+                    .item();
+            var applied = client.resource(crd);
+            applied.forceConflicts().serverSideApply();
+            applied.waitUntilCondition(
+                    d -> d != null
+                            && d.getStatus() != null
+                            && d.getStatus().getConditions().stream()
+                                    .anyMatch(c -> "Established".equals(c.getType()) && "True".equals(c.getStatus())),
+                    60,
+                    TimeUnit.SECONDS);
+        }
     }
 
     @Override
