@@ -51,6 +51,7 @@ public final class ApiOptions {
     }
 
     private static KubernetesClient built(Config configured, Interceptor... between) {
+        LongWatches.keep();
         return new KubernetesClientBuilder()
                 .withConfig(configured)
                 .withHttpClientBuilderConsumer(http -> {

@@ -16,7 +16,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Opens a watch anew that has told nothing for a while, from where it was. A connection whose other end is gone without a
  * word (a NAT or load balancer that forgot it, a machine that lost its power) looks like a watch on which nothing
- * happens, and the kernel does not ask after it for hours; fabric8 by itself opens watches anew after five to ten minutes.
+ * happens, and the kernel does not ask after it for hours; fabric8 by itself opens watches anew after a fixed time, see {@link LongWatches}.
  *
  * <p>An API server tells a watch by bookmarks that it is alive. Where it sends none a watch is opened anew for nothing,
  * which costs it one request and no event.
