@@ -85,6 +85,22 @@ public record VirtualMachineStatus(
                 conditions);
     }
 
+    /** This status with other conditions. */
+    public VirtualMachineStatus withConditions(@Nullable List<Condition> others) {
+        return new VirtualMachineStatus(
+                phase,
+                addresses,
+                nodeName,
+                vmm,
+                image,
+                startedAt,
+                restarts,
+                lastExit,
+                observedGeneration,
+                bootedGeneration,
+                others);
+    }
+
     /** Where a machine is in its life; derived from what was seen, never obeyed. */
     public enum Phase {
         Pending,

@@ -13,20 +13,38 @@ import java.util.concurrent.ConcurrentHashMap;
  * When a status that differs from the written one is worth a write. A start passes through states that last some
  * milliseconds; each written would cost the API server, every watcher and the start itself more than it tells anybody.
  * So a state that is on its way to the next may stay unwritten for {@link #LATEST}: what is written was seen, and what
- * lasts is written. Safe for use by several threads.
+ * lasts is written.
+ *
+ * <p>An edit of a Network concerns all VMs of all its nodes at once, mostly by no more than what waits for their next
+ * start. That is written too, but one after another: a thread that waits for the API server to take one of ten thousand
+ * is none that brings the Network itself to this host. Safe for use by several threads.
  */
 final class StatusPace {
     /** The oldest unwritten change is at most this old. */
     static final Duration LATEST = Duration.ofMillis(300);
+
+    /** Between two writes of what only waits. */
+    static final Duration APART = Duration.ofMillis(200);
 
     /** These end by themselves, mostly at once: a disk that is copied, a short queue, a process that opens its socket. */
     private static final Set<Reason> PASSING =
             EnumSet.of(Reason.PreparingDisks, Reason.WaitingForTurn, Reason.Starting);
 
     private final Map<String, Instant> unwrittenSince = new ConcurrentHashMap<>();
+    /** When it is the turn of each object of which there is only to tell what waits. */
+    private final Map<String, Instant> turns = new ConcurrentHashMap<>();
+    /** The last of these turns. */
+    private Instant last = Instant.EPOCH;
 
-    /** How much longer the changed status of this object may stay unwritten; zero or less: write it now. */
-    Duration left(String uid, Plan plan, Instant now) {
+    /**
+     * How much longer the changed status of this object may stay unwritten; zero or less: write it now.
+     *
+     * @param onlyWhatWaits the change tells nothing but what waits for the guest's next start
+     */
+    Duration left(String uid, Plan plan, boolean onlyWhatWaits, Instant now) {
+        if (onlyWhatWaits) {
+            return Duration.between(now, turns.computeIfAbsent(uid, _ -> turn(now)));
+        }
         boolean passing =
                 plan.waitingFor().map(w -> PASSING.contains(w.reason())).orElse(false);
         if (!passing) {
@@ -36,8 +54,14 @@ final class StatusPace {
         return Duration.between(now, since.plus(LATEST));
     }
 
+    private synchronized Instant turn(Instant now) {
+        last = (last.isBefore(now) ? now : last).plus(APART);
+        return last;
+    }
+
     /** The status was written, or is as written. */
     void written(String uid) {
+        turns.remove(uid);
         unwrittenSince.remove(uid);
     }
 }

@@ -196,7 +196,8 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         String uid = vm.getMetadata().getUid();
         Duration next = next(round.plan);
         if (!status.equals(vm.getStatus())) {
-            Duration left = pace.left(uid, round.plan, clock.instant());
+            boolean onlyWhatWaits = VmStatus.tellsOnlyWhatWaits(status, vm.getStatus());
+            Duration left = pace.left(uid, round.plan, onlyWhatWaits, clock.instant());
             if (left.isPositive()) {
                 return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);
             }

@@ -1,5 +1,6 @@
 package dev.vmlet.status;
 
+import dev.vmlet.api.Condition;
 import dev.vmlet.api.Condition.Status;
 import dev.vmlet.api.Image;
 import dev.vmlet.api.VirtualMachine;
@@ -41,6 +42,8 @@ import org.jspecify.annotations.Nullable;
 
 /** What is said of a VM, from what was seen after acting. */
 public final class VmStatus {
+    private static final String RESTART_REQUIRED = "RestartRequired";
+
     private static final Set<Reason> NETWORK = EnumSet.of(
             Reason.NetworkNotFound,
             Reason.NetworkBeingDeleted,
@@ -170,7 +173,7 @@ public final class VmStatus {
         Verdict ready = ready(running, reachable);
         conditions.add("Ready", ready.status, ready.reason, ready.message);
         Verdict restart = restart();
-        conditions.add("RestartRequired", restart.status, restart.reason, restart.message);
+        conditions.add(RESTART_REQUIRED, restart.status, restart.reason, restart.message);
 
         Optional<VmRecord.Launch> launch = record.flatMap(VmRecord::launch);
         boolean alive = process() instanceof GuestProcess.Alive;
@@ -588,6 +591,21 @@ public final class VmStatus {
         String path = query < 0 ? full : full.substring(0, query);
         String last = path.substring(path.lastIndexOf('/') + 1);
         return last.length() <= 253 ? last : last.substring(0, 253);
+    }
+
+    /** Whether all that a status says anew is what waits for the guest's next start. */
+    public static boolean tellsOnlyWhatWaits(VirtualMachineStatus now, @Nullable VirtualMachineStatus before) {
+        return before != null && !now.equals(before) && withoutWhatWaits(now).equals(withoutWhatWaits(before));
+    }
+
+    private static VirtualMachineStatus withoutWhatWaits(VirtualMachineStatus status) {
+        List<Condition> all = status.conditions();
+        return status.withConditions(
+                all == null
+                        ? null
+                        : all.stream()
+                                .filter(c -> !RESTART_REQUIRED.equals(c.type()))
+                                .toList());
     }
 
     private static String time(Instant instant) {

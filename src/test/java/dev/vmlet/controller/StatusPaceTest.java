@@ -17,23 +17,45 @@ class StatusPaceTest {
 
     @Test
     void writesWhatIsNoPassingStateAtOnce() {
-        assertThat(pace.left("vm-1", Plan.nothing(), NOW)).isEqualTo(Duration.ZERO);
-        assertThat(pace.left("vm-1", LASTING, NOW)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", Plan.nothing(), false, NOW)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", LASTING, false, NOW)).isEqualTo(Duration.ZERO);
     }
 
     @Test
     void leavesAPassingStateUnwrittenButNotForLong() {
-        assertThat(pace.left("vm-1", PASSING, NOW)).isEqualTo(StatusPace.LATEST);
-        assertThat(pace.left("vm-1", PASSING, NOW.plusMillis(100))).isEqualTo(StatusPace.LATEST.minusMillis(100));
-        assertThat(pace.left("vm-1", PASSING, NOW.plus(StatusPace.LATEST))).isEqualTo(Duration.ZERO);
-        assertThat(pace.left("vm-1", PASSING, NOW.plusSeconds(5))).isNegative();
+        assertThat(pace.left("vm-1", PASSING, false, NOW)).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, false, NOW.plusMillis(100)))
+                .isEqualTo(StatusPace.LATEST.minusMillis(100));
+        assertThat(pace.left("vm-1", PASSING, false, NOW.plus(StatusPace.LATEST)))
+                .isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", PASSING, false, NOW.plusSeconds(5))).isNegative();
     }
 
     @Test
     void countsForEachObjectAndAnewAfterAWrite() {
-        assertThat(pace.left("vm-1", PASSING, NOW)).isEqualTo(StatusPace.LATEST);
-        assertThat(pace.left("vm-2", PASSING, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, false, NOW)).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-2", PASSING, false, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
         pace.written("vm-1");
-        assertThat(pace.left("vm-1", PASSING, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, false, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
+    }
+
+    @Test
+    void tellsWhatOnlyWaitsOneAfterAnother() {
+        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
+        assertThat(pace.left("vm-2", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART.multipliedBy(2));
+        assertThat(pace.left("vm-3", LASTING, true, NOW)).isEqualTo(StatusPace.APART.multipliedBy(3));
+        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW.plus(StatusPace.APART)))
+                .isEqualTo(Duration.ZERO);
+        pace.written("vm-1");
+        // Behind those who wait already; with nobody there, soon.
+        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW.plus(StatusPace.APART)))
+                .isEqualTo(StatusPace.APART.multipliedBy(3));
+        assertThat(pace.left("vm-4", Plan.nothing(), true, NOW.plusSeconds(60))).isEqualTo(StatusPace.APART);
+    }
+
+    @Test
+    void tellsAtOnceWhatIsMoreThanThat() {
+        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
+        assertThat(pace.left("vm-1", Plan.nothing(), false, NOW)).isEqualTo(Duration.ZERO);
     }
 }

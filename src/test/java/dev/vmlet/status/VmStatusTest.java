@@ -591,4 +591,30 @@ class VmStatusTest {
                         + " DisksReady=Unknown/CannotLook Running=False/NetworkNotFound"
                         + " GuestReachable=False/NotRunning Ready=False/NetworkNotFound");
     }
+
+    private static VirtualMachineStatus with(VirtualMachineStatus status, String type, String message) {
+        return status.withConditions(Objects.requireNonNull(status.conditions()).stream()
+                .map(c -> type.equals(c.type())
+                        ? new Condition(
+                                c.type(),
+                                c.status(),
+                                c.reason(),
+                                message,
+                                c.observedGeneration(),
+                                c.lastTransitionTime())
+                        : c)
+                .toList());
+    }
+
+    @Test
+    void knowsWhatTellsOnlyWhatWaits() {
+        VirtualMachineStatus before = status(NOW);
+        VirtualMachineStatus waits =
+                with(before, "RestartRequired", "spec.mtu of Network lab waits for the next start");
+        assertThat(VmStatus.tellsOnlyWhatWaits(waits, before)).isTrue();
+        assertThat(VmStatus.tellsOnlyWhatWaits(before, before)).isFalse();
+        assertThat(VmStatus.tellsOnlyWhatWaits(with(waits, "Ready", "other"), before))
+                .isFalse();
+        assertThat(VmStatus.tellsOnlyWhatWaits(waits, null)).isFalse();
+    }
 }
