@@ -29,6 +29,7 @@ public final class AgentProcess implements AutoCloseable {
     private final String started;
     private List<String> jvmOptions = List.of();
     private List<String> around = List.of();
+    private List<String> place = List.of();
     private @Nullable Process process;
 
     private AgentProcess(String name, Path home, List<String> java, List<String> arguments, String started) {
@@ -113,6 +114,11 @@ public final class AgentProcess implements AutoCloseable {
         around = List.of(command);
     }
 
+    /** A command that goes where its host is, such as {@code nsenter}, and becomes what follows it. */
+    void in(List<String> enter) {
+        place = List.copyOf(enter);
+    }
+
     /** Starts it and waits until it says that it has started. */
     public AgentProcess start(String... more) {
         launch(more);
@@ -128,11 +134,18 @@ public final class AgentProcess implements AutoCloseable {
             Awaitility.await("both firewall tables of " + name)
                     .atMost(PATIENCE)
                     .until(() -> List.of("inet", "bridge").stream()
-                            .allMatch(family -> Command.of("nft", "list", "table", family, "vmlet_" + installation())
+                            .allMatch(family -> Command.of(
+                                            there("nft", "list", "table", family, "vmlet_" + installation()))
                                     .run()
                                     .succeeded()));
         }
         return this;
+    }
+
+    private List<String> there(String... command) {
+        List<String> all = new ArrayList<>(place);
+        all.addAll(List.of(command));
+        return all;
     }
 
     /** Starts it and waits for nothing: it may end before it is ready. */
@@ -144,6 +157,7 @@ public final class AgentProcess implements AutoCloseable {
         // Before -jar and its file.
         command.addAll(command.size() - 2, jvmOptions);
         command.addAll(0, around);
+        command.addAll(0, place);
         command.addAll(arguments);
         command.addAll(List.of(more));
         try {

@@ -1,0 +1,122 @@
+package dev.vmlet.e2e;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.awaitility.Awaitility;
+
+/**
+ * A node of its own on this machine: a network namespace with an uplink to ours, where the API server is, and an agent in
+ * it with directories of its own. It shares with other nodes what a namespace of the network does not part: processes,
+ * cgroups and users, in which installations keep apart by their names. Its guests are a stand-in's.
+ */
+final class NodeInNamespace implements AutoCloseable {
+    private final Process holder;
+    private final AgentProcess agent;
+
+    /**
+     * @param number below 60, this node's alone: makes the addresses of its uplink
+     * @param standIn see {@link #buildStandIn}
+     */
+    NodeInNamespace(Cluster cluster, String name, int number, Path standIn, String... options) {
+        try {
+            holder = new ProcessBuilder("unshare", "--net", "sleep", "infinity")
+                    .redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                    .start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        String uplink = "node" + number;
+        String gateway = "198.51.100." + (4 * number + 1);
+        Awaitility.await("a namespace for node " + name)
+                .atMost(Duration.ofSeconds(20))
+                .pollInterval(Duration.ofMillis(20))
+                .until(() -> !netOf("self").equals(netOf(Long.toString(holder.pid()))));
+        here("ip", "link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", "" + holder.pid());
+        here("ip", "addr", "add", gateway + "/30", "dev", uplink);
+        here("ip", "link", "set", uplink, "up");
+        run("ip", "link", "set", "lo", "up");
+        run("ip", "addr", "add", "198.51.100." + (4 * number + 2) + "/30", "dev", "eth0");
+        run("ip", "link", "set", "eth0", "up");
+        run("ip", "route", "add", "default", "via", gateway);
+        List<String> all = new ArrayList<>(List.of("--qemu", standIn.toString()));
+        all.addAll(List.of(options));
+        agent = cluster.newAgent(name, all.toArray(String[]::new));
+        agent.in(enter());
+        reachesTheServerByItsUplink(cluster.dir().resolve("agent-" + name + ".kubeconfig"));
+    }
+
+    /** The address of the machine that its API server's certificate knows besides loopback. */
+    private static void reachesTheServerByItsUplink(Path kubeconfig) {
+        try {
+            String text = Files.readString(kubeconfig);
+            Files.writeString(kubeconfig, text.replace("https://127.0.0.1:", "https://" + Outside.NODE + ":"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** What QEMU is to the agent, without a guest: bench/standin. */
+    static Path buildStandIn(Cluster cluster) {
+        Path built = cluster.dir().resolve("standin");
+        Command.of("go", "-C", "bench/standin", "build", "-trimpath", "-o", built.toString(), ".")
+                .with("CGO_ENABLED", "0")
+                .within(Duration.ofMinutes(3))
+                .run()
+                .mustSucceed();
+        return built;
+    }
+
+    private static Path netOf(String pid) throws IOException {
+        return Files.readSymbolicLink(Path.of("/proc", pid, "ns", "net"));
+    }
+
+    private static void here(String... command) {
+        Command.of(command).run().mustSucceed();
+    }
+
+    private List<String> enter() {
+        return List.of("nsenter", "--net=/proc/" + holder.pid() + "/ns/net", "--");
+    }
+
+    AgentProcess agent() {
+        return agent;
+    }
+
+    /** Runs a command on this node, which must succeed; returns what it printed. */
+    String run(String... command) {
+        return tryRun(command).mustSucceed();
+    }
+
+    Command.Ended tryRun(String... command) {
+        List<String> all = new ArrayList<>(enter());
+        all.addAll(List.of(command));
+        return Command.of(all).run();
+    }
+
+    /** Names of links that are vmlet's by their names. */
+    Set<String> links() {
+        Set<String> names = new TreeSet<>();
+        for (String line : run("ip", "-o", "link", "show").split("\n")) {
+            String name = line.split(": ")[1].split("@")[0];
+            if (name.startsWith("vmb-") || name.startsWith("vmt-")) {
+                names.add(name);
+            }
+        }
+        return names;
+    }
+
+    /** The namespace goes, and with it what vmlet made there. */
+    @Override
+    public void close() {
+        agent.close();
+        holder.destroyForcibly();
+    }
+}
