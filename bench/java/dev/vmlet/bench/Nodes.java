@@ -2,14 +2,12 @@ package dev.vmlet.bench;
 
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
-import dev.vmlet.api.Serialization;
 import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.cli.ApiOptions;
 import dev.vmlet.controller.SimulatedNode;
 import dev.vmlet.metrics.ApiMetrics;
 import io.fabric8.kubernetes.client.Config;
-import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.File;
@@ -52,21 +50,13 @@ public final class Nodes {
     }
 
     public static void main(String[] args) throws Exception {
-        Config config = new ConfigBuilder(Config.fromKubeconfig(new File(args[0])))
-                .withOnlyHttpWatches(true)
-                .withRequestTimeout(60_000)
-                .build();
+        Config config = Config.fromKubeconfig(new File(args[0]));
         new Nodes(config).run(Integer.parseInt(args[1]), Integer.parseInt(args[2]), Integer.parseInt(args[3]));
         System.exit(0);
     }
 
     private KubernetesClient connect(SimpleMeterRegistry counted) {
-        return new KubernetesClientBuilder()
-                .withConfig(config)
-                .withKubernetesSerialization(Serialization.lenient())
-                .withHttpClientBuilderConsumer(
-                        http -> http.addOrReplaceInterceptor("counted", new ApiMetrics(counted)))
-                .build();
+        return ApiOptions.client(config, new ApiMetrics(counted));
     }
 
     private void run(int count, int vmsEach, int restSeconds) throws Exception {
@@ -129,8 +119,11 @@ public final class Nodes {
             n.setSpec(network(egress, mtu).getSpec());
             return n;
         });
+        await("half of the nodes have it", () -> nodes.stream().filter(hasIt).count() * 2 >= count);
+        double half = seconds(begun);
         await("every node has it", () -> nodes.stream().allMatch(hasIt));
         double took = seconds(begun);
+        Row.note("half of the nodes after %.1f s, all after %.1f s", half, took);
         settle();
         Row.print(
                 Row.of("an edit of a Network (%s) → on all %d nodes", what, count),
