@@ -33,6 +33,8 @@ def arguments():
     parser.add_argument("--pace", type=int, default=100, help="milliseconds between packets to one guest (default 100)")
     parser.add_argument("--patience", type=float, default=120, metavar="SECONDS",
                         help="until all must be as asked after a round (default 120)")
+    parser.add_argument("--dashboard", metavar="FILE.svg", help="let a Prometheus watch, and draw the chart's dashboard at the"
+                        " end; PROMETHEUS names its program where it is not in PATH")
     parser.add_argument("--keep", action="store_true", help="keep the directory with the logs")
     return parser.parse_args()
 
@@ -54,7 +56,8 @@ def main():
     chance = random.Random(options.seed)
     tally = Tally()
     # Figures are measured on a disk, whose fsync takes time, and without the proxy.
-    stage = Stage(options.built, work, tmpfs_mib=0 if figure else 256, through_proxy=not figure, orphan_grace="PT3S")
+    stage = Stage(options.built, work, tmpfs_mib=0 if figure else 256, through_proxy=not figure, orphan_grace="PT3S",
+                  metrics=options.dashboard is not None)
     agent = Agent(stage)
     traffic = Traffic(stage, options.pace)
     world = World(stage, traffic, chance)
@@ -100,6 +103,8 @@ def main():
         report = None
         if options.report or failure:
             report = markdown("Chaos report", given, tally, agent, traffic, (time.monotonic() - begin) / 60, extra)
+        if options.dashboard:
+            stage.draw(os.path.join(os.environ.get("CHAOS_FROM", "."), options.dashboard), time.monotonic() - begin)
         agent.supervised = False
         if hasattr(rounds, "foreign"):
             rounds.foreign.remove()

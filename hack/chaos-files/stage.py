@@ -20,6 +20,8 @@ from kube import Kube
 SERVER_PORT, PROXY_PORT, CONTROL_PORT, REPORT_PORT = 19443, 19444, 19445, 19999
 UPLINK = "up0"
 NODE = "n"
+HEALTH = {"vmlet-agent": "127.0.0.1:9478", "vmlet-controller": "127.0.0.1:9479"}
+PROMETHEUS = "127.0.0.1:9090"
 
 
 def now_ms():
@@ -38,7 +40,7 @@ def await_true(what, seconds, condition, pause=0.05):
 
 
 class Stage:
-    def __init__(self, built, work, tmpfs_mib, through_proxy, orphan_grace):
+    def __init__(self, built, work, tmpfs_mib, through_proxy, orphan_grace, metrics=False):
         self.built, self.work = built, work
         self.java = os.path.join(os.environ["JAVA_HOME"], "bin/java")
         # All that runs is copied: rebuilding a jar under a running JVM breaks it, and a run must not see the next one's.
@@ -62,10 +64,33 @@ class Stage:
         self.start_server()
         self._proxy()
         self.deaths = DeathWatch(self)
-        self.controller = self.spawn("controller", self.vmlet("controller", "--kubeconfig", self.direct_config))
+        self.metrics = metrics
+        self.controller = self.spawn("controller", self.vmlet("controller", "--kubeconfig", self.direct_config,
+                                                              *self.health("vmlet-controller")))
+        if metrics:
+            self._prometheus()
 
     def vmlet(self, *words):
         return [f"{self.app}/bin/vmlet", *words]
+
+    def health(self, job):
+        return ["--health-address", HEALTH[job]] if self.metrics else []
+
+    # With the jobs and labels that the chart's ServiceMonitor makes.
+    def _prometheus(self):
+        program = os.environ.get("PROMETHEUS") or shutil.which("prometheus")
+        if not program:
+            raise SystemExit("--dashboard needs Prometheus: apt-get install prometheus, or name its program in PROMETHEUS")
+        jobs = "".join(f"- job_name: {job}\n  static_configs: [{{targets: ['{address}'], labels: {{node: {NODE}}}}}]\n"
+                       for job, address in HEALTH.items())
+        with open(f"{self.work}/prometheus.yaml", "w") as config:
+            config.write(f"global: {{scrape_interval: 5s}}\nscrape_configs:\n{jobs}")
+        self.spawn("prometheus", [program, f"--config.file={self.work}/prometheus.yaml",
+                                  f"--storage.tsdb.path={self.work}/prometheus", f"--web.listen-address={PROMETHEUS}"])
+
+    def draw(self, file, seconds):
+        draws = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "dashboard")
+        subprocess.run([draws, f"http://{PROMETHEUS}", file, "--minutes", f"{max(1, seconds / 60):.1f}"], check=False)
 
     def spawn(self, name, command, **more):
         with open(f"{self.work}/{name}.log", "ab") as log:
@@ -211,7 +236,7 @@ class Agent:
         stage = self.stage
         return ["agent", "--kubeconfig", stage.agent_config, "--node-name", NODE, "--state-dir", stage.state,
                 "--run-dir", stage.run, "--image-dir", stage.images, "--emulation", "on", "--qemu", stage.vmm,
-                "--orphan-grace", stage.orphan_grace, *extra]
+                "--orphan-grace", stage.orphan_grace, *stage.health("vmlet-agent"), *extra]
 
     def start(self, *extra, before=(), environment=None):
         with self.lock:
