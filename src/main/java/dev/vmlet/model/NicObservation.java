@@ -39,8 +39,16 @@ public record NicObservation(
     /** The same with these neighbours. */
     public NicObservation withNeighbours(Map<Ipv4Address, String> known) {
         return new NicObservation(
-                tapName, bridge, tap, elements, behind, listeners, clusterIps,
-                passage, arp, Seen.present(Map.copyOf(known)));
+                tapName,
+                bridge,
+                tap,
+                elements,
+                behind,
+                listeners,
+                clusterIps,
+                passage,
+                arp,
+                Seen.present(Map.copyOf(known)));
     }
 
     /** Of which nothing was heard or looked for, on a node where no ClusterIP is an address of the node itself. */

@@ -263,7 +263,8 @@ public final class VmStatus {
         }
         return addressing(Integer.MAX_VALUE)
                 .or(() -> nics.stream()
-                        .flatMap(nic -> WayOut.of(nic, seen.nics().get(nic.network().uid())).stream())
+                        .flatMap(nic ->
+                                WayOut.of(nic, seen.nics().get(nic.network().uid())).stream())
                         .findFirst()
                         .map(out -> new Verdict(
                                 out.reason() == Reason.WayOutUnknown ? Status.Unknown : Status.False,

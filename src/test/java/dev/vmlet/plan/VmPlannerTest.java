@@ -542,6 +542,8 @@ class VmPlannerTest {
                             look.behind(),
                             look.listeners(),
                             look.clusterIps(),
+                            look.passage(),
+                            look.arp(),
                             Seen.unknown("?")));
         });
         for (Runnable blind : blinds) {
@@ -741,8 +743,7 @@ class VmPlannerTest {
                         Seen.present(Set.copyOf(publishing(HTTP).elements("vm-1"))),
                         Seen.present(true),
                         Seen.present(Set.of()),
-                        Seen.present(Given.bridge()),
-                        Seen.missing()));
+                        Seen.present(Given.bridge())));
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS)))))
                 .isEqualTo("""
                         remove published{tcp . 8080 . 10.77.4.2 . 80} from the firewall, because the addresses of the cluster's Services are this node's [drift]

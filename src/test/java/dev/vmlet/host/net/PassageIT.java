@@ -173,12 +173,12 @@ class PassageIT {
         return Stream.of(
                 new Row("Nobody has a firewall", "true", open, ""),
                 new Row("Reverse paths are filtered strictly", "sysctl -qw net.ipv4.conf.all.rp_filter=1", open, ""),
-                new Row("Docker drops what it does not know", DOCKER, docker, docker(docker)),
+                new Row("Docker drops what it does not know", DOCKER, docker, docker()),
                 new Row(
                         "Docker does, and br_netfilter hands bridged packets to it",
                         "sysctl -qw net.bridge.bridge-nf-call-iptables=1; " + DOCKER,
                         docker,
-                        docker(docker)),
+                        docker()),
                 new Row(
                         "A rule of iptables drops what is to leave the node's first hook",
                         "iptables -t raw -A PREROUTING -s 10.0.0.0/8 -j DROP",
@@ -236,7 +236,7 @@ class PassageIT {
                         ""));
     }
 
-    private static String docker(Passage docker) {
+    private static String docker() {
         return "iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after"
                 + " Docker)";
     }

@@ -6,6 +6,7 @@ import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.ForeignRule;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
@@ -69,6 +70,12 @@ class PassageWatchIT {
 
             @Override
             public void forwardingWritten(LinkName link) {}
+
+            @Override
+            public void heardBehind(LinkName port) {}
+
+            @Override
+            public void neighbourForgotten(Ipv4Address address) {}
 
             @Override
             public void everything() {}
