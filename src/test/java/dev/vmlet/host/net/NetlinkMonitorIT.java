@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -70,12 +72,17 @@ class NetlinkMonitorIT {
         OwnNamespace.require();
     }
 
-    private void awaitTold(String start) throws InterruptedException {
-        String next;
-        do {
-            next = told.poll(20, TimeUnit.SECONDS);
+    /** Returns what was told before. */
+    private List<String> awaitTold(String start) throws InterruptedException {
+        List<String> before = new ArrayList<>();
+        while (true) {
+            String next = told.poll(20, TimeUnit.SECONDS);
             assertThat(next).as("what starts with: " + start).isNotNull();
-        } while (!next.startsWith(start));
+            if (next.startsWith(start)) {
+                return before;
+            }
+            before.add(next);
+        }
     }
 
     @Test
@@ -118,8 +125,7 @@ class NetlinkMonitorIT {
             OwnNamespace.run("bridge", "fdb", "add", "52:00:00:00:00:08", "dev", "port", "master", "static");
             OwnNamespace.run("ip", "neigh", "add", "192.0.2.8", "lladdr", "52:00:00:00:00:08", "dev", "bridge");
             OwnNamespace.run("ip", "neigh", "del", "192.0.2.8", "dev", "bridge");
-            awaitTold("forgotten 192.0.2.8");
-            assertThat(told).noneMatch(word -> word.startsWith("heard behind"));
+            assertThat(awaitTold("forgotten 192.0.2.8")).noneMatch(word -> word.startsWith("heard behind"));
         } finally {
             OwnNamespace.run("ip", "link", "delete", "port");
             OwnNamespace.run("ip", "link", "delete", "bridge");
