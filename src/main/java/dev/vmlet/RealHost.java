@@ -6,9 +6,11 @@ import dev.vmlet.controller.AgentSettings;
 import dev.vmlet.controller.Downtimes;
 import dev.vmlet.controller.Wakes;
 import dev.vmlet.host.Host;
+import dev.vmlet.host.Passages;
 import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
 import dev.vmlet.host.disk.LinuxDisks;
+import dev.vmlet.host.docker.IptablesDockerChain;
 import dev.vmlet.host.files.EvacuationFile;
 import dev.vmlet.host.files.EvacuationWordFile;
 import dev.vmlet.host.files.FileRecords;
@@ -122,18 +124,25 @@ public final class RealHost implements AutoCloseable {
                         ? new LinuxVmms(config, vmms.usable())
                         : LinuxVmms.toLook(config, vmms.usable()));
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
+        IptablesDockerChain docker = new IptablesDockerChain(
+                options.manageDockerUser, installation, entry.words(), Path.of(paths.dockerNote()));
         if (purpose == Purpose.LOOK) {
-            this.host = new Host(links, firewall, guests, disks, records, probes);
+            this.host = new Host(links, firewall, guests, disks, records, probes, Passages.none(), docker);
         } else {
             PassageWatch passages = keep(new PassageWatch(installation, links, firewall, wakes::wakeNetworkAndItsVms));
-            this.host = new Host(links, firewall, guests, disks, records, probes, passages);
+            this.host = new Host(links, firewall, guests, disks, records, probes, passages, docker);
             keep(new FileWatch(Path.of(paths.evacuationFile()), () -> {
                 wakes.wakeVms();
                 wakes.wakeNode();
             }));
             ShutdownLock.hold(new GuestsAtShutdown(downtimes, wakes, records), entry.root())
                     .ifPresent(this::keep);
-            KernelEvents events = new KernelEvents(wakes, probes, passages::disturbed);
+            KernelEvents events = new KernelEvents(wakes, probes, () -> {
+                passages.disturbed();
+                if (docker.disturbed()) {
+                    wakes.wakeNode();
+                }
+            });
             keep(new LinkMonitor(events));
             keep(new FirewallMonitor(installation, events));
         }

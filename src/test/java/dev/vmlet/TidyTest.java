@@ -43,6 +43,7 @@ class TidyTest {
             Map.entry("host.vmm.qemu", Set.of("model", "host", "plan", "host.vmm")),
             Map.entry("host.files", Set.of("model", "host", "plan")),
             Map.entry("host.disk", Set.of("model", "host", "plan", "host.files")),
+            Map.entry("host.docker", Set.of("model", "host", "host.disk", "host.files")),
             Map.entry("host.login", Set.of()),
             Map.entry("host.probe", Set.of("model", "host")),
             Map.entry(

@@ -82,7 +82,8 @@ public final class DoctorCommand implements Callable<Integer> {
                 emulation,
                 host.requireLandlock,
                 pool,
-                new Facts.IdRange("guests", host.userIds.first(), host.userIds.count()));
+                new Facts.IdRange("guests", host.userIds.first(), host.userIds.count()),
+                host.manageDockerUser);
         List<Path> programs =
                 host.qemuImg.contains("/") ? List.of(host.qemu, Path.of(host.qemuImg)) : List.of(host.qemu);
         List<Finding> findings = Checkup.of(new Survey(wishes, paths, programs).look(vmm(paths)));

@@ -174,6 +174,14 @@ public final class HostOptions {
     public ReservedPorts reservedHostPorts;
 
     @Option(
+            names = "--manage-docker-user",
+            description =
+                    "Let guests through Docker's firewall: while a Network leaves the node, two rules with our mark are"
+                            + " kept in Docker's chain DOCKER-USER, by the host's iptables. Nothing else of anybody's is touched."
+                            + " Without the option they are taken out again.")
+    public boolean manageDockerUser;
+
+    @Option(
             names = "--require-landlock",
             description = "Refuse to run guests where the kernel cannot confine them with Landlock.")
     public boolean requireLandlock;

@@ -36,8 +36,10 @@ public record Facts(
      * @param emulation whether guests may be emulated where KVM does not work
      * @param pool where Networks without a CIDR of their own get one
      * @param userIds what guests run as
+     * @param manageDockerUser whether guests are to be let through Docker's firewall by the agent
      */
-    public record Wishes(boolean emulation, boolean requireLandlock, Ipv4Prefix pool, IdRange userIds) {}
+    public record Wishes(
+            boolean emulation, boolean requireLandlock, Ipv4Prefix pool, IdRange userIds, boolean manageDockerUser) {}
 
     /** A range of user ids and whose it is. */
     public record IdRange(String whose, long first, long count) {

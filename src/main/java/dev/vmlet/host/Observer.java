@@ -374,7 +374,8 @@ public final class Observer {
                 vms,
                 host.records().unreadable(),
                 unread,
-                stands(firewall) && unread.isEmpty() ? Seen.present(Map.of()) : marked());
+                stands(firewall) && unread.isEmpty() ? Seen.present(Map.of()) : marked(),
+                host.docker().look());
     }
 
     private static boolean stands(Seen<FirewallState> firewall) {

@@ -70,7 +70,9 @@ public enum FirewallKeeper {
     public String remedy(String family, String table, String base, Ipv4Prefix range) {
         String iptables = family.equals(LEGACY) ? "iptables-legacy" : "iptables";
         return switch (this) {
-            case DOCKER -> insert(iptables, "DOCKER-USER") + " (at each boot, after Docker)";
+            case DOCKER ->
+                insert(iptables, "DOCKER-USER")
+                        + " (at each boot, after Docker; or give the agent --manage-docker-user)";
             case UFW -> "ufw route allow from " + range + "; ufw route allow to " + range;
             case FIREWALLD ->
                 "firewall-cmd --permanent --zone=trusted --add-source=" + range + "; firewall-cmd --reload";

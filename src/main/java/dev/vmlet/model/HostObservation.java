@@ -15,6 +15,7 @@ import java.util.Set;
  * @param unread uids of VMs and Networks that have a record which cannot be read now, or was damaged and not written again
  * @param marked whose the links are that bear our mark, but for taps that only wait to be deleted; looked for only when the
  *     tables have to be installed or a record cannot be read
+ * @param docker what Docker's chain has of ours; Missing where there is none, or nobody asks
  */
 public record HostObservation(
         Seen<FirewallState> firewall,
@@ -26,12 +27,39 @@ public record HostObservation(
         List<VmRecord> vms,
         List<String> unreadable,
         Set<String> unread,
-        Seen<Map<LinkName, Owner>> marked) {
+        Seen<Map<LinkName, Owner>> marked,
+        Seen<DockerUser> docker) {
     public HostObservation {
         keptForwarding = Map.copyOf(keptForwarding);
         networks = List.copyOf(networks);
         vms = List.copyOf(vms);
         unreadable = List.copyOf(unreadable);
         unread = Set.copyOf(unread);
+    }
+
+    /** On which nobody asks for anything of Docker. */
+    public HostObservation(
+            Seen<FirewallState> firewall,
+            Optional<LinkName> uplink,
+            Seen<Boolean> uplinkForwarding,
+            Map<LinkName, Boolean> keptForwarding,
+            Seen<List<String>> othersForward,
+            List<NetworkRecord> networks,
+            List<VmRecord> vms,
+            List<String> unreadable,
+            Set<String> unread,
+            Seen<Map<LinkName, Owner>> marked) {
+        this(
+                firewall,
+                uplink,
+                uplinkForwarding,
+                keptForwarding,
+                othersForward,
+                networks,
+                vms,
+                unreadable,
+                unread,
+                marked,
+                Seen.missing());
     }
 }

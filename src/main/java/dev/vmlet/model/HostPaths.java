@@ -41,6 +41,11 @@ public record HostPaths(String stateDir, String runDir) {
         return stateDir + "/firewall.json";
     }
 
+    /** Says that Docker's chain may have rules of ours. */
+    public String dockerNote() {
+        return stateDir + "/docker-user";
+    }
+
     public String vmsDir() {
         return stateDir + "/vms";
     }

@@ -1,6 +1,7 @@
 package dev.vmlet.plan;
 
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DockerUser;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
@@ -95,6 +96,11 @@ public final class HostPlanner {
                     // Once turned on by us, it was somebody else who turned it off.
                     seen.keptForwarding().containsKey(seen.uplink().get()) ? Cause.DRIFT : Cause.ASKED));
         }
+        if (seen.docker() instanceof Seen.Unknown<DockerUser>(String cause)) {
+            waiting = waiting.or(() -> Optional.of(new Plan.Wait(Reason.CannotLook, cause, LATER)));
+        } else if (seen.docker() instanceof Seen.Present<DockerUser>(DockerUser chain)) {
+            docker(chain, leaving || published, seen).ifPresent(steps::add);
+        }
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
         // A record that cannot be read may be a Network's whose guests need the flag.
         if (seen.networks().isEmpty() && seen.unreadable().isEmpty()) {
@@ -106,6 +112,29 @@ public final class HostPlanner {
                             "no Network is realised on this node any more")));
         }
         return new Plan(steps, waiting);
+    }
+
+    /** @param needed whether something of a guest's is to pass the forward hook */
+    private static Optional<PlannedStep> docker(DockerUser chain, boolean needed, HostObservation seen) {
+        if (chain.asked() && needed) {
+            return chain.complete()
+                    ? Optional.empty()
+                    : Optional.of(new PlannedStep(
+                            new Step.AcceptInDockerUser(),
+                            chain.kept()
+                                    ? "our rules there are gone, and Docker drops what it does not know"
+                                    : "Docker drops what it does not know, and --manage-docker-user was given",
+                            chain.kept() ? Cause.DRIFT : Cause.ASKED));
+        }
+        // A record that cannot be read may be a Network's whose guests are let through there.
+        boolean doubtful = chain.asked() && !seen.unreadable().isEmpty();
+        return doubtful || !chain.kept() && !chain.traces()
+                ? Optional.empty()
+                : Optional.of(new PlannedStep(
+                        new Step.WithdrawFromDockerUser(),
+                        chain.asked()
+                                ? "nothing of a guest's leaves or enters this node any more"
+                                : "--manage-docker-user is not given any more"));
     }
 
     /** Turning forwarding off cuts the guests of everybody else who came to rely on it. */

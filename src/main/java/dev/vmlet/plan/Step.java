@@ -341,6 +341,22 @@ public sealed interface Step {
         }
     }
 
+    /** Our two rules, with our mark, at the head of Docker's chain for the rules of others. */
+    record AcceptInDockerUser() implements Step {
+        @Override
+        public String toString() {
+            return "let guests through in Docker's chain DOCKER-USER";
+        }
+    }
+
+    /** Every rule with our mark, and no other. */
+    record WithdrawFromDockerUser() implements Step {
+        @Override
+        public String toString() {
+            return "take our rules out of Docker's chain DOCKER-USER";
+        }
+    }
+
     private static String list(List<FirewallElement> elements) {
         return String.join(
                 ", ", elements.stream().map(FirewallElement::toString).toList());

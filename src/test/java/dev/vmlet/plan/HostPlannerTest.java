@@ -3,6 +3,7 @@ package dev.vmlet.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.DockerUser;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
@@ -64,6 +65,52 @@ class HostPlannerTest {
 
     private static String plan(HostObservation seen) {
         return Texts.of(HostPlanner.plan(Given.INSTALLATION, seen));
+    }
+
+    private static HostObservation docker(
+            List<NetworkRecord> networks, List<VmRecord> vms, List<String> unreadable, Seen<DockerUser> docker) {
+        return new HostObservation(
+                INTACT,
+                Optional.of(ETH0),
+                Seen.present(true),
+                Map.of(),
+                Seen.present(List.of()),
+                networks,
+                vms,
+                unreadable,
+                Set.of(),
+                Seen.present(Map.of()),
+                docker);
+    }
+
+    private static Seen<DockerUser> chain(boolean asked, boolean kept, boolean complete, boolean traces) {
+        return Seen.present(new DockerUser(asked, kept, complete, traces));
+    }
+
+    @Test
+    void letsGuestsThroughDockersChainWhileTheyLeaveTheNode() {
+        String accept = "let guests through in Docker's chain DOCKER-USER, because ";
+        String withdraw = "take our rules out of Docker's chain DOCKER-USER, because ";
+        List<NetworkRecord> open = List.of(OPEN);
+        assertThat(plan(docker(open, List.of(), List.of(), chain(true, false, false, false))))
+                .isEqualTo(accept + "Docker drops what it does not know, and --manage-docker-user was given\n");
+        assertThat(plan(docker(open, List.of(), List.of(), chain(true, true, false, true))))
+                .isEqualTo(accept + "our rules there are gone, and Docker drops what it does not know [drift]\n");
+        assertThat(plan(docker(open, List.of(), List.of(), chain(true, true, true, true))))
+                .isEmpty();
+        assertThat(plan(docker(List.of(CLOSED), List.of(), List.of(), chain(true, true, true, true))))
+                .isEqualTo(withdraw + "nothing of a guest's leaves or enters this node any more\n");
+        assertThat(plan(docker(List.of(), List.of(), List.of(), chain(true, true, false, false))))
+                .isEqualTo(withdraw + "nothing of a guest's leaves or enters this node any more\n");
+        assertThat(plan(docker(List.of(), List.of(), List.of("net-9 cannot be read"), chain(true, true, true, true))))
+                .isEmpty();
+        assertThat(plan(docker(List.of(), List.of(), List.of(), chain(true, false, false, false))))
+                .isEmpty();
+        assertThat(plan(docker(open, List.of(), List.of("net-9 cannot be read"), chain(false, true, true, true))))
+                .isEqualTo(withdraw + "--manage-docker-user is not given any more\n");
+        assertThat(plan(docker(open, List.of(), List.of(), Seen.missing()))).isEmpty();
+        assertThat(plan(docker(open, List.of(), List.of(), Seen.unknown("look at DOCKER-USER: no iptables"))))
+                .contains("look at DOCKER-USER: no iptables");
     }
 
     private static final String INSTALL = "install the firewall tables vmlet_inst2345 with 7 elements, because ";

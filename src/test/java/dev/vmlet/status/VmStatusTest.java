@@ -173,7 +173,7 @@ class VmStatusTest {
                 .isEqualTo(
                         "what guests of Network net send out of this node is dropped by the policy of iptables' FORWARD"
                                 + " chain (Docker), as a probe packet showed; to let them through: iptables -I DOCKER-USER -i"
-                                + " vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker)");
+                                + " vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
     }
 
     @Test

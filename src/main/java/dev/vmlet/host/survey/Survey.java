@@ -39,6 +39,7 @@ import java.util.TreeSet;
  */
 public final class Survey {
     private static final Duration TOOL_PATIENCE = Duration.ofSeconds(10);
+    private static final String IPTABLES = "iptables";
     private static final Path CONF = Path.of("/proc/sys/net/ipv4/conf");
 
     /** What the host runs for us: name, Debian's package, and what it does. */
@@ -110,6 +111,13 @@ public final class Survey {
         List<Facts.Tool> tools = new ArrayList<>();
         for (List<String> tool : TOOLS) {
             tools.add(new Facts.Tool(tool.get(0), find(tool.get(0)), tool.get(1), tool.get(2)));
+        }
+        if (wishes.manageDockerUser()) {
+            tools.add(new Facts.Tool(
+                    IPTABLES,
+                    find(IPTABLES),
+                    IPTABLES,
+                    "lets guests through Docker's firewall (--manage-docker-user)"));
         }
         tools.add(new Facts.Tool(
                 "qemu-system-x86_64", find("qemu-system-x86_64"), "qemu-system-x86", "emulates guests without KVM"));

@@ -238,7 +238,7 @@ class PassageIT {
 
     private static String docker() {
         return "iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after"
-                + " Docker)";
+                + " Docker; or give the agent --manage-docker-user)";
     }
 
     /** The tables of iptables-legacy, once used, stay as long as the namespace. */

@@ -54,7 +54,7 @@ class SurveyIT {
 
     private List<Finding> findings() throws HostException {
         Facts.Wishes wishes = new Facts.Wishes(
-                true, false, Ipv4Prefix.parse("10.208.0.0/12"), new Facts.IdRange("guests", 700000, 65536));
+                true, false, Ipv4Prefix.parse("10.208.0.0/12"), new Facts.IdRange("guests", 700000, 65536), false);
         HostPaths paths = new HostPaths(dir + "/state", dir + "/run");
         return Checkup.of(new Survey(wishes, paths, List.of()).look(new Facts.Vmm("ch", "", "")));
     }
@@ -121,7 +121,7 @@ class SurveyIT {
                 .isEqualTo(
                         "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
                                 + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -I"
-                                + " DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker)");
+                                + " DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
         // What these two commands of iptables-nft write.
         nft(
                 "insert rule ip filter DOCKER-USER iifname \"vmb-*\" counter accept",
