@@ -7,14 +7,14 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Lets informers keep a watch for half an hour to an hour. fabric8 opens each anew after five to ten minutes, so that one
+ * Lets informers keep a watch for one to two hours. fabric8 opens each anew after five to ten minutes, so that one
  * whose other end is gone does not stay deaf; {@link HeardWatches} sees to that sooner. An agent has nine watches, and two
  * hundred idle agents would ask four times a second for nothing: more than all renewals of their Leases.
  *
  * <p>There is no setting for it (7.9.0), only a static field that is read when an informer is made.
  */
 final class LongWatches {
-    static final Duration AT_LEAST = Duration.ofMinutes(30);
+    static final Duration AT_LEAST = Duration.ofHours(1);
 
     private static final Logger log = LoggerFactory.getLogger(LongWatches.class);
 
