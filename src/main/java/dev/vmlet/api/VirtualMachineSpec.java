@@ -76,6 +76,10 @@ public record VirtualMachineSpec(
                 value = "self.all(a, !has(a.macAddress) ||"
                         + " self.exists_one(b, has(b.macAddress) && b.macAddress == a.macAddress))",
                 message = "two networks have the same macAddress: give each its own, or leave it out")
+        @ValidationRule(
+                value = "self.all(a, !has(a.ports) || a.ports.all(p, !has(p.name) ||"
+                        + " self.exists_one(b, has(b.ports) && b.ports.exists(q, has(q.name) && q.name == p.name))))",
+                message = "two networks have ports of the same name: a Service could not tell them apart")
         @Nullable
         List<NetworkInterface> networks,
 
@@ -180,12 +184,27 @@ public record VirtualMachineSpec(
             @ValidationRule(
                     value = "self.all(a, self.exists_one(b, b.hostPort == a.hostPort && b.protocol == a.protocol))",
                     message = "two ports have the same hostPort and protocol: each port of the node leads to one place")
+            @ValidationRule(
+                    value = "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
+                    message = "two ports have the same name: a Service could not tell them apart")
             @Nullable
             List<Published> ports) {}
 
     /** A port of a guest that its node offers as its own. */
     @ApiObject
     public record Published(
+            @JsonPropertyDescription(
+                    "Name by which the targetPort of a Service finds it: at most 15 lower-case letters, digits and"
+                            + " single '-' between them, with at least one letter; no other port of this machine may"
+                            + " bear it. Default: none, then a Service finds it by the number of the guest's port.")
+            @Size(min = 1, max = 15)
+            @ValidationRule(
+                    value = "self.matches(r'^[a-z0-9]+(-[a-z0-9]+)*$') && self.matches(r'[a-z]')",
+                    message = "ports[].name must be lower-case letters, digits and single '-' between them, with at"
+                            + " least one letter")
+            @Nullable
+            String name,
+
             @JsonPropertyDescription(
                     "Port of the node, 1 to 65535. It belongs to this machine until the object is deleted or asks for"
                             + " it no longer, whether the guest runs or not.")

@@ -138,7 +138,13 @@ public record VirtualMachineStatus(
                             + " dropped. Absent while it uses ip alone.")
             @Size(max = 45)
             @Nullable
-            String observed) {}
+            String observed,
+
+            @JsonPropertyDescription(
+                    "Ports of the node that lead to this interface now, each with its protocol, for example tcp/8080.")
+            @Size(max = 16)
+            @Nullable
+            List<@Size(max = 15) String> publishedPorts) {}
 
     /** The monitor process of a guest. */
     @ApiObject

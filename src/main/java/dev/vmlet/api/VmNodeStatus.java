@@ -54,6 +54,13 @@ public record VmNodeStatus(
         @Nullable
         List<@Size(max = 63) String> buried,
 
+        @JsonPropertyDescription(
+                "The node's own IPv4 address: with it, by its default route, it speaks to the outside. What a"
+                        + " VirtualMachine publishes is found there. Absent where the node has no such route.")
+        @Size(max = 16)
+        @Nullable
+        List<@Size(max = 15) String> addresses,
+
         @JsonPropertyDescription("The metadata.generation that this status was seen for.") @Min(0) @Nullable
         Long observedGeneration,
 
@@ -81,6 +88,28 @@ public record VmNodeStatus(
                 vms,
                 sweep,
                 uids.isEmpty() ? null : List.copyOf(uids),
+                addresses,
+                observedGeneration,
+                conditions);
+    }
+
+    /** The same, with the node's addresses; an empty list is not written. */
+    public VmNodeStatus withAddresses(List<String> found) {
+        return new VmNodeStatus(
+                agentVersion,
+                bootId,
+                kvm,
+                vmm,
+                emulation,
+                confinement,
+                kernelVersion,
+                architecture,
+                bridgePorts,
+                capacity,
+                vms,
+                sweep,
+                buried,
+                found.isEmpty() ? null : List.copyOf(found),
                 observedGeneration,
                 conditions);
     }

@@ -7,13 +7,19 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.Operator;
 import java.time.Clock;
 import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The cluster's role: decisions that belong to no node. Touches no host. Constructed stopped. */
 public final class ClusterController implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ClusterController.class);
+
+    private final KubernetesClient client;
     private final Operator operator;
     private final EventRecorder events;
 
     public ClusterController(KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, Clock clock) {
+        this.client = client;
         this.events = new EventRecorder(client, "controller", "", clock);
         this.operator = Operators.create(client);
         var cidrs = new CidrReconciler(pool, clusterRanges, events, clock);
@@ -55,6 +61,16 @@ public final class ClusterController implements AutoCloseable {
     }
 
     public void start() {
+        if (ServiceReconciler.isPossible(client)) {
+            var services = new ServiceReconciler(events);
+            operator.register(
+                    services,
+                    Operators.configure(operator, services, "vmlet-controller-services")
+                            .withGenerationAware(false)
+                            .build());
+        } else {
+            log.atInfo().log("the API server has no Services and EndpointSlices; the controller does without");
+        }
         operator.start();
     }
 

@@ -14,6 +14,7 @@ import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.Owner;
 import dev.vmlet.model.Reason;
@@ -190,7 +191,8 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                         wakes.deafness(),
                         downtimes.now(),
                         clock.instant())
-                .withBuried(buried(node));
+                .withBuried(buried(node))
+                .withAddresses(addresses(node));
         if (status.bridgePorts() != null
                 && status.bridgePorts().used() != null
                 && status.bridgePorts().limit() != null) {
@@ -345,6 +347,22 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                     ? 0
                     : last.bridgePorts().used();
         }
+    }
+
+    /** Where the look fails, those that were seen last: whoever is led there by them must not lose his way. */
+    private List<String> addresses(VmNode node) {
+        return switch (host.links().ownAddress()) {
+            case Seen.Present<Ipv4Address>(Ipv4Address own) -> List.of(own.toString());
+            case Seen.Missing<Ipv4Address> _ -> List.of();
+            case Seen.Unknown<Ipv4Address>(String cause) -> {
+                log.atWarn()
+                        .addKeyValue("node", nodeName)
+                        .addKeyValue("cause", cause)
+                        .log("own address not seen");
+                VmNodeStatus last = node.getStatus();
+                yield last == null || last.addresses() == null ? List.of() : last.addresses();
+            }
+        };
     }
 
     private VmNode bare(VmNodeStatus status) {

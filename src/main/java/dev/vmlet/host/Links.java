@@ -40,6 +40,9 @@ public interface Links {
     /** The interface of the default route with the lowest metric; empty when there is none. */
     Optional<LinkName> uplink() throws HostException;
 
+    /** The address with which this host speaks to the outside, by its default route; Missing without such a route. */
+    Seen<Ipv4Address> ownAddress();
+
     /**
      * Creates a bridge, down. Mark and MTU follow in a second message, because the kernel takes no ifalias at creation.
      * An unmarked bridge of that name with that MAC, down and without ports, is the trace of a crash in between and is

@@ -184,6 +184,7 @@ public final class NodeStatus {
                 new VmNodeStatus.Vms(seen.vms().size(), running),
                 sweep(before, findings, Holds.of(node.getMetadata().getName(), holds, Holds.confirmed(node)), now),
                 null,
+                null,
                 node.getMetadata().getGeneration(),
                 conditions.list());
     }

@@ -562,7 +562,12 @@ public final class VmStatus {
                         nic.tap().value(),
                         Addressing.observed(nic, seen.nics().get(nic.network().uid()))
                                 .map(Ipv4Address::toString)
-                                .orElse(null)))
+                                .orElse(null),
+                        nic.ports().isEmpty()
+                                ? null
+                                : nic.ports().stream()
+                                        .map(port -> port.host().toString())
+                                        .toList()))
                 .toList();
     }
 

@@ -17,6 +17,8 @@ import dev.vmlet.model.Ipv4Prefix;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.http.BasicBuilder;
+import io.fabric8.kubernetes.client.http.HttpRequest;
 import io.fabric8.kubernetes.client.http.Interceptor;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -30,6 +32,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -47,15 +50,17 @@ abstract class ManyNodesContract {
     /** Enough to get in each other's way, few enough for two cores. */
     private static final int AT_ONCE = 16;
 
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
+    static final Duration PATIENCE = Duration.ofMinutes(2);
 
     private final SimpleMeterRegistry counted = new SimpleMeterRegistry();
-    private final List<SimulatedNode> nodes = new ArrayList<>();
+    final List<SimulatedNode> nodes = new ArrayList<>();
     /** A server that is not thrown away keeps what a test before has left. */
-    private final String run =
-            "r" + Integer.toString(ThreadLocalRandom.current().nextInt(36 * 36 * 36 * 36), 36);
+    final String run = "r" + Integer.toString(ThreadLocalRandom.current().nextInt(36 * 36 * 36 * 36), 36);
 
-    private KubernetesClient client;
+    /** Paths that the controller has asked for. */
+    final Set<String> asked = ConcurrentHashMap.newKeySet();
+
+    KubernetesClient client;
     private KubernetesClient controllers;
     private @Nullable ClusterController controller;
 
@@ -78,7 +83,12 @@ abstract class ManyNodesContract {
                         .endMetadata()
                         .build())
                 .create();
-        controllers = connect();
+        controllers = connect(new Interceptor() {
+            @Override
+            public void before(BasicBuilder builder, HttpRequest request, RequestTags tags) {
+                asked.add(request.uri().getPath());
+            }
+        });
         controller = new ClusterController(controllers, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
         controller.start();
     }
@@ -99,7 +109,11 @@ abstract class ManyNodesContract {
     }
 
     private void startNodes() throws Exception {
-        var _ = inParallel(IntStream.range(0, nodes()).mapToObj(i -> () -> {
+        startNodes(nodes());
+    }
+
+    void startNodes(int count) throws Exception {
+        var _ = inParallel(IntStream.range(0, count).mapToObj(i -> () -> {
             SimulatedNode node = new SimulatedNode(run + "-" + i, i, connect(new ApiMetrics(counted)));
             synchronized (nodes) {
                 nodes.add(node);
@@ -119,7 +133,7 @@ abstract class ManyNodesContract {
         return done;
     }
 
-    private Network network(String name, int mtu) {
+    Network network(String name, int mtu) {
         Network network = new Network();
         network.setMetadata(
                 new ObjectMetaBuilder().withName(name).withNamespace(run).build());
@@ -137,7 +151,7 @@ abstract class ManyNodesContract {
         return network;
     }
 
-    private VirtualMachine vm(String name, String node) {
+    VirtualMachine vm(String name, String node) {
         VirtualMachineSpec given = Given.spec("net");
         VirtualMachine vm = new VirtualMachine();
         vm.setMetadata(new ObjectMetaBuilder().withName(name).withNamespace(run).build());
@@ -163,7 +177,7 @@ abstract class ManyNodesContract {
                 .sum();
     }
 
-    private boolean isReady(VirtualMachine vm) {
+    boolean isReady(VirtualMachine vm) {
         VirtualMachine now = client.resource(vm).get();
         return now.getStatus() != null
                 && now.getStatus().conditions() != null
@@ -280,7 +294,7 @@ abstract class ManyNodesContract {
         takeDown(List.of(kept));
     }
 
-    private void takeDown(List<VirtualMachine> vms) {
+    void takeDown(List<VirtualMachine> vms) {
         vms.forEach(vm -> client.resource(vm).delete());
         await().atMost(PATIENCE)
                 .until(() -> vms.stream().allMatch(vm -> client.resource(vm).get() == null));

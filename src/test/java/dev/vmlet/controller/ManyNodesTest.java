@@ -1,5 +1,7 @@
 package dev.vmlet.controller;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import dev.vmlet.api.Serialization;
 import dev.vmlet.apiserver.ApiServer;
 import dev.vmlet.apiserver.Kubeconfig;
@@ -14,6 +16,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A few nodes against the embedded API server. */
@@ -62,6 +65,14 @@ class ManyNodesTest extends ManyNodesContract {
                     }
                 })
                 .build();
+    }
+
+    /** It would try for ever to watch what is not there. */
+    @Test
+    void theControllerDoesWithoutServicesWhereThereAreNone() {
+        assertThat(asked)
+                .contains("/apis/vmlet.dev/v1alpha1/vmnodes")
+                .noneMatch(path -> path.endsWith("/services") || path.endsWith("/endpointslices"));
     }
 
     @Override

@@ -297,7 +297,7 @@ class NodeLossReconcilerTest {
 
     private static VmNodeStatus status(List<String> buried) {
         return new VmNodeStatus(
-                null, null, null, null, null, null, null, null, null, null, null, null, buried, null, null);
+                null, null, null, null, null, null, null, null, null, null, null, null, buried, null, null, null);
     }
 
     @Test

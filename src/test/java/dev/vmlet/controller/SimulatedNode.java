@@ -16,6 +16,8 @@ import dev.vmlet.model.Given;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -64,6 +66,7 @@ public final class SimulatedNode implements AutoCloseable {
         this.names = new HostNames(installation);
         this.links = new FakeHost(installation);
         links.plant("eth0", "", "02:00:00:00:00:01", 1500, true, new Mark(""), -1);
+        links.plantAddress(new LinkName("eth0"), address(number));
         links.routeEverythingBy(new LinkName("eth0"), 100);
         this.wakes = new Wakes(names, name);
         this.host = new Host(
@@ -73,6 +76,11 @@ public final class SimulatedNode implements AutoCloseable {
                 inTurn(Disks.class, disks),
                 inTurn(Records.class, records),
                 inTurn(Probes.class, new FakeProbes()));
+    }
+
+    /** Of node number so-and-so, on the uplink. */
+    static InterfaceAddress address(int number) {
+        return new InterfaceAddress(Ipv4Address.parse("192.0." + (2 + number / 250) + "." + (1 + number % 250)), 24);
     }
 
     public String name() {

@@ -116,13 +116,26 @@ class RightsE2E {
         secret(cluster, NS);
         AgentProcess agent = cluster.newAgent(NODE, "--lease-duration", "PT40S").start();
         cluster.apply(Cluster.network(NS, "lab"));
+        cluster.apply(service());
+        cluster.apply(sliceOfAnother());
         cluster.apply(vm(cluster, NS, "web", NODE, "cloudInit: {userDataSecretRef: {name: data}}")
-                .replace("networks: []", "networks: [{name: lab}]"));
+                .replace("name: web}", "name: web, labels: {app: web}}")
+                .replace("networks: []", "networks: [{name: lab, ports: [{name: http, hostPort: 18080, port: 80}]}]"));
         cluster.apply(vm(cluster, NS, "homeless", NODE, "").replace("  nodeName: " + NODE + "\n", ""));
         Cluster.await(
                 "the guest runs",
                 Cluster.BOOT,
                 () -> get(cluster, NS, "{.status.phase}").equals("Running"));
+        Cluster.await(
+                "the slice's name is another's",
+                Cluster.SOON,
+                () -> events(cluster, "front").contains("ServiceRefused"));
+        cluster.kubectl("delete", "endpointslice", "front.web", "-n", NS);
+        cluster.kubectl("annotate", "service", "front", "-n", NS, "again=1");
+        Cluster.await(
+                "the VM is behind the Service",
+                Cluster.SOON,
+                () -> ready(cluster).equals("true"));
         Cluster.await(
                 "the controller says who has no node",
                 Cluster.SOON,
@@ -143,10 +156,19 @@ class RightsE2E {
                 "the node is lost",
                 Cluster.SOON,
                 () -> get(cluster, NS, "{.status.phase}").equals("Unknown"));
+        Cluster.await(
+                "the Service leads to it no more",
+                Cluster.SOON,
+                () -> ready(cluster).equals("false"));
         // Its object goes without the agent's release: an orphan, about which the API server is asked directly.
         cluster.kubectl("delete", "vm", "web", "-n", NS, "--wait=false");
         cluster.kubectl("patch", "vm", "web", "-n", NS, "--type=json", "-p", """
                 [{"op": "remove", "path": "/metadata/finalizers"}]""");
+        Cluster.await(
+                "its slice is gone",
+                Cluster.SOON,
+                () -> cluster.kubectl("get", "endpointslices", "-n", NS, "-o", "name")
+                        .isBlank());
         // And one by force, with a tombstone on a VmNode that somebody has removed besides.
         cluster.kubectl("delete", "vmnode", NODE);
         cluster.kubectl("delete", "vm", "wrong", "-n", NS, "--wait=false");
@@ -172,6 +194,39 @@ class RightsE2E {
         // It counts up its Events when it ends.
         cluster.controller().terminate();
         cluster.controller().start();
+    }
+
+    private static String service() {
+        return """
+                apiVersion: v1
+                kind: Service
+                metadata: {namespace: %s, name: front, annotations: {vmlet.dev/selector: app=web}}
+                spec: {ports: [{name: http, port: 80, targetPort: http}]}
+                """.formatted(NS);
+    }
+
+    /** By the name that ours would have. */
+    private static String sliceOfAnother() {
+        return """
+                apiVersion: discovery.k8s.io/v1
+                kind: EndpointSlice
+                metadata: {namespace: %s, name: front.web}
+                addressType: IPv4
+                endpoints: []
+                ports: []
+                """.formatted(NS);
+    }
+
+    private static String ready(Cluster cluster) {
+        return cluster.kubectl(
+                "get",
+                "endpointslices",
+                "-n",
+                NS,
+                "-l",
+                "kubernetes.io/service-name=front",
+                "-o",
+                "jsonpath={.items[*].endpoints[*].conditions.ready}");
     }
 
     private static void leave(Cluster cluster, AgentProcess agent, String node) {

@@ -187,6 +187,11 @@ public final class FakeHost implements Links, Firewall {
                         l.port()));
     }
 
+    /** Somebody gives a link an address. */
+    public synchronized void plantAddress(LinkName name, InterfaceAddress address) {
+        addresses.computeIfAbsent(name, _ -> new HashSet<>()).add(address);
+    }
+
     /** Somebody sets a default route. */
     public synchronized void routeEverythingBy(LinkName device, long metric) {
         defaultRoutes.add(new Route(EVERYWHERE, device, metric));
@@ -289,6 +294,17 @@ public final class FakeHost implements Links, Firewall {
         return defaultRoutes.stream()
                 .min(Comparator.comparingLong(Route::metric))
                 .map(Route::device);
+    }
+
+    @Override
+    public synchronized Seen<Ipv4Address> ownAddress() {
+        return defaultRoutes.stream()
+                .min(Comparator.comparingLong(Route::metric))
+                .flatMap(route -> addresses.getOrDefault(route.device(), Set.of()).stream()
+                        .map(InterfaceAddress::address)
+                        .min(Comparator.comparing(Ipv4Address::toString)))
+                .<Seen<Ipv4Address>>map(Seen::present)
+                .orElseGet(Seen::missing);
     }
 
     @Override

@@ -518,6 +518,17 @@ abstract class HostContract {
     }
 
     @Test
+    void speaksToTheOutsideWithTheAddressOfTheUplink() throws Exception {
+        assertThat(links().ownAddress()).isEqualTo(Seen.missing());
+        links().createBridge(BRIDGE, MAC, 1500, OF_NETWORK);
+        links().addAddress(BRIDGE, GATEWAY);
+        links().setUp(BRIDGE);
+        assertThat(links().ownAddress()).as("no way out yet").isEqualTo(Seen.missing());
+        routeEverythingBy(BRIDGE, 100);
+        assertThat(links().ownAddress()).isEqualTo(Seen.present(GATEWAY.address()));
+    }
+
+    @Test
     void setsTheForwardingFlagOfOneLink() throws Exception {
         LinkName dotted = new LinkName("vmb.one");
         links().createBridge(dotted, MAC, 1500, OF_NETWORK);

@@ -287,7 +287,7 @@ class VmResolverTest {
         VirtualMachine vm = Given.vm();
         vm.setStatus(new VirtualMachineStatus(
                 null,
-                List.of(new VirtualMachineStatus.Address("net", ip, "52:00:00:00:00:07", "vmt-x", null)),
+                List.of(new VirtualMachineStatus.Address("net", ip, "52:00:00:00:00:07", "vmt-x", null, null)),
                 null,
                 null,
                 null,
@@ -390,8 +390,8 @@ class VmResolverTest {
     @Test
     void publishesPortsInTheOrderAsked() {
         assertThat(desired(publishing(
-                                new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP),
-                                new VirtualMachineSpec.Published(53, 5353, OpenPort.Protocol.UDP)))
+                                new VirtualMachineSpec.Published(null, 8080, 80, OpenPort.Protocol.TCP),
+                                new VirtualMachineSpec.Published(null, 53, 5353, OpenPort.Protocol.UDP)))
                         .nics())
                 .isEqualTo(List.of(publishing(
                         Given.nic(), tcp(8080, 80), new PublishedPort(new ServicePort(Protocol.UDP, 53), 5353))));
@@ -405,12 +405,12 @@ class VmResolverTest {
                 List.of(publishing(other.nics().getFirst(), tcp(8080, 443))),
                 List.of(),
                 other.grace()));
-        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP)))
+        assertThat(publishing(new VirtualMachineSpec.Published(null, 8080, 80, OpenPort.Protocol.TCP)))
                 .isEqualTo(refused(
                         Reason.HostPortTaken,
                         "spec.networks[net].ports: host port tcp/8080 of node a belongs to VM lab/vm-2; choose"
                                 + " another"));
-        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.UDP)))
+        assertThat(publishing(new VirtualMachineSpec.Published(null, 8080, 80, OpenPort.Protocol.UDP)))
                 .as("another protocol")
                 .isInstanceOf(Resolution.Desired.class);
     }
@@ -418,7 +418,7 @@ class VmResolverTest {
     @Test
     void refusesAHostPortThatTheNodeKeepsForItselfWhetherAnythingListensOrNot() {
         for (int port : List.of(22, 2379, 6443, 10_250, 30_080)) {
-            assertThat(publishing(new VirtualMachineSpec.Published(port, 80, OpenPort.Protocol.TCP)))
+            assertThat(publishing(new VirtualMachineSpec.Published(null, port, 80, OpenPort.Protocol.TCP)))
                     .isEqualTo(refused(
                             Reason.HostPortTaken,
                             "spec.networks[net].ports: host port tcp/" + port + " is one that node a keeps for itself;"
@@ -459,7 +459,7 @@ class VmResolverTest {
                         OptionalInt.of(200_001),
                         List.of(new Reservation.Nic("net-9", "10.9.9.9", "52:00:00:00:00:09", List.of("tcp/8080"))),
                         true)));
-        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP)))
+        assertThat(publishing(new VirtualMachineSpec.Published(null, 8080, 80, OpenPort.Protocol.TCP)))
                 .isEqualTo(refused(
                         Reason.HostPortTaken,
                         "spec.networks[net].ports: host port tcp/8080 of node a belongs to the VM of the unreadable"
@@ -468,7 +468,7 @@ class VmResolverTest {
 
     @Test
     void refusesAProtocolItDoesNotKnow() {
-        assertThat(publishing(new VirtualMachineSpec.Published(8080, 80, null)))
+        assertThat(publishing(new VirtualMachineSpec.Published(null, 8080, 80, null)))
                 .isEqualTo(refused(
                         Reason.InvalidSpec,
                         "spec.networks[net].ports: an entry lacks its hostPort or port, or has a protocol newer than"

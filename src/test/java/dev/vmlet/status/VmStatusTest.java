@@ -21,11 +21,14 @@ import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Passage;
+import dev.vmlet.model.Protocol;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Reach;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.ServicePort;
 import dev.vmlet.model.Tampering;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
@@ -106,6 +109,29 @@ class VmStatusTest {
 
     private static Condition condition(String type, String reason, String message) {
         return new Condition(type, Condition.Status.True, reason, message, 1L, "2026-01-01T12:01:00Z");
+    }
+
+    @Test
+    void saysWhichPortsOfTheNodeLeadToTheGuest() {
+        DesiredNic nic = Given.nic();
+        VmRecord running = Given.record().withLaunch(Given.launch(), 2);
+        DesiredNic publishing = nic.withLivePartOf(Optional.of(new DesiredNic(
+                nic.network(),
+                nic.bridge(),
+                nic.bridgeMark(),
+                nic.tap(),
+                nic.mark(),
+                nic.mac(),
+                nic.ip(),
+                nic.mtu(),
+                nic.isolated(),
+                List.of(
+                        new PublishedPort(new ServicePort(Protocol.TCP, 8080), 80),
+                        new PublishedPort(new ServicePort(Protocol.UDP, 53), 5353)))));
+        record = Seen.present(
+                running.withAsked(running.userId(), List.of(publishing), running.retained(), running.grace()));
+        assertThat(Objects.requireNonNull(status(NOW).addresses()).getFirst().publishedPorts())
+                .containsExactly("tcp/8080", "udp/53");
     }
 
     @Test

@@ -16,6 +16,10 @@ import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.ServicePort;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.StandardProtocolFamily;
+import java.nio.channels.DatagramChannel;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
@@ -32,6 +36,9 @@ import jnr.constants.platform.Errno;
 /** Interfaces of the network namespace this process runs in, over rtnetlink, {@code /dev/net/tun} and {@code /proc}. */
 public final class LinuxLinks implements Links, AutoCloseable {
     private static final Ipv4Prefix EVERYWHERE = Ipv4Prefix.parse("0.0.0.0/0");
+
+    /** 198.51.100.1, of a block that is nobody's (RFC 5737). */
+    private static final byte[] SOMEBODY_OUTSIDE = {(byte) 198, 51, 100, 1};
 
     private final SecureRandom chance = new SecureRandom();
     private final NetlinkSockets netlink;
@@ -194,6 +201,27 @@ public final class LinuxLinks implements Links, AutoCloseable {
                 .filter(r -> r.destination().equals(EVERYWHERE))
                 .min(Comparator.comparingLong(Route::metric))
                 .map(Route::device);
+    }
+
+    @Override
+    public Seen<Ipv4Address> ownAddress() {
+        try {
+            if (uplink().isEmpty()) {
+                return Seen.missing();
+            }
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
+        // The kernel chooses the source when a UDP socket is given its peer; no packet is sent.
+        try (DatagramChannel socket = DatagramChannel.open(StandardProtocolFamily.INET)) {
+            socket.connect(new InetSocketAddress(InetAddress.getByAddress(SOMEBODY_OUTSIDE), 9));
+            return socket.getLocalAddress() instanceof InetSocketAddress local
+                            && !local.getAddress().isAnyLocalAddress()
+                    ? Seen.present(Ipv4Address.of(local.getAddress().getAddress()))
+                    : Seen.missing();
+        } catch (IOException e) {
+            return Seen.unknown("look up the node's own address: " + e.getMessage());
+        }
     }
 
     @Override

@@ -21,6 +21,7 @@ import dev.vmlet.model.PublishedPort;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.ServicePort;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
@@ -50,6 +51,9 @@ class PublishedPortsIT {
     private static final int HOST_WEB = 8080;
     private static final int DB = 5432;
     private static final int HOST_DB = 15_432;
+    private static final String POD = "10.244.0.5";
+    private static final String POD_GATEWAY = "10.244.0.1";
+    private static final String CLUSTER_IP = "10.96.0.10";
     private static final String ONE = "10.77.0.11";
 
     private static final Path BR_NETFILTER = Path.of("/proc/sys/net/bridge/bridge-nf-call-iptables");
@@ -62,6 +66,8 @@ class PublishedPortsIT {
     private Peer left;
     private Peer right;
     private Peer outside;
+    /** On the same node, behind a link of the cluster's own network. */
+    private Peer pod;
 
     @BeforeAll
     void build(@TempDir Path directory) throws Exception {
@@ -88,6 +94,9 @@ class PublishedPortsIT {
                 publishing(Town.nic(apart, "52:00:00:00:00:51", "10.79.0.11"), port(Protocol.TCP, 8081, WEB)), apart);
         right = town.plug(Town.nic(apart, "52:00:00:00:00:52", "10.79.0.12"), apart);
         outside = town.outside();
+        pod = town.keep(Peer.plug("pod", "52:00:00:00:00:61", POD + "/24", POD_GATEWAY));
+        OwnNamespace.run("ip", "addr", "add", POD_GATEWAY + "/24", "dev", "pod");
+        town.links.setForwarding(new LinkName("pod"), true);
     }
 
     /** Whether bridged packets are shown to the inet hooks, where the kernel can do that at all. */
@@ -168,6 +177,34 @@ class PublishedPortsIT {
     @Test
     void aMachineOutsideReachesThePortAsItself() throws Exception {
         assertThat(arrivesAs(one, WEB, NODE_OUTSIDE, HOST_WEB, outside)).isEqualTo(OUTSIDE);
+    }
+
+    @Test
+    void aPodOfTheSameNodeReachesThePortAsItself() throws Exception {
+        assertThat(arrivesAs(one, WEB, NODE_OUTSIDE, HOST_WEB, pod)).isEqualTo(POD);
+    }
+
+    @Test
+    void aPodOfTheSameNodeDoesNotReachTheGuestsOwnAddress() {
+        assertThatThrownBy(() -> arrivesAs(one, WEB, ONE, WEB, pod)).isInstanceOf(SocketTimeoutException.class);
+    }
+
+    /** README says so: kube-proxy has led the packet to the node already, and a connection is translated once. */
+    @Test
+    void aPodOfTheSameNodeIsRefusedWhereAServiceChoosesItsOwnNode() throws Exception {
+        OwnNamespace.run("nft", "add table ip kube_proxy");
+        try {
+            OwnNamespace.run("nft", "add chain ip kube_proxy pre { type nat hook prerouting priority -100; }");
+            OwnNamespace.run(
+                    "nft",
+                    "add rule ip kube_proxy pre ip daddr " + CLUSTER_IP + " tcp dport 80 dnat to " + NODE_OUTSIDE + ":"
+                            + HOST_WEB);
+            assertThatThrownBy(() -> arrivesAs(one, WEB, CLUSTER_IP, 80, pod))
+                    .isInstanceOf(ConnectException.class)
+                    .hasMessage("Connection refused");
+        } finally {
+            OwnNamespace.run("nft", "delete table ip kube_proxy");
+        }
     }
 
     @Test
