@@ -12,6 +12,7 @@ import dev.vmlet.resolve.PolicyResolver;
 import dev.vmlet.status.NetworkStatuses;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
 import io.javaoperatorsdk.operator.api.reconciler.Cleaner;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
@@ -24,7 +25,10 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -44,6 +48,7 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
     private final Ipv4Prefix pool;
     private final List<Ipv4Prefix> clusterRanges;
     private final EventRecorder events;
+    private final ScrappedNodes scrapped;
     private final Clock clock;
     /** Two Networks must not be given one prefix: choosing and writing the choice is one act. */
     private final Object choosing = new Object();
@@ -54,6 +59,7 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
         this.pool = pool;
         this.clusterRanges = List.copyOf(clusterRanges);
         this.events = events;
+        this.scrapped = new ScrappedNodes(clock);
         this.clock = clock;
     }
 
@@ -161,7 +167,49 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
         slices.stream()
                 .filter(s -> s.getMetadata().getDeletionTimestamp() == null)
                 .forEach(s -> client.resource(s).delete());
+        slices.stream()
+                .filter(s -> s.getMetadata().getDeletionTimestamp() != null && isHeldByItsNode(s))
+                .forEach(s -> release(s, network, client));
         return DeleteControl.noFinalizerRemoval().rescheduleAfter(SOON.toMillis());
+    }
+
+    private static boolean isHeldByItsNode(NetworkSlice slice) {
+        return slice.getMetadata().getFinalizers() != null
+                && slice.getMetadata().getFinalizers().contains(NetworkReconciler.SLICE_FINALIZER);
+    }
+
+    /** Of a node that is no more nobody else would take the finalizer off. */
+    private void release(NetworkSlice slice, Network network, KubernetesClient client) {
+        String node = slice.getSpec() == null ? null : slice.getSpec().nodeName();
+        Optional<Instant> since = node == null ? Optional.empty() : scrapped.goneSince(node, client);
+        if (since.isEmpty()) {
+            return;
+        }
+        try {
+            client.resource(slice).edit(s -> {
+                s.getMetadata().getFinalizers().remove(NetworkReconciler.SLICE_FINALIZER);
+                return s;
+            });
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != 404) {
+                throw e;
+            }
+            // Gone meanwhile.
+            return;
+        }
+        String name = slice.getMetadata().getName();
+        log.atWarn()
+                .addKeyValue("slice", slice.getMetadata().getNamespace() + "/" + name)
+                .addKeyValue("node", node)
+                .log("slice of a scrapped node let go");
+        events.warning(
+                network,
+                Reason.SliceReleased,
+                "slice " + name + " of node " + node
+                        + " was let go without its agent: VmNode and Lease of that node are"
+                        + " gone since " + since.get().truncatedTo(ChronoUnit.SECONDS)
+                        + ", and no VM names it; should it come back, its agent takes down what is left of the Network"
+                        + " there");
     }
 
     private static Network bare(Network network, NetworkStatus status) {

@@ -25,6 +25,7 @@ public enum Reason {
     WayOutUnknown("A probe packet did not leave the node, and no rule was seen to drop it."),
     ServiceRefused("A Service that is to have VMs behind it asks for what cannot be done."),
     NotPublished("A VM that a Service is to have behind it does not publish what the Service asks for."),
+    SliceReleased("A deleted Network's slice was let go because its node is scrapped."),
     PeerNotMutual("A Network that is named as a peer does not name this one, so nothing passes between them."),
     RecordUnreadable("A record on this node cannot be read, so nobody can tell which addresses and user ids are free."),
     NodeLost("The node's agent has not renewed its Lease in time; its guests may still run."),

@@ -24,6 +24,9 @@ import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
@@ -60,6 +63,8 @@ abstract class ManyNodesContract {
     /** Paths that the controller has asked for. */
     final Set<String> asked = ConcurrentHashMap.newKeySet();
 
+    private volatile Duration ahead = Duration.ZERO;
+
     KubernetesClient client;
     private KubernetesClient controllers;
     private @Nullable ClusterController controller;
@@ -89,7 +94,7 @@ abstract class ManyNodesContract {
                 asked.add(request.uri().getPath());
             }
         });
-        controller = new ClusterController(controllers, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), Clock.systemUTC());
+        controller = new ClusterController(controllers, Ipv4Prefix.parse("10.64.0.0/10"), List.of(), new FastClock());
         controller.start();
     }
 
@@ -292,6 +297,49 @@ abstract class ManyNodesContract {
         assertThat(node.vms()).containsExactly(kept.getMetadata().getUid());
         assertThat(node.lives(kept.getMetadata().getUid())).isTrue();
         takeDown(List.of(kept));
+    }
+
+    /** Minutes must pass, which the controller is told. */
+    @Test
+    void aDeletedNetworkDoesNotWaitForANodeThatIsScrapped() {
+        String scrapped = run + "-scrapped";
+        Network network = client.resource(network("net", 1500)).create();
+        await().atMost(PATIENCE)
+                .until(() -> client.resource(network).get().getStatus() != null
+                        && Objects.requireNonNull(client.resource(network).get().getStatus())
+                                        .cidr()
+                                != null);
+        assertThat(new SliceClaims(scrapped, NetworkReconciler.SLICE_FINALIZER)
+                        .take(client.resource(network).get(), Optional.empty(), client))
+                .isEmpty();
+        client.resource(network).delete();
+        await().atMost(PATIENCE)
+                .until(() -> asked.contains("/apis/coordination.k8s.io/v1/namespaces/vmlet-system/leases/" + scrapped));
+        assertThat(client.resource(network).get()).as("not at once").isNotNull();
+        ahead = Duration.ofMinutes(4);
+        await().atMost(PATIENCE).until(() -> client.resource(network).get() == null);
+        await().atMost(PATIENCE)
+                .until(() -> client.v1().events().inNamespace(run).list().getItems().stream()
+                        .anyMatch(e -> "SliceReleased".equals(e.getReason())
+                                && e.getMessage().startsWith("slice net-0 of node " + scrapped + " was let go")));
+    }
+
+    /** The system's, and a while ahead of it. */
+    private final class FastClock extends Clock {
+        @Override
+        public ZoneId getZone() {
+            return ZoneOffset.UTC;
+        }
+
+        @Override
+        public Clock withZone(ZoneId zone) {
+            return this;
+        }
+
+        @Override
+        public Instant instant() {
+            return Instant.now().plus(ahead);
+        }
     }
 
     void takeDown(List<VirtualMachine> vms) {

@@ -30,7 +30,10 @@ class RightsE2E {
             "vmlet-controller",
             Map.of(
                     "get vmlet.dev/networks",
-                    "java-operator-sdk reads anew when the removal of its finalizer met a conflict"));
+                    "java-operator-sdk reads anew when the removal of its finalizer met a conflict",
+                    "patch vmlet.dev/networkslices",
+                    "the slice of a node whose VmNode and Lease have been gone for three minutes; ManyNodesContract does"
+                            + " it with a clock of its own"));
 
     /** One line of a role. {@code namespace} is empty for every namespace, {@code name} for every object. */
     private record Grant(String verb, String resource, String namespace, String name) {
