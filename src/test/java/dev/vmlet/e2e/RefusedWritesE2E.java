@@ -16,8 +16,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * Two nodes, {@code mine} and {@code other}, and the real token of mine's agent: what it may not write, and what it may.
- * No agent runs; kubectl writes in its name.
+ * Two nodes, {@code mine} and {@code other}, and the real tokens of mine's agent and of the controller: what they may not
+ * write, and what they may. No agent runs; kubectl writes in their name.
  */
 @ExtendWith(EndToEnd.class)
 class RefusedWritesE2E {
@@ -25,6 +25,7 @@ class RefusedWritesE2E {
 
     private Cluster cluster;
     private Path mine;
+    private Path controllers;
 
     /**
      * @param what as the table in README says it
@@ -207,17 +208,186 @@ class RefusedWritesE2E {
             new Row("tell an Event", "create -f -", event("ours", "mine"), ""),
             new Row("count it up", "patch event ours -n refused --type=merge -p {\"count\":2}", "", ""));
 
+    private static final String RELEASE =
+            "the controller may take the finalizer vmlet.dev/node-agent off VirtualMachine"
+                    + " refused/%s when a person has deleted it and said why by the annotation vmlet.dev/force-delete, and change"
+                    + " nothing else";
+
+    private static final String OWN_SLICES =
+            "the controller may not write EndpointSlice refused/%s: its own are labelled"
+                    + " endpointslice.kubernetes.io/managed-by=controller.vmlet.dev, bear the name of their Service, which owns"
+                    + " them, and lead to VirtualMachines";
+
+    /** The same for whoever has the controller's token. */
+    private static final List<Row> REFUSED_TO_THE_CONTROLLER = List.of(
+            new Row(
+                    "stop a VM that nobody has deleted, by its finalizer",
+                    "patch vm theirs -n refused --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]",
+                    "",
+                    RELEASE.formatted("theirs")),
+            new Row(
+                    "release a deleted VM of which no person has said why",
+                    "patch vm leaving -n refused --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]",
+                    "",
+                    RELEASE.formatted("leaving")),
+            new Row(
+                    "say why in a person's place",
+                    "annotate vm leaving -n refused vmlet.dev/force-delete=because",
+                    "",
+                    RELEASE.formatted("leaving")),
+            new Row(
+                    "change the spec of a VM",
+                    "patch vm theirs -n refused --type=merge -p {\"spec\":{\"runStrategy\":\"Halted\"}}",
+                    "",
+                    RELEASE.formatted("theirs")),
+            new Row(
+                    "place a VM",
+                    "patch vm homeless -n refused --type=merge -p {\"spec\":{\"nodeName\":\"mine\"}}",
+                    "",
+                    RELEASE.formatted("homeless")),
+            new Row(
+                    "say of a VM that it runs",
+                    "status /namespaces/refused/virtualmachines/theirs {\"status\":{\"phase\":\"Running\"}}",
+                    "",
+                    "the controller may say of VirtualMachine refused/theirs that its node is lost, nothing else"),
+            new Row(
+                    "give it another address",
+                    "status /namespaces/refused/virtualmachines/theirs {\"status\":{\"phase\":\"Unknown\",\"addresses\":[{\"network\":\"lab\",\"ip\":\"10.0.0.1\"}]}}",
+                    "",
+                    "the controller may say of VirtualMachine refused/theirs that its node is lost, nothing else"),
+            new Row(
+                    "change the spec of a Network",
+                    "patch vmnet lab -n refused --type=merge -p {\"spec\":{\"egress\":\"None\"}}",
+                    "",
+                    "the controller may change of Network refused/lab the status and the finalizer vmlet.dev/controller,"
+                            + " nothing else"),
+            new Row(
+                    "confirm a removal or ask for evacuation, on a VmNode",
+                    "annotate vmnode other vmlet.dev/confirm-removal=x",
+                    "",
+                    "the controller may write the tombstones of VmNode other, nothing else: an annotation there is a"
+                            + " person's word"),
+            new Row(
+                    "take the finalizer off a slice that is not deleted",
+                    "patch networkslice lab-1 -n refused --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]",
+                    "",
+                    "the controller may delete NetworkSlice refused/lab-1, and then take the finalizer"
+                            + " vmlet.dev/node-agent off it, nothing else"),
+            new Row(
+                    "renew the Lease of a node",
+                    "replace -f -",
+                    lease("other", "other"),
+                    "the controller may not write Lease vmlet-system/other: it keeps the one that elects it,"
+                            + " vmlet-system/vmlet-controller"),
+            new Row(
+                    "lead a Service elsewhere by a slice of another",
+                    "replace -f -",
+                    endpoints("by-hand", ""),
+                    OWN_SLICES.formatted("by-hand")),
+            new Row(
+                    "mark such a slice as its own",
+                    "replace -f -",
+                    endpoints("by-hand", ", endpointslice.kubernetes.io/managed-by: controller.vmlet.dev"),
+                    OWN_SLICES.formatted("by-hand")),
+            new Row(
+                    "make a slice that leads to no VM",
+                    "create -f -",
+                    endpoints("front.x", ", endpointslice.kubernetes.io/managed-by: controller.vmlet.dev")
+                            .replace("VirtualMachine", "Pod"),
+                    OWN_SLICES.formatted("front.x")),
+            new Row(
+                    "tell an Event in an agent's name",
+                    "create -f -",
+                    event("told", "other"),
+                    "the controller may not write Event refused/told: its own name vmlet.dev/controller as"
+                            + " reportingComponent"));
+
+    /** What RBAC refuses it already. */
+    private static final List<Row> REFUSED_TO_THE_CONTROLLER_TWICE = List.of(
+            new Row("delete a VM", "delete vm theirs -n refused --wait=false", "", RELEASE.formatted("theirs")),
+            new Row(
+                    "delete a Network",
+                    "delete vmnet lab -n refused --wait=false",
+                    "",
+                    "the controller may change of Network refused/lab the status and the finalizer vmlet.dev/controller,"
+                            + " nothing else"),
+            new Row(
+                    "write what a node says of itself, or of its slice",
+                    "status /vmnodes/other {\"status\":{\"bootId\":\"x\"}}",
+                    "",
+                    "the controller may not write vmnodes/status: that is for a node's agent"),
+            new Row(
+                    "delete the Lease of a node",
+                    "delete lease other -n vmlet-system",
+                    "",
+                    "the controller may not write Lease vmlet-system/other: it keeps the one that elects it,"
+                            + " vmlet-system/vmlet-controller"));
+
+    private static final List<Row> ALLOWED_TO_THE_CONTROLLER = List.of(
+            new Row(
+                    "say that a node is lost",
+                    "status /namespaces/refused/virtualmachines/theirs {\"status\":{\"phase\":\"Unknown\",\"conditions\":"
+                            + "[{\"type\":\"Ready\",\"status\":\"Unknown\",\"reason\":\"NodeLost\",\"message\":\"gone\","
+                            + "\"lastTransitionTime\":\"2026-01-01T12:00:00Z\"}]}}",
+                    "",
+                    ""),
+            new Row(
+                    "let a VM go that a person wants gone by force",
+                    "patch vm forced -n refused --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]",
+                    "",
+                    ""),
+            new Row("leave a tombstone", "apply --server-side --field-manager=vmlet-controller -f -", """
+                    apiVersion: vmlet.dev/v1alpha1
+                    kind: VmNode
+                    metadata: {name: other}
+                    spec: {tombstones: [{uid: 6ba7b810-9dad-41d1-80b4-00c04fd430c8}]}
+                    """, ""),
+            new Row("delete a slice", "delete networkslice lab-1 -n refused --wait=false", "", ""),
+            new Row(
+                    "take its finalizer off then",
+                    "patch networkslice lab-1 -n refused --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]",
+                    "",
+                    ""),
+            new Row(
+                    "put a VM behind a Service",
+                    "create -f -",
+                    endpoints("front.x", ", endpointslice.kubernetes.io/managed-by: controller.vmlet.dev"),
+                    ""),
+            new Row(
+                    "change that",
+                    "replace -f -",
+                    endpoints("front.x", ", endpointslice.kubernetes.io/managed-by: controller.vmlet.dev")
+                            .replace("192.0.2.1", "192.0.2.2"),
+                    ""),
+            new Row("take it away", "delete endpointslice front.x -n refused", "", ""),
+            new Row(
+                    "tell an Event as itself",
+                    "create -f -",
+                    event("controllers", "").replace("vmlet.dev/agent", "vmlet.dev/controller"),
+                    ""));
+
     @BeforeEach
     void twoNodes(Cluster given) {
         cluster = given;
         mine = cluster.identities().agent("mine");
         cluster.identities().agent("other");
+        controllers = cluster.identities().controller();
         cluster.namespace(NS);
         cluster.apply(Cluster.network(NS, "lab"));
         cluster.apply(vm("ours", "  nodeName: mine"));
         cluster.apply(vm("theirs", "  nodeName: other")
                 .replace("name: theirs}", "name: theirs, finalizers: [vmlet.dev/node-agent]}"));
         cluster.apply(vm("homeless", ""));
+        // Of a node without a Lease, on which the controller that runs here has no say.
+        cluster.apply(vm("leaving", "  nodeName: third")
+                .replace("name: leaving}", "name: leaving, finalizers: [vmlet.dev/node-agent]}"));
+        cluster.apply(
+                vm("forced", "  nodeName: third")
+                        .replace(
+                                "name: forced}",
+                                "name: forced, finalizers: [vmlet.dev/node-agent], annotations: {vmlet.dev/force-delete: gone}}"));
+        cluster.kubectl("delete", "vm", "leaving", "forced", "-n", NS, "--wait=false");
+        cluster.apply(endpoints("by-hand", ""));
         cluster.apply(slice("lab-0", "mine", "lab"));
         cluster.apply(slice("lab-1", "other", "lab"));
         for (String node : List.of("mine", "other")) {
@@ -232,8 +402,8 @@ class RefusedWritesE2E {
         if (cluster == null) {
             return;
         }
-        cluster.kubectl("delete", "clusterrolebinding", "careless", "--ignore-not-found");
-        for (String kind : List.of("vm", "networkslice", "vmnet", "event")) {
+        cluster.kubectl("delete", "clusterrolebinding", "careless", "more-careless", "--ignore-not-found");
+        for (String kind : List.of("vm", "networkslice", "vmnet", "event", "endpointslice")) {
             for (String name :
                     cluster.kubectl("get", kind, "-n", NS, "-o", "name").split("\n")) {
                 if (!name.isBlank()) {
@@ -250,7 +420,7 @@ class RefusedWritesE2E {
     @Test
     void everyWriteOfAnotherNodesThingsIsRefusedAndSaysWhy(Cluster given) {
         for (Row row : REFUSED) {
-            assertThat(refusal(row)).as(row.what).isEqualTo(row.says);
+            assertThat(refusal(mine, row)).as(row.what).isEqualTo(row.says);
         }
         for (Row row : REFUSED_TWICE) {
             assertThat(write(mine, row).output())
@@ -274,7 +444,38 @@ class RefusedWritesE2E {
         List<Row> all = new ArrayList<>(REFUSED);
         all.addAll(REFUSED_TWICE);
         for (Row row : all) {
-            assertThat(refusal(row)).as(row.what).isEqualTo(row.says);
+            assertThat(refusal(mine, row)).as(row.what).isEqualTo(row.says);
+        }
+    }
+
+    @Test
+    void theControllerDecidesWhatIsItsOwnAndNothingElse(Cluster given) {
+        for (Row row : REFUSED_TO_THE_CONTROLLER) {
+            assertThat(refusal(controllers, row)).as(row.what).isEqualTo(row.says);
+        }
+        for (Row row : REFUSED_TO_THE_CONTROLLER_TWICE) {
+            assertThat(write(controllers, row).output())
+                    .as(row.what)
+                    .contains("Forbidden")
+                    .contains("User \"system:serviceaccount:vmlet-system:vmlet-controller\" cannot ");
+        }
+        for (Row row : ALLOWED_TO_THE_CONTROLLER) {
+            assertThat(write(controllers, row)).as(row.what).satisfies(ended -> ended.mustSucceed());
+        }
+    }
+
+    @Test
+    void thePolicyAloneRefusesThemToAControllerWithEveryRight(Cluster given) {
+        cluster.kubectl(
+                "create",
+                "clusterrolebinding",
+                "more-careless",
+                "--clusterrole=cluster-admin",
+                "--serviceaccount=vmlet-system:vmlet-controller");
+        List<Row> all = new ArrayList<>(REFUSED_TO_THE_CONTROLLER);
+        all.addAll(REFUSED_TO_THE_CONTROLLER_TWICE);
+        for (Row row : all) {
+            assertThat(refusal(controllers, row)).as(row.what).isEqualTo(row.says);
         }
     }
 
@@ -294,15 +495,16 @@ class RefusedWritesE2E {
     @Test
     void readmeHasTheseRows() throws IOException {
         String readme = Files.readString(Path.of("README.md"));
-        for (List<Row> rows : List.of(REFUSED, REFUSED_TWICE)) {
+        for (List<Row> rows :
+                List.of(REFUSED, REFUSED_TWICE, REFUSED_TO_THE_CONTROLLER, REFUSED_TO_THE_CONTROLLER_TWICE)) {
             assertThat(rows)
                     .extracting(row -> "| " + row.what + " |")
                     .allSatisfy(cell -> assertThat(readme).contains(cell));
         }
     }
 
-    private String refusal(Row row) {
-        Command.Ended ended = write(mine, row);
+    private String refusal(Path kubeconfig, Row row) {
+        Command.Ended ended = write(kubeconfig, row);
         assertThat(ended.succeeded())
                 .as("%s was taken: %s", row.what, ended.output())
                 .isFalse();
@@ -374,6 +576,18 @@ class RefusedWritesE2E {
                   - {apiVersion: vmlet.dev/v1alpha1, kind: Network, name: %s, uid: 6ba7b810-9dad-41d1-80b4-00c04fd430c8}
                 spec: {network: %s, nodeName: %s, cidr: 10.99.%d.0/24}
                 """.formatted(name, network, network, node, index);
+    }
+
+    /** @param label another, in flow style */
+    private static String endpoints(String name, String label) {
+        return """
+                apiVersion: discovery.k8s.io/v1
+                kind: EndpointSlice
+                metadata: {namespace: refused, name: %s, labels: {kubernetes.io/service-name: front%s}}
+                addressType: IPv4
+                endpoints: [{addresses: [192.0.2.1], targetRef: {kind: VirtualMachine, name: x, namespace: refused}}]
+                ports: []
+                """.formatted(name, label);
     }
 
     private static String lease(String name, String holder) {
