@@ -53,7 +53,7 @@ class TidyTest {
             Map.entry("metrics", Set.of("api", "model", "plan", "host")),
             Map.entry("controller", Set.of("api", "model", "resolve", "plan", "status", "host", "health", "metrics")),
             Map.entry("manifests", Set.of()),
-            Map.entry("apiserver", Set.of("api", "apiserver.schema", "apiserver.store")),
+            Map.entry("apiserver", Set.of("api", "model", "apiserver.schema", "apiserver.store")),
             Map.entry("apiserver.schema", Set.of()),
             Map.entry("apiserver.store", Set.of()));
 
