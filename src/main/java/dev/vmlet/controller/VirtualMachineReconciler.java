@@ -28,6 +28,7 @@ import dev.vmlet.plan.Step;
 import dev.vmlet.plan.VmPlanner;
 import dev.vmlet.resolve.Statuses;
 import dev.vmlet.resolve.VmResolver;
+import dev.vmlet.status.StatusNews;
 import dev.vmlet.status.VmStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
@@ -196,7 +197,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         String uid = vm.getMetadata().getUid();
         Duration next = next(round.plan);
         if (!status.equals(vm.getStatus())) {
-            boolean onlyWhatWaits = VmStatus.tellsOnlyWhatWaits(status, vm.getStatus());
+            boolean onlyWhatWaits = StatusNews.isOnlyWhatWaits(status, vm.getStatus());
             Duration left = pace.left(uid, round.plan, onlyWhatWaits, clock.instant());
             if (left.isPositive()) {
                 return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);

@@ -1,8 +1,6 @@
 package dev.vmlet.status;
 
-import dev.vmlet.api.Condition;
 import dev.vmlet.api.Condition.Status;
-import dev.vmlet.api.Image;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
@@ -42,7 +40,7 @@ import org.jspecify.annotations.Nullable;
 
 /** What is said of a VM, from what was seen after acting. */
 public final class VmStatus {
-    private static final String RESTART_REQUIRED = "RestartRequired";
+    static final String RESTART_REQUIRED = "RestartRequired";
 
     private static final Set<Reason> NETWORK = EnumSet.of(
             Reason.NetworkNotFound,
@@ -183,7 +181,7 @@ public final class VmStatus {
                 addresses(),
                 vm.getSpec() == null ? null : vm.getSpec().nodeName(),
                 alive ? launch.map(this::vmm).orElse(null) : null,
-                image(),
+                ImageName.of(vm.getSpec()),
                 alive ? launch.map(l -> time(l.ranAt().orElse(l.startedAt()))).orElse(null) : null,
                 record.map(VmRecord::restarts).orElse(0),
                 exit == null
@@ -578,40 +576,6 @@ public final class VmStatus {
                 launch.spec().vmm().text(),
                 version.isEmpty() ? null : version,
                 process() instanceof GuestProcess.Alive alive ? alive.pid() : null);
-    }
-
-    private @Nullable String image() {
-        VirtualMachineSpec spec = vm.getSpec();
-        if (spec == null || spec.disks() == null || spec.disks().isEmpty()) {
-            return null;
-        }
-        Image image = spec.disks().get(0).image();
-        if (image == null) {
-            return null;
-        }
-        String full = image.name() != null ? image.name() : image.url() != null ? image.url() : image.path();
-        if (full == null) {
-            return null;
-        }
-        int query = full.indexOf('?');
-        String path = query < 0 ? full : full.substring(0, query);
-        String last = path.substring(path.lastIndexOf('/') + 1);
-        return last.length() <= 253 ? last : last.substring(0, 253);
-    }
-
-    /** Whether all that a status says anew is what waits for the guest's next start. */
-    public static boolean tellsOnlyWhatWaits(VirtualMachineStatus now, @Nullable VirtualMachineStatus before) {
-        return before != null && !now.equals(before) && withoutWhatWaits(now).equals(withoutWhatWaits(before));
-    }
-
-    private static VirtualMachineStatus withoutWhatWaits(VirtualMachineStatus status) {
-        List<Condition> all = status.conditions();
-        return status.withConditions(
-                all == null
-                        ? null
-                        : all.stream()
-                                .filter(c -> !RESTART_REQUIRED.equals(c.type()))
-                                .toList());
     }
 
     private static String time(Instant instant) {

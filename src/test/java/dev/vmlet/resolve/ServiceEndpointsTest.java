@@ -103,7 +103,8 @@ class ServiceEndpointsTest {
     private static void status(VirtualMachine vm, Condition.Status ready, List<String> published) {
         vm.setStatus(new VirtualMachineStatus(
                 null,
-                List.of(new VirtualMachineStatus.Address("lab", "10.77.0.2", "52:00:00:00:00:07", "vmt-x", null, published)),
+                List.of(new VirtualMachineStatus.Address(
+                        "lab", "10.77.0.2", "52:00:00:00:00:07", "vmt-x", null, published)),
                 null,
                 null,
                 null,

@@ -428,7 +428,7 @@ class VmResolverTest {
 
     @Test
     void publishesNoNewHostPortWhileARecordTellsNothing() {
-        VirtualMachineSpec.Published asked = new VirtualMachineSpec.Published(8080, 80, OpenPort.Protocol.TCP);
+        VirtualMachineSpec.Published asked = new VirtualMachineSpec.Published(null, 8080, 80, OpenPort.Protocol.TCP);
         facts = Given.facts(List.of(Given.record()), List.of(kept(false)));
         assertThat(publishing(asked))
                 .isEqualTo(refused(

@@ -144,6 +144,7 @@ class VmStatusTest {
                                 "10.77.4.2",
                                 Given.nic().mac().value(),
                                 Given.nic().tap().value(),
+                                null,
                                 null)),
                         "a",
                         new VirtualMachineStatus.Vmm("qemu", "1.0", 4711),
@@ -637,10 +638,10 @@ class VmStatusTest {
         VirtualMachineStatus before = status(NOW);
         VirtualMachineStatus waits =
                 with(before, "RestartRequired", "spec.mtu of Network lab waits for the next start");
-        assertThat(VmStatus.tellsOnlyWhatWaits(waits, before)).isTrue();
-        assertThat(VmStatus.tellsOnlyWhatWaits(before, before)).isFalse();
-        assertThat(VmStatus.tellsOnlyWhatWaits(with(waits, "Ready", "other"), before))
+        assertThat(StatusNews.isOnlyWhatWaits(waits, before)).isTrue();
+        assertThat(StatusNews.isOnlyWhatWaits(before, before)).isFalse();
+        assertThat(StatusNews.isOnlyWhatWaits(with(waits, "Ready", "other"), before))
                 .isFalse();
-        assertThat(VmStatus.tellsOnlyWhatWaits(waits, null)).isFalse();
+        assertThat(StatusNews.isOnlyWhatWaits(waits, null)).isFalse();
     }
 }
