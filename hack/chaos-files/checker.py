@@ -31,6 +31,7 @@ class Checker:
         problems = []
         seen = {"vms": {}, "bridges": {}}
         links = host.links()
+        self.neighbours, self.known = host.neighbours(), set()
         rules = host.ruleset()
         guests = self.proc.guests()
         objects = {o["metadata"]["name"]: o for o in self.stage.kube.items(kube.vms())}
@@ -190,6 +191,10 @@ class Checker:
                 wrong("firewall", f"tap {tap['ifname']} of {name} is not guarded")
             if ("bridge", "ok4", f"{tap['ifname']} . {mac} . {address}", uid) not in elements:
                 wrong("firewall", f"{name} is not admitted with {mac} and {address} at {tap['ifname']}")
+            self.known.add((bridge, address))
+            if self.neighbours.get((bridge, address)) != mac:
+                wrong("neighbour", f"the node takes {self.neighbours.get((bridge, address))} for {address} on {bridge},"
+                                   f" which is {mac} of {name}")
         if sum(e[3] == uid for e in elements) != 2 * len(vm.networks):
             wrong("firewall", f"{name} has elements {[e for e in elements if e[3] == uid]}")
         for mount in host.cgroup_mounts():
@@ -208,6 +213,9 @@ class Checker:
             ours = host.alias(link).startswith(f"vmlet:{self.inst}:")
             if ours and name not in owned_links:
                 wrong("leak", f"link {name} ({host.alias(link)})")
+        for neighbour, mac in self.neighbours.items():
+            if neighbour[0] in owned_links and neighbour not in self.known:
+                wrong("leak", f"neighbour {neighbour} with {mac}")
         for element in elements:
             if element[3] not in owned_elements:
                 wrong("leak", f"firewall element {element}")

@@ -128,6 +128,20 @@ class Vandal:
         host.run("ip", "link", "set", bridge, "mtu", "1300")
         return "*", lambda: self._file(bridge, "mtu") == "1500"
 
+    def neighbours_forgotten(self):
+        network, (bridge, _) = self._bridge()
+        addresses = [vm.addresses[network] for vm in self.world.running()
+                     if network in vm.addresses and vm.process and not vm.may_die]
+        if not addresses:
+            return None
+        host.run("ip", "neigh", "flush", "dev", bridge, "nud", "permanent")
+
+        def repaired():
+            # ATF_COM and ATF_PERM, of include/uapi/linux/if_arp.h.
+            known = [line.split() for line in (host.read("/proc/net/arp") or "").splitlines()[1:]]
+            return all(any(k[0] == a and k[5] == bridge and int(k[2], 16) == 6 for k in known) for a in addresses)
+        return "*", repaired
+
     # ---- firewall ----
 
     def _whole(self, before):

@@ -59,6 +59,12 @@ def links():
     return found
 
 
+def neighbours():
+    """MAC addresses that the node knows for good, by link and IPv4 address."""
+    return {(entry["dev"], entry["dst"]): entry.get("lladdr")
+            for entry in json.loads(run("ip", "-j", "-4", "neigh", "show", "nud", "permanent"))}
+
+
 def alias(link):
     return link.get("ifalias", "")
 
