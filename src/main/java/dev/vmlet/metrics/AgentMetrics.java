@@ -33,7 +33,11 @@ public final class AgentMetrics implements Applier.StepWatch {
     /** From a set element to a disk that is cloned byte by byte. Few, for there are three dozen kinds of step. */
     private static final Duration[] STEP_BUCKETS = seconds(0.001, 0.01, 0.1, 1, 10, 60);
 
-    private record Stay(Phase phase, Instant since) {}
+    /** An object that is seen sooner after its creation was not here before. */
+    private static final Duration NEW = Duration.ofMinutes(1);
+
+    /** @param first the VM has not been in any phase that ends its first way to Running */
+    private record Stay(Phase phase, Instant since, boolean first) {}
 
     private final MeterRegistry registry;
     private final Map<Phase, AtomicLong> vms = new EnumMap<>(Phase.class);
@@ -105,7 +109,8 @@ public final class AgentMetrics implements Applier.StepWatch {
 
     /**
      * What a VM's status says now. The first time it is seen here nothing is measured: how long it has been so is not
-     * known.
+     * known. From its creation is measured until it runs for the first time: a guest that is started again after a week
+     * did not take a week to start.
      *
      * @param created when the object was made, as the API server says
      */
@@ -114,7 +119,10 @@ public final class AgentMetrics implements Applier.StepWatch {
         if (before != null && before.phase == phase) {
             return;
         }
-        stays.put(vmUid, new Stay(phase, now));
+        boolean first = before == null
+                ? now.isBefore(created.plus(NEW))
+                : before.first && before.phase != Phase.Running && before.phase != Phase.Stopped;
+        stays.put(vmUid, new Stay(phase, now, first));
         count(phase, 1);
         if (before == null) {
             return;
@@ -126,8 +134,11 @@ public final class AgentMetrics implements Applier.StepWatch {
                 .serviceLevelObjectives(BUCKETS)
                 .register(registry)
                 .record(positive(before.since, now));
+        if (!first) {
+            return;
+        }
         Timer.builder("vmlet.vm.phase.transition.time.from.creation")
-                .description("How long after its object was made a VM came into phase.")
+                .description("How long after its object was made a VM came into phase, until it first ran.")
                 .tags("phase", phase.name())
                 .serviceLevelObjectives(BUCKETS)
                 .register(registry)

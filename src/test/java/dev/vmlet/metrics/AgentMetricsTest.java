@@ -75,6 +75,22 @@ class AgentMetricsTest {
                         "vmlet_vm_phase_transition_time_seconds_bucket{last_phase=\"Preparing\",phase=\"Running\",le=\"5.0\"} 1");
     }
 
+    /** Else a guest that is started again after a week would seem to have taken a week. */
+    @Test
+    void measuresFromTheCreationUntilAVmFirstRuns() {
+        metrics.phase("1", Phase.Preparing, T0, T0.plusSeconds(1));
+        metrics.phase("1", Phase.Running, T0, T0.plusSeconds(4));
+        metrics.phase("1", Phase.Starting, T0, T0.plusSeconds(600));
+        metrics.phase("1", Phase.Running, T0, T0.plusSeconds(601));
+        // Here long before this agent, and one that was never to run.
+        metrics.phase("2", Phase.Starting, T0, T0.plusSeconds(600));
+        metrics.phase("2", Phase.Running, T0, T0.plusSeconds(601));
+        metrics.phase("3", Phase.Stopped, T0, T0.plusSeconds(1));
+        metrics.phase("3", Phase.Running, T0, T0.plusSeconds(900));
+        assertThat(lines("vmlet_vm_phase_transition_time_from_creation_seconds_sum"))
+                .containsExactly("vmlet_vm_phase_transition_time_from_creation_seconds_sum{phase=\"Running\"} 4.0");
+    }
+
     @Test
     void countsStepsRefusalsAndRepairsByKind() {
         Step up = new Step.SetLinkUp(new LinkName("vmb-1"));
