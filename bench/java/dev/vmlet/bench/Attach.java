@@ -238,7 +238,7 @@ public final class Attach {
         }
         double rival = Row.percentile(theirAttach, 50);
         double rivalCut = Row.percentile(theirCut, 50);
-        line("attach: tap, enslave, up, two set elements", attach, rival, theirAttach, "≥ 15 ×");
+        line("attach: tap, enslave, up, three set elements", attach, rival, theirAttach, "≥ 15 ×");
         line("attach with record (fsync) and read-back", recorded, rival, theirAttach, "p50 ≤ 1 ms, ≥ 10 ×");
         line("cut-off: no packet passes", cut, rivalCut, theirCut, "p50 ≤ 1 ms");
     }

@@ -22,8 +22,9 @@ public record NetworkSliceSpec(
         @Nullable
         String nodeName,
 
-        @JsonPropertyDescription("Addresses of the slice as an IPv4 prefix, such as 10.77.4.0/24. Fixed.")
-        @Required
+        @JsonPropertyDescription(
+                "Addresses of the slice as an IPv4 prefix, such as 10.77.4.0/24. Absent where the Network is on a bridge"
+                        + " of the operator's, whose addresses are the LAN's. Fixed.")
         @Size(min = 9, max = 18)
         @ValidationRule(
                 value = "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)",

@@ -14,6 +14,12 @@ public record NetworkSliceStatus(
         @Nullable
         String bridge,
 
+        @JsonPropertyDescription(
+                "Largest packet on a bridge of the operator's in bytes, which guests there take. Absent on every other.")
+        @Min(0)
+        @Nullable
+        Integer mtu,
+
         @JsonPropertyDescription("The bridge's own address, which is the guests' gateway.") @Size(max = 45) @Nullable
         String gateway,
 

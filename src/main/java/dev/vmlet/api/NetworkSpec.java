@@ -32,11 +32,58 @@ import org.jspecify.annotations.Nullable;
         message =
                 "nodePrefixLength must be at least the prefix length of cidr: a node's slice is a part of the Network",
         fieldPath = ".nodePrefixLength")
+@ValidationRule(
+        value = "has(self.existingBridge) == has(oldSelf.existingBridge)"
+                + " && (!has(self.existingBridge) || self.existingBridge == oldSelf.existingBridge)",
+        message = "existingBridge cannot change, for guests are on it: create another Network",
+        fieldPath = ".existingBridge")
+@ValidationRule(
+        value = "!has(self.gateway) || has(self.existingBridge) && has(self.cidr)",
+        message =
+                "gateway is that of an existingBridge's LAN, and needs the LAN's cidr beside it; on every other Network"
+                        + " the gateway is the node",
+        fieldPath = ".gateway")
+@ValidationRule(
+        value = "!has(self.gateway) || !has(self.cidr) || !isIP(self.gateway) || !isCIDR(self.cidr)"
+                + " || cidr(self.cidr).containsIP(self.gateway)",
+        message = "gateway must be an address of cidr",
+        fieldPath = ".gateway")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.egress) || self.egress == 'Masquerade'",
+        message = "egress does not apply to an existingBridge, whose guests are on the operator's LAN like every other"
+                + " machine there: leave it out",
+        fieldPath = ".egress")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.egressAllow)",
+        message =
+                "egressAllow does not apply to an existingBridge: what its guests reach is for the LAN's own firewalls"
+                        + " to say; leave it out",
+        fieldPath = ".egressAllow")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.peers)",
+        message = "peers do not apply to an existingBridge, for nothing is routed there by vmlet: leave them out",
+        fieldPath = ".peers")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.hostAccess)",
+        message =
+                "hostAccess does not apply to an existingBridge: its guests reach the node as every machine of the LAN"
+                        + " does; leave it out",
+        fieldPath = ".hostAccess")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.nodePrefixLength) || self.nodePrefixLength == 24",
+        message = "nodePrefixLength does not apply to an existingBridge, whose addresses are not cut into slices: leave"
+                + " it out",
+        fieldPath = ".nodePrefixLength")
+@ValidationRule(
+        value = "!has(self.existingBridge) || !has(self.mtu) || self.mtu == 1500",
+        message = "mtu does not apply to an existingBridge, whose guests take the LAN's: leave it out",
+        fieldPath = ".mtu")
 public record NetworkSpec(
         @JsonPropertyDescription(
                 "All addresses of the Network, as an IPv4 prefix of length 8 to 28 such as 10.77.0.0/16."
                         + " Default: a free /20 of the operator's pool, chosen once and shown in"
-                        + " status.cidr. Fixed once set.")
+                        + " status.cidr. With existingBridge, the LAN's own prefix; default there: none. Fixed once"
+                        + " set.")
         @Size(min = 9, max = 18)
         @ValidationRule(
                 value = "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)"
@@ -122,7 +169,46 @@ public record NetworkSpec(
                         + " connections that it no longer allows.")
         @Size(min = 1, max = 64)
         @Nullable
-        List<Destination> egressAllow) {
+        List<Destination> egressAllow,
+
+        @JsonPropertyDescription(
+                "Name of a bridge that the operator keeps on each node, such as br0: guests are put on its LAN, and"
+                        + " nothing of the bridge is changed. Their address is spec.networks[].address, with the prefix"
+                        + " length of cidr, or the LAN's DHCP gives it. Default: a bridge of the Network's own. Fixed.")
+        @Size(min = 1, max = 15)
+        @ValidationRule(
+                value = "self.matches(r'^[A-Za-z0-9_.-]+$') && self != '.' && self != '..'"
+                        + " && !self.startsWith('vmb-') && !self.startsWith('vmt-')",
+                message =
+                        "existingBridge must be the name of an interface such as br0: letters, digits, '_', '.' and '-';"
+                                + " names that begin with vmb- or vmt- are vmlet's own")
+        @Nullable
+        String existingBridge,
+
+        @JsonPropertyDescription(
+                "The LAN's gateway, an address of cidr, for guests on an existingBridge that are given an address by"
+                        + " spec.networks[].address. Default: none. Guests learn a change at their next start.")
+        @Size(min = 7, max = 15)
+        @ValidationRule(
+                value = "isIP(self) && ip(self).family() == 4",
+                message = "gateway must be an IPv4 address such as 192.168.1.1")
+        @Nullable
+        String gateway) {
+
+    /** Of a Network with a bridge of its own. */
+    public NetworkSpec(
+            @Nullable String cidr,
+            @Nullable Integer nodePrefixLength,
+            @Nullable Egress egress,
+            @Nullable Integer mtu,
+            @Nullable Dns dns,
+            @Nullable Realize realize,
+            @Nullable Isolation isolation,
+            @Nullable List<String> peers,
+            @Nullable List<OpenPort> hostAccess,
+            @Nullable List<Destination> egressAllow) {
+        this(cidr, nodePrefixLength, egress, mtu, dns, realize, isolation, peers, hostAccess, egressAllow, null, null);
+    }
 
     /** The way out of a network. */
     public enum Egress {

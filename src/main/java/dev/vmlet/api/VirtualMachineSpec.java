@@ -154,7 +154,8 @@ public record VirtualMachineSpec(
 
             @JsonPropertyDescription(
                     "IPv4 address of the guest on this Network, within the slice of its node. Default: a free"
-                            + " one, which then stays this machine's until the VirtualMachine is deleted. A"
+                            + " one, which then stays this machine's until the VirtualMachine is deleted. On a"
+                            + " Network with existingBridge: one of its LAN; default there: by the LAN's DHCP. A"
                             + " change takes effect at the next start.")
             @Size(min = 7, max = 15)
             @ValidationRule(

@@ -120,7 +120,8 @@ public record VirtualMachineStatus(
             String network,
 
             @JsonPropertyDescription(
-                    "IPv4 address of the guest on this Network; it stays until the VirtualMachine is deleted.")
+                    "IPv4 address of the guest on this Network; it stays until the VirtualMachine is deleted. By the"
+                            + " DHCP of an existingBridge's LAN, the one that the guest was heard with; absent before.")
             @Size(max = 45)
             @Nullable
             String ip,

@@ -28,6 +28,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -124,6 +125,12 @@ public final class CidrReconciler implements Reconciler<Network>, Cleaner<Networ
         boolean peers = network.getSpec() != null
                 && network.getSpec().peers() != null
                 && !network.getSpec().peers().isEmpty();
+        if (network.getSpec() != null && network.getSpec().existingBridge() != null) {
+            CidrChoice lan =
+                    new CidrChoice.Lan(Objects.requireNonNull(network.getSpec().existingBridge()));
+            return NetworkStatuses.ofNetwork(network, lan, 0, List.of(), clock.instant())
+                    .equals(status);
+        }
         if (status == null || status.cidr() == null || peers) {
             return false;
         }

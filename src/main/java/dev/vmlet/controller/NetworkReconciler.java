@@ -220,7 +220,15 @@ public final class NetworkReconciler implements Reconciler<Network> {
             wakes.wakeNode();
         }
         if (slice.isPresent()) {
-            report(slice.get(), resolution, plan, outcome, after, context.getClient());
+            NetworkSlice told = slice.get();
+            report(
+                    told,
+                    NetworkResolver.existingBridge(network)
+                            .map(bridge ->
+                                    NetworkStatuses.ofLan(told, bridge, observer.observeLan(bridge), clock.instant()))
+                            .orElseGet(() ->
+                                    NetworkStatuses.ofSlice(told, resolution, plan, outcome, after, clock.instant())),
+                    context.getClient());
             if (letGo && plan.isEmpty() && isGone(after)) {
                 release(slice.get(), context.getClient());
             }
@@ -270,8 +278,8 @@ public final class NetworkReconciler implements Reconciler<Network> {
         boolean always = network.getSpec() != null && network.getSpec().realize() == NetworkSpec.Realize.Always;
         return (used || always)
                 && network.getMetadata().getDeletionTimestamp() == null
-                && network.getStatus() != null
-                && network.getStatus().cidr() != null;
+                && (NetworkResolver.existingBridge(network).isPresent()
+                        || network.getStatus() != null && network.getStatus().cidr() != null);
     }
 
     private void takeSlice(Network network, KubernetesClient client) {
@@ -310,14 +318,7 @@ public final class NetworkReconciler implements Reconciler<Network> {
         }
     }
 
-    private void report(
-            NetworkSlice slice,
-            Resolution<DesiredNetwork> resolution,
-            Plan plan,
-            Outcome outcome,
-            NetworkObservation seen,
-            KubernetesClient client) {
-        NetworkSliceStatus status = NetworkStatuses.ofSlice(slice, resolution, plan, outcome, seen, clock.instant());
+    private void report(NetworkSlice slice, NetworkSliceStatus status, KubernetesClient client) {
         if (status.equals(slice.getStatus())) {
             return;
         }

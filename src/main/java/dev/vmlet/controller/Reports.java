@@ -37,6 +37,7 @@ public final class Reports {
             Reason.Completed,
             Reason.PreparingDisks,
             Reason.NetworkNotReady,
+            Reason.AddressPending,
             Reason.FirewallNotReady,
             Reason.InUse,
             Reason.WaitingForSecret,

@@ -33,6 +33,40 @@ final class SliceClaims {
     private final String nodeName;
     private final String finalizer;
 
+    /**
+     * What is given out: equal parts of a CIDR, or, of the operator's LAN, places for nodes to tell how they see it.
+     *
+     * @param length of each part; of no meaning without a CIDR
+     */
+    private record Slots(Optional<Ipv4Prefix> cidr, int length) {
+        private static final int NODES_MAX = 65_536;
+
+        static Slots of(Network network) {
+            if (NetworkResolver.existingBridge(network).isPresent()) {
+                return new Slots(Optional.empty(), 0);
+            }
+            Ipv4Prefix cidr = Ipv4Prefix.parse(Objects.requireNonNull(
+                    Objects.requireNonNull(network.getStatus()).cidr()));
+            int asked = network.getSpec() == null || network.getSpec().nodePrefixLength() == null
+                    ? 24
+                    : network.getSpec().nodePrefixLength();
+            return new Slots(Optional.of(cidr), Math.max(asked, cidr.length()));
+        }
+
+        long count() {
+            return cidr.map(c -> c.count(length)).orElse((long) NODES_MAX);
+        }
+
+        Optional<Ipv4Prefix> at(long index) {
+            return cidr.map(c -> c.slice(length, index));
+        }
+
+        @Override
+        public String toString() {
+            return cidr.map(c -> " of /" + length + " in " + c).orElse("");
+        }
+    }
+
     SliceClaims(String nodeName, String finalizer) {
         this.nodeName = nodeName;
         this.finalizer = finalizer;
@@ -48,13 +82,8 @@ final class SliceClaims {
      * @throws KubernetesClientException when the API server refuses anything but a name that is taken
      */
     Optional<String> take(Network network, Optional<Ipv4Prefix> had, KubernetesClient client) {
-        Ipv4Prefix cidr = Ipv4Prefix.parse(Objects.requireNonNull(
-                Objects.requireNonNull(network.getStatus()).cidr()));
-        int asked = network.getSpec() == null || network.getSpec().nodePrefixLength() == null
-                ? 24
-                : network.getSpec().nodePrefixLength();
-        int length = Math.max(asked, cidr.length());
-        long count = cidr.count(length);
+        Slots slots = Slots.of(network);
+        long count = slots.count();
         // Each reading finds more of them taken, so that this ends.
         for (long reading = 0; reading <= count; reading++) {
             List<NetworkSlice> there = client.resources(NetworkSlice.class)
@@ -71,16 +100,15 @@ final class SliceClaims {
                 break;
             }
             for (int lost = 0; lost < LOST_MAX && !free.isEmpty(); lost++) {
-                long index = candidate(free, had, cidr, length, reading + lost);
-                if (create(network, cidr.slice(length, index), index, client)) {
+                long index = candidate(free, had, slots, reading + lost);
+                if (create(network, slots.at(index), index, client)) {
                     return Optional.empty();
                 }
                 free.remove(index);
             }
         }
-        return Optional.of("all " + count + " slices of /" + length + " in " + cidr
-                + " belong to other nodes, none is left for node " + nodeName
-                + "; use a Network with a larger cidr or a longer nodePrefixLength");
+        return Optional.of("all " + count + " slices" + slots + " belong to other nodes, none is left for node "
+                + nodeName + "; use a Network with a larger cidr or a longer nodePrefixLength");
     }
 
     /** Names decide, whoever owns them. */
@@ -95,10 +123,10 @@ final class SliceClaims {
     }
 
     /** The one that was had; else at first the lowest; else one that another node would hardly choose as well. */
-    private long candidate(Set<Long> free, Optional<Ipv4Prefix> had, Ipv4Prefix cidr, int length, long attempt) {
+    private long candidate(Set<Long> free, Optional<Ipv4Prefix> had, Slots slots, long attempt) {
         if (attempt == 0) {
             return free.stream()
-                    .filter(i -> had.equals(Optional.of(cidr.slice(length, i))))
+                    .filter(i -> had.isPresent() && had.equals(slots.at(i)))
                     .findFirst()
                     .orElseGet(() -> free.iterator().next());
         }
@@ -107,7 +135,7 @@ final class SliceClaims {
     }
 
     /** Whether it is ours now; another was faster otherwise. */
-    private boolean create(Network network, Ipv4Prefix prefix, long index, KubernetesClient client) {
+    private boolean create(Network network, Optional<Ipv4Prefix> prefix, long index, KubernetesClient client) {
         NetworkSlice slice = new NetworkSlice();
         slice.setMetadata(new ObjectMetaBuilder()
                 .withName(network.getMetadata().getName() + "-" + index)
@@ -121,7 +149,10 @@ final class SliceClaims {
                 .withController(true)
                 .endOwnerReference()
                 .build());
-        slice.setSpec(new NetworkSliceSpec(network.getMetadata().getName(), nodeName, prefix.toString()));
+        slice.setSpec(new NetworkSliceSpec(
+                network.getMetadata().getName(),
+                nodeName,
+                prefix.map(Ipv4Prefix::toString).orElse(null)));
         try {
             client.resource(slice).create();
             return true;

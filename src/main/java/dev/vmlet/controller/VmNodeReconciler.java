@@ -324,17 +324,22 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         return objects.stream().map(o -> o.getMetadata().getUid()).collect(Collectors.toSet());
     }
 
-    /** Ports of the fullest bridge of ours; where the look fails, as many as were seen last. */
+    /** Ports of the fullest bridge that guests of ours are on; where the look fails, as many as were seen last. */
     private int bridgePorts(VmNode node) {
         try {
             List<Link> links = host.links().list();
             Map<Integer, Long> byMaster = links.stream()
                     .filter(l -> l.masterIndex() != 0)
                     .collect(Collectors.groupingBy(Link::masterIndex, Collectors.counting()));
+            Set<Integer> withGuests = links.stream()
+                    .filter(l -> l.mark().owner(installation) instanceof Owner.OfVm)
+                    .map(Link::masterIndex)
+                    .collect(Collectors.toSet());
             Map<Integer, Link> byIndex = links.stream().collect(Collectors.toMap(Link::index, Function.identity()));
             return byMaster.entrySet().stream()
                     .filter(e -> byIndex.containsKey(e.getKey())
-                            && byIndex.get(e.getKey()).mark().owner(installation) instanceof Owner.OfNetwork)
+                            && (byIndex.get(e.getKey()).mark().owner(installation) instanceof Owner.OfNetwork
+                                    || withGuests.contains(e.getKey())))
                     .mapToInt(e -> e.getValue().intValue())
                     .max()
                     .orElse(0);

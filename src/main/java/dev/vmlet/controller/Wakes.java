@@ -6,6 +6,7 @@ import dev.vmlet.api.VmNode;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.resolve.NetworkResolver;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.inbound.SimpleInboundEventSource;
@@ -30,6 +31,9 @@ public final class Wakes {
     private final Map<LinkName, String> owners = new ConcurrentHashMap<>();
     /** VM uid by an address that the VM's status tells. */
     private final Map<String, String> addresses = new ConcurrentHashMap<>();
+
+    /** Bridges of the operator's by the uid of the Network that names them; several may name one. */
+    private final Map<String, LinkName> lans = new ConcurrentHashMap<>();
 
     /** Where the node's traffic leaves; empty before the first look. Written by the node's reconciler. */
     private volatile Optional<LinkName> uplink = Optional.empty();
@@ -80,6 +84,7 @@ public final class Wakes {
         String uid = network.getMetadata().getUid();
         networksByUid.put(uid, id(network));
         owners.put(names.bridge(uid), uid);
+        NetworkResolver.existingBridge(network).ifPresent(bridge -> lans.put(uid, bridge));
     }
 
     void forgetVm(VirtualMachine vm) {
@@ -92,6 +97,7 @@ public final class Wakes {
     void forgetNetwork(String uid) {
         networksByUid.remove(uid);
         owners.values().removeIf(uid::equals);
+        lans.remove(uid);
     }
 
     /** Uids of the Networks that were reconciled and not seen to go. */
@@ -134,6 +140,11 @@ public final class Wakes {
         if (uid != null) {
             wakeOwner(uid);
         }
+        lans.forEach((network, bridge) -> {
+            if (bridge.equals(link)) {
+                wakeNetwork(network);
+            }
+        });
     }
 
     /** The uid of the VM whose tap has this name; empty for any other link. */

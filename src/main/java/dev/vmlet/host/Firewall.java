@@ -7,6 +7,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Speech;
 import dev.vmlet.plan.Ruleset;
 import java.util.Collection;
 import java.util.List;
@@ -24,12 +25,12 @@ public interface Firewall {
     Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
 
     /**
-     * IPv4 addresses that ARP from behind the tap gave as the sender's in the last two minutes and that the firewall does
-     * not let it send from, the latest first; one that asks before it has an address gives none. Missing when our bridge
-     * table is not there, Unknown when the look failed. Costs tens of microseconds, and as little for each address that
-     * any guest was heard with.
+     * IPv4 addresses that ARP from behind the tap gave as the sender's in the last two minutes and that were not let
+     * through, the latest first; of a tap whose guest may have any address, those that were let through too. One that asks
+     * before it has an address gives none. Missing when our bridge table is not there, Unknown when the look failed. Costs
+     * tens of microseconds, and some more for each address that any guest was heard with.
      */
-    Seen<List<Ipv4Address>> spoken(LinkName tap);
+    Seen<List<Speech>> spoken(LinkName tap);
 
     /**
      * Who said by ARP in the last two minutes that a guest's address is his, other than from behind a guest's tap, the

@@ -8,14 +8,15 @@ import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
-import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.GuestProcess;
 import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.HostObservation;
+import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.LanBridge;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Mark;
@@ -27,6 +28,7 @@ import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Speech;
 import dev.vmlet.model.Tampering;
 import dev.vmlet.model.Testimony;
 import dev.vmlet.model.VmId;
@@ -53,6 +55,7 @@ import java.util.stream.Stream;
 public final class Observer {
     private final Host host;
     private final HostNames names;
+    private final Leases leases = new Leases();
 
     public Observer(Host host, HostNames names) {
         this.host = host;
@@ -147,13 +150,8 @@ public final class Observer {
                                     ? Seen.missing()
                                     : host.links().find(NicObservation.CLUSTER_IPS),
                             host.passages().of(network),
-                            tap instanceof Seen.Present ? arp(recorded(nic, record), bridge) : Seen.missing(),
-                            host.links()
-                                    .neighbours(
-                                            nic.bridge(),
-                                            variants.stream()
-                                                    .map(DesiredNic::ip)
-                                                    .collect(Collectors.toSet()))));
+                            tap instanceof Seen.Present ? arp(vm, recorded(nic, record), bridge) : Seen.missing(),
+                            neighbours(nic, variants)));
         });
         Map<String, DiskState> disks = new TreeMap<>();
         desired.ifPresent(d ->
@@ -179,7 +177,7 @@ public final class Observer {
                 process,
                 tampering,
                 guest,
-                reach(vm, desired, record, guest),
+                reach(vm, desired, record, nicsSeen, guest),
                 host.disks().leftovers(vm));
     }
 
@@ -191,29 +189,63 @@ public final class Observer {
                 .orElse(nic);
     }
 
-    private Seen<ArpWitness> arp(DesiredNic nic, Seen<Link> bridge) {
-        Seen<List<Ipv4Address>> spoken = host.firewall().spoken(nic.tap());
+    /** On a bridge of the operator's nobody's neighbours are ours to know. */
+    private Seen<Map<Ipv4Address, String>> neighbours(DesiredNic nic, List<DesiredNic> variants) {
+        return nic.isOnExistingBridge()
+                ? Seen.missing()
+                : host.links()
+                        .neighbours(
+                                nic.bridge(),
+                                variants.stream().map(DesiredNic::ip).collect(Collectors.toSet()));
+    }
+
+    private Seen<ArpWitness> arp(VmId vm, DesiredNic nic, Seen<Link> bridge) {
+        Seen<List<Speech>> spoken = host.firewall().spoken(nic.tap());
         Seen<List<Claim>> claims = host.firewall().claims(nic.ip());
-        if (spoken instanceof Seen.Unknown<List<Ipv4Address>>(String cause)) {
+        if (spoken instanceof Seen.Unknown<List<Speech>>(String cause)) {
             return Seen.unknown(cause);
         }
         if (claims instanceof Seen.Unknown<List<Claim>>(String cause)) {
             return Seen.unknown(cause);
         }
-        if (!(spoken instanceof Seen.Present<List<Ipv4Address>>(List<Ipv4Address> addresses))
+        if (!(spoken instanceof Seen.Present<List<Speech>>(List<Speech> speech))
                 || !(claims instanceof Seen.Present<List<Claim>>(List<Claim> said))) {
             return Seen.missing();
         }
+        List<Ipv4Address> addresses = speech.stream()
+                .filter(one -> tells(one, nic))
+                .map(Speech::ip)
+                .distinct()
+                .toList();
         try {
-            return Seen.present(new ArpWitness(addresses, rival(nic, said, bridge)));
+            return Seen.present(new ArpWitness(
+                    addresses,
+                    rival(nic, said, bridge),
+                    nic.usesDhcp() ? leases.of(vm.uid(), nic.network().uid(), addresses) : Optional.empty()));
         } catch (HostException e) {
             return Seen.unknown(String.valueOf(e.getMessage()));
         }
     }
 
+    /** Its own address from its own MAC address was not let through only while somebody had taken its place in the set. */
+    private static boolean tells(Speech speech, DesiredNic nic) {
+        boolean ownMac = speech.mac().equals(nic.mac().value());
+        return nic.usesDhcp() ? ownMac : !ownMac || !speech.ip().equals(nic.ip());
+    }
+
     /** On the NIC's own bridge: other segments may have the same addresses. A frame of its own that came back is no rival. */
     private Optional<String> rival(DesiredNic nic, List<Claim> claims, Seen<Link> bridge) throws HostException {
-        if (claims.isEmpty() || !(bridge instanceof Seen.Present<Link>(Link segment))) {
+        if (!(bridge instanceof Seen.Present<Link>(Link segment))) {
+            return Optional.empty();
+        }
+        // What the node itself says leaves by the bridge and is not heard.
+        if (nic.isOnExistingBridge()
+                && host.links().addresses(nic.bridge())
+                        instanceof Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> nodes)
+                && nodes.stream().anyMatch(a -> a.address().equals(nic.ip()))) {
+            return Optional.of(segment.mac());
+        }
+        if (claims.isEmpty()) {
             return Optional.empty();
         }
         Set<Integer> ports = host.links().list().stream()
@@ -286,13 +318,23 @@ public final class Observer {
         return host.disks().names(vm);
     }
 
+    /** Tap, MAC and address that an element lets a guest send from. */
+    private static Optional<List<String>> place(FirewallElement element) {
+        return switch (element.set()) {
+            case OK4 -> Optional.of(element.key());
+            case FREE4 ->
+                Optional.of(List.of(element.key().get(0), element.key().get(1), Ipv4Address.UNSPECIFIED.toString()));
+            default -> Optional.empty();
+        };
+    }
+
     private Seen<List<Witnesses.Tap>> taps(VmId vm) {
         Map<String, List<String>> places = new HashMap<>();
         switch (host.firewall().observe()) {
             case Seen.Present<FirewallState>(FirewallState state) ->
                 state.elements().stream()
-                        .filter(e -> e.set() == FirewallSet.OK4 && e.ownerUid().equals(vm.uid()))
-                        .forEach(e -> places.put(e.key().get(0), e.key()));
+                        .filter(e -> e.ownerUid().equals(vm.uid()))
+                        .forEach(e -> place(e).ifPresent(key -> places.put(key.get(0), key)));
             case Seen.Missing<FirewallState> _ -> {}
             case Seen.Unknown<FirewallState>(String cause) -> {
                 return Seen.unknown(cause);
@@ -321,22 +363,59 @@ public final class Observer {
     }
 
     /** The probe follows the guest: it begins when the guest runs and ends with it. */
-    private Reach reach(VmId vm, Optional<DesiredVm> desired, Optional<VmRecord> record, GuestState guest) {
+    private Reach reach(
+            VmId vm,
+            Optional<DesiredVm> desired,
+            Optional<VmRecord> record,
+            Map<String, NicObservation> nics,
+            GuestState guest) {
         boolean up = guest.kind() == GuestState.Kind.RUNNING || guest.kind() == GuestState.Kind.BUSY;
         if (!up || record.isEmpty() || record.get().nics().isEmpty()) {
             if (!up) {
                 host.probes().forget(vm.uid());
+                leases.forget(vm.uid());
             }
             return Reach.NOT_PROBED;
         }
         desired.map(DesiredVm::readiness).ifPresent(readiness -> {
             switch (readiness) {
                 case Readiness.TcpPort(int port, var _) ->
-                    host.probes().watch(vm.uid(), record.get().nics().get(0).ip(), port);
+                    address(record.get().nics().get(0), nics)
+                            .ifPresent(ip -> host.probes().watch(vm.uid(), ip, port));
                 case Readiness.None _ -> host.probes().forget(vm.uid());
             }
         });
         return host.probes().state(vm.uid());
+    }
+
+    private static Optional<Ipv4Address> address(DesiredNic nic, Map<String, NicObservation> nics) {
+        if (!nic.usesDhcp()) {
+            return Optional.of(nic.ip());
+        }
+        NicObservation look = nics.get(nic.network().uid());
+        return look != null && look.arp() instanceof Seen.Present<ArpWitness>(ArpWitness witness)
+                ? witness.address()
+                : Optional.empty();
+    }
+
+    /** A bridge of the operator's, by the name that a Network gives. */
+    public Seen<LanBridge> observeLan(LinkName name) {
+        try {
+            List<Link> links = host.links().list();
+            Optional<Link> bridge =
+                    links.stream().filter(l -> l.name().equals(name)).findFirst();
+            return bridge.map(b -> Seen.present(new LanBridge(
+                            b,
+                            links.stream()
+                                    .filter(l -> l.masterIndex() == b.index()
+                                            && !(l.mark().owner(names.installation()) instanceof Owner.OfVm))
+                                    .mapToInt(Link::mtu)
+                                    .min()
+                                    .orElse(b.mtu()))))
+                    .orElseGet(Seen::missing);
+        } catch (HostException e) {
+            return Seen.unknown(String.valueOf(e.getMessage()));
+        }
     }
 
     public HostObservation observeHost() {

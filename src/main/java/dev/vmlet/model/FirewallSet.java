@@ -6,6 +6,8 @@ public enum FirewallSet {
     TAPS("bridge", "taps"),
     /** What a guest may send from. Key: tap, MAC, IPv4 address. */
     OK4("bridge", "ok4"),
+    /** What a guest without an address of its own may send from, at whatever address. Key: tap, MAC. */
+    FREE4("bridge", "free4"),
     /** Addresses that guests have: who else on their segment says to have one is remembered. Key: IPv4 address. */
     HELD("bridge", "held"),
     /** Bridges of Networks. Key: bridge. */

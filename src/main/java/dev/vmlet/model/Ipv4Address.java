@@ -4,6 +4,14 @@ import java.util.regex.Pattern;
 
 /** An IPv4 address; {@code bits} in network order, ordered as an unsigned number. */
 public record Ipv4Address(int bits) implements Comparable<Ipv4Address> {
+    /** 0.0.0.0: none, or one that somebody else has yet to choose. */
+    public static final Ipv4Address UNSPECIFIED = new Ipv4Address(0);
+
+    /** Of 169.254.0.0/16: what a machine takes by itself that found no DHCP. */
+    public boolean isLinkLocal() {
+        return bits >>> 16 == 0xa9fe;
+    }
+
     private static final Pattern SHAPE = Pattern.compile("(0|[1-9][0-9]{0,2})(\\.(0|[1-9][0-9]{0,2})){3}");
 
     /** @throws IllegalArgumentException when the text is no dotted quad; octal spellings (010.…) are refused */

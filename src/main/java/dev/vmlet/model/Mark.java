@@ -37,6 +37,11 @@ public record Mark(String text) {
                 : Optional.empty();
     }
 
+    /** Whether any installation of vmlet made the object. */
+    public boolean isVmlets() {
+        return SHAPE.matcher(text).matches();
+    }
+
     @Override
     public String toString() {
         return text;

@@ -16,6 +16,8 @@ public enum Reason {
     AddressOutsideSlice("The asked address lies outside this node's slice of the Network."),
     AddressTaken("The asked address belongs to another VM."),
     AddressReserved("The asked address is the gateway's, the network's or the broadcast address."),
+    BridgeMissing("The bridge that the Network names does not exist on this node."),
+    AddressPending("The guest was not heard with an address yet; the DHCP of its LAN is to give it one."),
     AddressDiffers("The guest uses another address than the one it was given."),
     AddressInUse("Somebody else on the segment uses the guest's address."),
     MacAddressTaken("The asked MAC address belongs to another VM of the Network."),

@@ -9,6 +9,7 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Owner;
@@ -57,10 +58,13 @@ final class NicPlanner {
                             + " alias " + nic.mark(),
                     LATER);
         }
-        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge))
-                || !bridge.mark().equals(nic.bridgeMark())) {
-            return Plan.waiting(
-                    Reason.NetworkNotReady, "Network " + nic.network() + " has no bridge on this node yet", SOON);
+        if (!(seen.bridge() instanceof Seen.Present<Link>(Link bridge)) || !nic.belongsOn(bridge)) {
+            return nic.isOnExistingBridge()
+                    ? missing(nic)
+                    : Plan.waiting(
+                            Reason.NetworkNotReady,
+                            "Network " + nic.network() + " has no bridge on this node yet",
+                            SOON);
         }
         if (!(seen.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> inForce))) {
             return Plan.waiting(Reason.FirewallNotReady, Reason.FirewallNotReady.sentence(), SOON);
@@ -91,13 +95,15 @@ final class NicPlanner {
             steps.add(new PlannedStep(
                     new Step.AddElements(missing),
                     areGuards(missing)
-                            ? "VM " + vm + " may send from " + nic.mac() + " " + nic.ip() + " only"
+                            ? "VM " + vm + " may send from " + nic.mac() + (nic.usesDhcp() ? "" : " " + nic.ip())
+                                    + " only"
                             : "VM " + vm + " publishes ports of " + nic.ip()));
         }
         if (!(seen.tap() instanceof Seen.Present<Link>(Link tap))
                 || tap.mark().text().isEmpty()) {
             String because = "VM " + vm + " has a NIC on Network " + nic.network();
             steps.add(new PlannedStep(new Step.CreateTap(nic.tap(), userId, nic.mtu(), nic.mark()), because));
+            keepMac(nic, "", steps);
             steps.add(new PlannedStep(new Step.AttachLink(nic.tap(), nic.bridge()), because));
             isolate(nic, because, steps);
             steps.addAll(NeighbourPlanner.ensure(nic, seen, because));
@@ -114,6 +120,7 @@ final class NicPlanner {
                     "the tap bears its guest's MAC address, so that the host takes what is the guest's"));
         }
         if (tap.masterIndex() != bridge.index()) {
+            keepMac(nic, tap.mac(), steps);
             steps.add(new PlannedStep(
                     new Step.AttachLink(nic.tap(), nic.bridge()),
                     tap.masterIndex() == 0 ? "the tap is in no bridge" : "the tap is in another bridge"));
@@ -128,10 +135,30 @@ final class NicPlanner {
         return new Plan(steps, waiting);
     }
 
+    private static Plan missing(DesiredNic nic) {
+        return Plan.waiting(
+                Reason.BridgeMissing,
+                "Network " + nic.network() + " is on bridge " + nic.bridge()
+                        + " of the operator's, and this node has no"
+                        + " such bridge; make it, and the VM goes on by itself",
+                SOON);
+    }
+
+    /** A bridge whose address nobody has set takes the lowest of its ports': a tap's must be higher than any. */
+    private static void keepMac(DesiredNic nic, String mac, List<PlannedStep> steps) {
+        MacAddress high = nic.mac().hostSide();
+        if (nic.isOnExistingBridge() && !mac.equals(high.value())) {
+            steps.add(new PlannedStep(
+                    new Step.SetMac(nic.tap(), high), "bridge " + nic.bridge() + " is to keep its MAC address"));
+        }
+    }
+
     private static boolean areGuards(List<FirewallElement> elements) {
         return elements.stream()
-                .anyMatch(
-                        e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.TAPS || e.set() == FirewallSet.HELD);
+                .anyMatch(e -> e.set() == FirewallSet.OK4
+                        || e.set() == FirewallSet.TAPS
+                        || e.set() == FirewallSet.FREE4
+                        || e.set() == FirewallSet.HELD);
     }
 
     /**
@@ -306,9 +333,10 @@ final class NicPlanner {
             Collection<NicObservation> nics, Map<LinkName, Mark> links, InstallationId installation, String because) {
         List<FirewallElement> inForce = inForce(nics);
         List<PlannedStep> steps = new ArrayList<>();
-        // ok4 first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
-        List<FirewallElement> allowed =
-                inForce.stream().filter(e -> e.set() == FirewallSet.OK4).toList();
+        // These first: with its tap still known and nothing allowed, every packet of the guest is dropped from here on.
+        List<FirewallElement> allowed = inForce.stream()
+                .filter(e -> e.set() == FirewallSet.OK4 || e.set() == FirewallSet.FREE4)
+                .toList();
         if (!allowed.isEmpty()) {
             steps.add(new PlannedStep(new Step.DeleteElements(allowed), because));
         }

@@ -44,6 +44,8 @@ import java.util.stream.Stream;
  *       forgotten two minutes after it was heard last, so that a guest that floods holds 13 places and takes nobody's.
  *       What others say of guests' addresses is noted likewise, by the port it came in by: there the bridge is not known by
  *       name but with a module of its own.
+ *   <li>Whose address the LAN's DHCP chooses may send from any but those of other guests: who learnt it from the answers would
+ *       cut off a guest that gets another while no agent is there. Its MAC address is bound, in ARP too.
  *   <li>Each drop has a counter of its own, by which a person tells what a guest tried: {@code nft list counters}.
  * </ul>
  */
@@ -183,9 +185,11 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   set ok4 { type ifname . ether_addr . ipv4_addr
                   }
+                  set free4 { type ifname . ether_addr
+                  }
                   set held { type ipv4_addr
                   }
-                  set spoke { type ifname . ipv4_addr; size 65536; flags dynamic,timeout; timeout 2m
+                  set spoke { type ifname . ether_addr . ipv4_addr; size 65536; flags dynamic,timeout; timeout 2m
                   }
                   set spoke_lately { type ifname; size 65536; flags dynamic,timeout; timeout 10s
                   }
@@ -195,9 +199,12 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain prerouting {
                     type filter hook prerouting priority -300; policy accept;
-                    iifname != "vmt-*" accept
+                    iifname != "vmt-*" goto from_others
                     ether type ip iifname . ether saddr . ip saddr @ok4 goto honest
                     iifname @taps goto from_guest
+                    goto from_others
+                  }
+                  chain from_others {
                     ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ip @held goto claim
                   }
                   chain claim {
@@ -220,18 +227,20 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   chain ip_from_guest {
                     udp sport 67 counter name dhcp_server drop
+                    iifname . ether saddr @free4 ip saddr != @held accept
                     counter name spoofed drop
                   }
                   chain arp_from_guest {
                     iifname . ether saddr . arp saddr ip @ok4 iifname . arp saddr ether . arp saddr ip @ok4 accept
                     jump speech
+                    iifname . ether saddr @free4 iifname . arp saddr ether @free4 arp saddr ip != @held accept
                     counter name spoofed_arp drop
                   }
                   chain speech {
                     arp saddr ip 0.0.0.0 return
-                    iifname . arp saddr ip @spoke update @spoke { iifname . arp saddr ip } return
+                    iifname . ether saddr . arp saddr ip @spoke update @spoke { iifname . ether saddr . arp saddr ip } return
                     iifname @spoke_lately return
-                    add @spoke_lately { iifname } add @spoke { iifname . arp saddr ip }
+                    add @spoke_lately { iifname } add @spoke { iifname . ether saddr . arp saddr ip }
                   }
                 }
                 """.formatted(t, mark()) + add(installation, elements);
@@ -291,7 +300,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                         " . ",
                         element.key()
                                 .subList(0, element.set().keyParts(element.key().size())));
-            case TAPS, BRIDGES, EGRESS, OK4, HOST_ACCESS, EGRESS_TO, EGRESS_PORTS ->
+            case TAPS, BRIDGES, EGRESS, OK4, FREE4, HOST_ACCESS, EGRESS_TO, EGRESS_PORTS ->
                 Stream.concat(
                                 Stream.of(quote(element.key().get(0))),
                                 element.key().stream().skip(1))

@@ -1,5 +1,6 @@
 package dev.vmlet.plan;
 
+import dev.vmlet.model.ArpWitness;
 import dev.vmlet.model.DesiredDisk;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -43,6 +44,8 @@ public final class VmPlanner {
     private static final String HALTED = "runStrategy is Halted";
 
     private static final Duration HEALTHY = Duration.ofMinutes(10);
+    /** How long a guest that asks for its address is looked at often. */
+    private static final Duration LEASE = Duration.ofMinutes(5);
 
     private final HostNames names;
     private final String bootId;
@@ -246,7 +249,7 @@ public final class VmPlanner {
                     NicObservation look = seen.nics().get(nic.network().uid());
                     return look != null
                             && look.bridge() instanceof Seen.Present<Link>(Link bridge)
-                            && bridge.mark().equals(nic.bridgeMark());
+                            && nic.belongsOn(bridge);
                 });
     }
 
@@ -384,6 +387,12 @@ public final class VmPlanner {
             waiting = wait(Reason.HostRefused, String.join("; ", tampering.kept()), LATER);
         }
         if (waiting.isEmpty()
+                && seen.guest().kind() == GuestState.Kind.RUNNING
+                && Duration.between(launch.startedAt(), now).compareTo(LEASE) < 0
+                && nics.stream().anyMatch(nic -> isUnheard(nic, seen))) {
+            waiting = wait(Reason.AddressPending, Reason.AddressPending.sentence(), SOON);
+        }
+        if (waiting.isEmpty()
                 && seen.guest().kind() != GuestState.Kind.RUNNING
                 && !seen.guest().kind().isPaused()) {
             waiting = Optional.of(new Plan.Wait(
@@ -392,6 +401,14 @@ public final class VmPlanner {
                     Duration.ofMillis(250)));
         }
         return new Plan(steps, waiting);
+    }
+
+    private static boolean isUnheard(DesiredNic nic, VmObservation seen) {
+        NicObservation look = seen.nics().get(nic.network().uid());
+        return nic.usesDhcp()
+                && look != null
+                && look.arp() instanceof Seen.Present<ArpWitness>(ArpWitness witness)
+                && witness.address().isEmpty();
     }
 
     private static Plan stop(VmRecord record, VmObservation seen, Reason reason, Instant now) {

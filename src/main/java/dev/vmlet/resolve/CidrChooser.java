@@ -22,6 +22,9 @@ public final class CidrChooser {
      */
     public static CidrChoice choose(Network network, List<Network> others, List<Ipv4Prefix> cluster, Ipv4Prefix pool) {
         NetworkSpec spec = network.getSpec();
+        if (spec != null && spec.existingBridge() != null) {
+            return new CidrChoice.Lan(Objects.requireNonNull(spec.existingBridge()));
+        }
         if (spec != null && spec.cidr() != null) {
             return asked(Objects.requireNonNull(spec.cidr()), others, cluster);
         }

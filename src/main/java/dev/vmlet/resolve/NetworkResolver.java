@@ -42,6 +42,13 @@ public final class NetworkResolver {
         }
     }
 
+    /** The bridge of the operator's that the Network names. */
+    public static Optional<LinkName> existingBridge(Network network) {
+        return Optional.ofNullable(network.getSpec())
+                .flatMap(spec -> Optional.ofNullable(spec.existingBridge()))
+                .map(LinkName::new);
+    }
+
     public static NetworkId idOf(Network network) {
         return new NetworkId(
                 network.getMetadata().getNamespace(),
@@ -67,7 +74,8 @@ public final class NetworkResolver {
         boolean always = spec != null
                 && spec.realize() == NetworkSpec.Realize.Always
                 && network.getMetadata().getDeletionTimestamp() == null;
-        if (!used && !always) {
+        // On a bridge of the operator's nothing is ours to make.
+        if (!used && !always || existingBridge(network).isPresent()) {
             return new Resolution.Absent<>();
         }
         if (network.getStatus() == null || network.getStatus().cidr() == null) {
@@ -153,9 +161,14 @@ public final class NetworkResolver {
                 .filter(s -> s.getSpec() != null
                         && network.getMetadata().getName().equals(s.getSpec().network())
                         && nodeName.equals(s.getSpec().nodeName())
-                        && s.getSpec().cidr() != null
+                        && (s.getSpec().cidr() != null
+                                || existingBridge(network).isPresent())
                         && ownedBy(s, network))
-                .min(java.util.Comparator.comparing(NetworkResolver::cidrOf));
+                .min(
+                        existingBridge(network).isPresent()
+                                ? java.util.Comparator.comparing(
+                                        s -> s.getMetadata().getName())
+                                : java.util.Comparator.comparing(NetworkResolver::cidrOf));
     }
 
     /** A slice of an earlier Network of the same name is not this one's. */

@@ -10,6 +10,7 @@ import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
@@ -29,8 +30,13 @@ import org.jspecify.annotations.Nullable;
 final class NicResolver {
     private NicResolver() {}
 
-    /** A NIC with what only the seed needs to know besides. */
-    record Nic(DesiredNic desired, Ipv4Prefix slice, Ipv4Address gateway, List<String> nameservers) {}
+    /**
+     * A NIC with what only the seed needs to know besides.
+     *
+     * @param prefix around its address; empty where its address comes from the LAN
+     */
+    record Nic(
+            DesiredNic desired, Optional<Ipv4Prefix> prefix, Optional<Ipv4Address> gateway, List<String> nameservers) {}
 
     static List<Nic> nics(
             VirtualMachine vm,
@@ -94,6 +100,10 @@ final class NicResolver {
                 .anyMatch(n -> n.network().namespace().equals(networkId.namespace())
                         && n.network().name().equals(name)
                         && !n.network().uid().equals(networkId.uid()));
+        Optional<LinkName> lan = NetworkResolver.existingBridge(network);
+        if (lan.isPresent()) {
+            return LanNics.nic(id, asked, network, networkId, lan.get(), slices, kept, host);
+        }
         Ipv4Prefix slice = slice(network, name, slices, kept, standsInTheWay, host);
         Ipv4Address ip = address(
                 asked.address(),
@@ -104,9 +114,9 @@ final class NicResolver {
                 id,
                 name,
                 host);
-        refuseFullBridge(networkId, id, kept, host);
-        MacAddress mac = mac(asked.macAddress(), id, networkId, name, host);
         HostNames names = new HostNames(host.installation());
+        refuseFullBridge(networkId, names.bridge(networkId.uid()), id, kept, host);
+        MacAddress mac = mac(asked.macAddress(), id, networkId, names.bridge(networkId.uid()), name, host);
         int mtu = network.getSpec() == null || network.getSpec().mtu() == null
                 ? 1500
                 : network.getSpec().mtu();
@@ -121,16 +131,19 @@ final class NicResolver {
                 mtu,
                 PolicyResolver.isIsolated(network),
                 ports);
-        return new Nic(desired, slice, slice.network().plus(1), NetworkResolver.nameservers(network));
+        return new Nic(
+                desired,
+                Optional.of(slice),
+                Optional.of(slice.network().plus(1)),
+                NetworkResolver.nameservers(network));
     }
 
     /** The kernel would say so too, but only at the start, and in its own words. */
-    private static void refuseFullBridge(NetworkId network, VmId id, Optional<DesiredNic> kept, HostFacts host)
+    static void refuseFullBridge(NetworkId network, LinkName bridge, VmId id, Optional<DesiredNic> kept, HostFacts host)
             throws Refusal {
         long others = host.records().stream()
                         .filter(r -> !r.id().uid().equals(id.uid())
-                                && r.nics().stream()
-                                        .anyMatch(n -> n.network().uid().equals(network.uid())))
+                                && r.nics().stream().anyMatch(n -> n.bridge().equals(bridge)))
                         .count()
                 + host.reservations().stream()
                         .filter(r -> !r.vmUid().equals(id.uid())
@@ -279,7 +292,7 @@ final class NicResolver {
                 .orElse("unknown");
     }
 
-    private static String name(Reservation kept) {
+    static String name(Reservation kept) {
         return "the VM of the unreadable record " + kept.file();
     }
 
@@ -292,13 +305,14 @@ final class NicResolver {
         }
     }
 
-    private static MacAddress mac(@Nullable String asked, VmId id, NetworkId network, String name, HostFacts host)
+    static MacAddress mac(
+            @Nullable String asked, VmId id, NetworkId network, LinkName bridge, String name, HostFacts host)
             throws Refusal {
         MacAddress mac = asked == null ? HostNames.nicMac(id.uid(), name) : new MacAddress(asked);
         for (VmRecord other : host.records()) {
             for (DesiredNic nic : other.nics()) {
                 if (nic.mac().equals(mac)
-                        && nic.network().uid().equals(network.uid())
+                        && nic.bridge().equals(bridge)
                         && !other.id().uid().equals(id.uid())) {
                     throw new Refusal(
                             Reason.MacAddressTaken,

@@ -41,8 +41,10 @@ final class SeedText {
 
     static Seed seed(VmId vm, VirtualMachineSpec spec, List<NicResolver.Nic> nics, UserData fromSecret) throws Refusal {
         String addresses = nics.stream()
-                .map(nic -> nic.desired().mac() + "=" + nic.desired().ip() + "/"
-                        + nic.slice().length())
+                .map(nic -> nic.desired().mac() + "="
+                        + nic.prefix()
+                                .map(prefix -> nic.desired().ip() + "/" + prefix.length())
+                                .orElse("dhcp"))
                 .collect(Collectors.joining(","));
         ObjectNode metaData = YAML.createObjectNode();
         metaData.put(
@@ -60,15 +62,23 @@ final class SeedText {
         for (NicResolver.Nic nic : nics) {
             ObjectNode ethernet = ethernets.putObject(nic.desired().network().name());
             ethernet.putObject("match").put("macaddress", nic.desired().mac().value());
-            ethernet.put("dhcp4", false);
-            ethernet.putArray("addresses")
-                    .add(nic.desired().ip() + "/" + nic.slice().length());
-            if (first) {
-                // One default route: the first Network's.
+            ethernet.put("dhcp4", nic.prefix().isEmpty());
+            nic.prefix()
+                    .ifPresent(prefix ->
+                            ethernet.putArray("addresses").add(nic.desired().ip() + "/" + prefix.length()));
+            // One default route: the first Network's.
+            if (first && nic.gateway().isPresent()) {
                 ethernet.putArray("routes")
                         .addObject()
                         .put("to", "0.0.0.0/0")
-                        .put("via", nic.gateway().toString());
+                        .put("via", nic.gateway().get().toString());
+            }
+            if (!first && nic.prefix().isEmpty()) {
+                ethernet.putObject("dhcp4-overrides").put("use-routes", false);
+            }
+            if (nic.desired().isOnExistingBridge()) {
+                // The LAN's routers offer IPv6, and what the guest sends by it is dropped.
+                ethernet.put("accept-ra", false);
             }
             if (!nic.nameservers().isEmpty()) {
                 ArrayNode servers = ethernet.putObject("nameservers").putArray("addresses");

@@ -6,6 +6,7 @@ import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Seen;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -19,8 +20,22 @@ final class Addressing {
     /** An address that the guest was heard with and does not have. Of several always the same: none is written in turn. */
     static Optional<Ipv4Address> observed(DesiredNic nic, @Nullable NicObservation look) {
         return witness(look).spoken().stream()
-                .filter(ip -> !ip.equals(nic.ip()))
+                .filter(ip -> !nic.usesDhcp() && !ip.equals(nic.ip()))
                 .min(Comparator.naturalOrder());
+    }
+
+    /** The guest's address as far as it is known: that of a guest whose address we do not choose has to be heard. */
+    static Optional<Ipv4Address> address(DesiredNic nic, @Nullable NicObservation look) {
+        return nic.usesDhcp() ? witness(look).address() : Optional.of(nic.ip());
+    }
+
+    /** @param late whether it had its time */
+    static String unheard(String network, boolean late, Duration timeout) {
+        return "The guest was not heard with an address on Network " + network
+                + (late
+                        ? " within " + timeout.toSeconds()
+                                + " s; look for a DHCP server on its LAN, and at the guest's serial console"
+                        : " yet; the DHCP of its LAN is to give it one.");
     }
 
     /** A rival first: the guest can do nothing about him, and loses packets that it has every right to. */
@@ -34,6 +49,9 @@ final class Addressing {
                             + witness.rival().get()
                             + " on the same segment says it has it too: answers reach the one or the other. Find that"
                             + " machine, or give one of the two another address"));
+        }
+        if (nic.usesDhcp()) {
+            return Optional.empty();
         }
         Optional<Ipv4Address> other = observed(nic, look);
         if (other.isPresent()) {

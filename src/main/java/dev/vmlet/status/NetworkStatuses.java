@@ -9,7 +9,9 @@ import dev.vmlet.model.CidrChoice;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.LanBridge;
 import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -19,6 +21,7 @@ import dev.vmlet.plan.Plan;
 import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 
 /** What is said of Networks: by the controller of the Network, by each agent of its slice. */
@@ -50,7 +53,7 @@ public final class NetworkStatuses {
                                             ? "the VM that uses it is"
                                             : "the " + vmsLeft + " VMs that use it are")
                                     + " gone.");
-        } else if (cidr != null) {
+        } else if (cidr != null && !(choice instanceof CidrChoice.Lan)) {
             conditions.add("Ready", Status.True, Reason.AsExpected, "The Network has the addresses " + cidr + ".");
         } else {
             switch (choice) {
@@ -58,6 +61,15 @@ public final class NetworkStatuses {
                     cidr = chosen.toString();
                     conditions.add(
                             "Ready", Status.True, Reason.AsExpected, "The Network has the addresses " + cidr + ".");
+                }
+                case CidrChoice.Lan(String bridge) -> {
+                    cidr = network.getSpec() == null ? null : network.getSpec().cidr();
+                    conditions.add(
+                            "Ready",
+                            Status.True,
+                            Reason.AsExpected,
+                            "Guests are on the operator's bridge " + bridge
+                                    + " of their node, with addresses of its LAN.");
                 }
                 case CidrChoice.Refused(Reason reason, String message) ->
                     conditions.add("Ready", Status.False, reason, message);
@@ -78,6 +90,61 @@ public final class NetworkStatuses {
             conditions.add("Peered", Status.True, Reason.AsExpected, "All peers of the Network name it too.");
         }
         return new NetworkStatus(cidr, network.getMetadata().getGeneration(), conditions.list());
+    }
+
+    /** One node's word of a bridge of the operator's. */
+    public static NetworkSliceStatus ofLan(NetworkSlice slice, LinkName name, Seen<LanBridge> seen, Instant now) {
+        NetworkSliceStatus before = slice.getStatus();
+        Conditions conditions = new Conditions(
+                before == null ? null : before.conditions(), slice.getMetadata().getGeneration(), now);
+        Optional<LanBridge> there = Optional.empty();
+        Status status = Status.False;
+        Reason reason = Reason.BridgeMissing;
+        String message;
+        switch (seen) {
+            case Seen.Unknown<LanBridge>(String cause) -> {
+                status = Status.Unknown;
+                reason = Reason.CannotLook;
+                message = cause;
+            }
+            case Seen.Missing<LanBridge> _ ->
+                message = "This node has no bridge " + name
+                        + ". Make it, with a port to the LAN, or use a Network that names"
+                        + " another; VMs go on by themselves when it is there";
+            case Seen.Present<LanBridge>(LanBridge bridge)
+            when !bridge.link().kind().equals("bridge") ->
+                message =
+                        "Link " + name + " of this node is no bridge. Put it into one as a port, and use a Network that"
+                                + " names the bridge";
+            case Seen.Present<LanBridge>(LanBridge bridge)
+            when bridge.link().mark().isVmlets() -> {
+                reason = Reason.InvalidSpec;
+                message = "Bridge " + name + " is vmlet's own, of another Network: let VMs name that Network";
+            }
+            case Seen.Present<LanBridge>(LanBridge bridge)
+            when !bridge.link().up() -> {
+                there = Optional.of(bridge);
+                reason = Reason.NetworkNotReady;
+                message =
+                        "Bridge " + name + " is down, and it is the operator's to set up: ip link set " + name + " up";
+            }
+            case Seen.Present<LanBridge>(LanBridge bridge) -> {
+                there = Optional.of(bridge);
+                status = Status.True;
+                reason = Reason.AsExpected;
+                message = "Bridge " + name + " is there; it is the operator's, and nothing of it is changed.";
+            }
+        }
+        conditions.add("Ready", status, reason, message);
+        return new NetworkSliceStatus(
+                there.map(bridge -> name.value()).orElse(null),
+                there.map(LanBridge::mtu).orElse(null),
+                null,
+                status == Status.True,
+                reason.name(),
+                message,
+                slice.getMetadata().getGeneration(),
+                conditions.list());
     }
 
     /** One node's word of its slice. */
@@ -128,6 +195,7 @@ public final class NetworkStatuses {
         DesiredNetwork desired = resolution instanceof Resolution.Desired<DesiredNetwork>(DesiredNetwork d) ? d : null;
         return new NetworkSliceStatus(
                 present && desired != null ? desired.bridge().value() : null,
+                null,
                 present && desired != null ? desired.gateway().toString() : null,
                 status == Status.True,
                 reason.name(),

@@ -124,8 +124,10 @@ final class PendingChanges {
                 if (!kept.network().uid().equals(nic.network().uid())) {
                     changes.add(field + ", which is another Network of that name now,");
                 } else {
-                    changed(field + ".address", kept.ip(), nic.ip());
-                    changed("spec.mtu of Network " + name, kept.mtu(), nic.mtu());
+                    changed(field + ".address", kept.addressText(), nic.addressText());
+                    if (!nic.isOnExistingBridge()) {
+                        changed("spec.mtu of Network " + name, kept.mtu(), nic.mtu());
+                    }
                 }
             });
         }

@@ -56,6 +56,8 @@ public final class VmStatus {
             Reason.HostPortTaken,
             Reason.RecordUnreadable,
             Reason.ForeignObject,
+            Reason.BridgeMissing,
+            Reason.AddressPending,
             Reason.FirewallNotReady);
     private static final Set<Reason> DISKS = EnumSet.of(
             Reason.PreparingDisks,
@@ -405,6 +407,7 @@ public final class VmStatus {
     private Verdict reach(int port, Duration timeout) {
         String where =
                 addresses().isEmpty() ? "port " + port : addresses().get(0).ip() + ":" + port;
+        boolean unheard = !addresses().isEmpty() && addresses().get(0).ip() == null;
         if (addresses().isEmpty()) {
             return new Verdict(
                     Status.Unknown,
@@ -414,7 +417,7 @@ public final class VmStatus {
         if (seen.reach() == Reach.OPEN) {
             return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
         }
-        if (seen.reach() == Reach.NOT_PROBED && answeredBefore(where)) {
+        if (seen.reach() == Reach.NOT_PROBED && former().answered(where)) {
             // An agent that has just started has not knocked yet; the guest it adopted is as ready as it was.
             return new Verdict(Status.True, Reason.PortOpen, where + " answered.");
         }
@@ -426,6 +429,12 @@ public final class VmStatus {
         boolean late = record.flatMap(VmRecord::launch)
                 .map(l -> Duration.between(l.startedAt(), now).compareTo(timeout) > 0)
                 .orElse(false);
+        if (unheard) {
+            return new Verdict(
+                    Status.False,
+                    late ? Reason.ReadinessTimeout : Reason.AddressPending,
+                    Addressing.unheard(String.valueOf(addresses().get(0).network()), late, timeout));
+        }
         return late
                 ? new Verdict(
                         Status.False,
@@ -433,21 +442,6 @@ public final class VmStatus {
                         where + " did not answer within " + timeout.toSeconds()
                                 + " s; look at the guest's serial console")
                 : new Verdict(Status.False, Reason.PortClosed, where + " has not answered yet.");
-    }
-
-    /** The former status says so, of this very port and process. */
-    private boolean answeredBefore(String where) {
-        VirtualMachineStatus before = vm.getStatus();
-        return before != null
-                && before.vmm() != null
-                && before.vmm().pid() != null
-                && process() instanceof GuestProcess.Alive alive
-                && before.vmm().pid() == alive.pid()
-                && before.conditions() != null
-                && before.conditions().stream()
-                        .anyMatch(c -> "GuestReachable".equals(c.type())
-                                && c.status() == Status.True
-                                && (where + " answered.").equals(c.message()));
     }
 
     private Verdict ready(Verdict running, Verdict reachable) {
@@ -555,7 +549,7 @@ public final class VmStatus {
         return record.map(VmRecord::nics).orElse(List.of()).stream()
                 .map(nic -> new VirtualMachineStatus.Address(
                         nic.network().name(),
-                        nic.ip().toString(),
+                        address(nic),
                         nic.mac().toString(),
                         nic.tap().value(),
                         Addressing.observed(nic, seen.nics().get(nic.network().uid()))
@@ -567,6 +561,18 @@ public final class VmStatus {
                                         .map(port -> port.host().toString())
                                         .toList()))
                 .toList();
+    }
+
+    /** A guest that gets its address from the LAN and says nothing now is where it was heard last. */
+    private @Nullable String address(DesiredNic nic) {
+        return Addressing.address(nic, seen.nics().get(nic.network().uid()))
+                .map(Ipv4Address::toString)
+                .or(() -> former().address(nic.network().name()))
+                .orElse(null);
+    }
+
+    private FormerRun former() {
+        return FormerRun.of(vm.getStatus(), process());
     }
 
     private VirtualMachineStatus.Vmm vmm(VmRecord.Launch launch) {

@@ -18,6 +18,7 @@ import dev.vmlet.model.Owner;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.ServicePort;
+import dev.vmlet.model.Speech;
 import dev.vmlet.plan.Ruleset;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
@@ -72,7 +73,7 @@ public final class FakeHost implements Links, Firewall {
     private final Set<String> behind = new HashSet<>();
 
     /** What ARP told since the tables were made. */
-    private final Map<LinkName, List<Ipv4Address>> spoken = new HashMap<>();
+    private final Map<LinkName, List<Speech>> spoken = new HashMap<>();
 
     private final Map<Ipv4Address, List<Claim>> claims = new HashMap<>();
 
@@ -203,10 +204,11 @@ public final class FakeHost implements Links, Firewall {
     }
 
     /** A guest speaks from behind its tap as what it is not. */
-    public synchronized void speak(LinkName tap, String ip) {
-        List<Ipv4Address> heard = spoken.computeIfAbsent(tap, _ -> new ArrayList<>());
-        heard.remove(Ipv4Address.parse(ip));
-        heard.addFirst(Ipv4Address.parse(ip));
+    public synchronized void speak(LinkName tap, MacAddress mac, String ip) {
+        Speech speech = new Speech(mac.value(), Ipv4Address.parse(ip));
+        List<Speech> heard = spoken.computeIfAbsent(tap, _ -> new ArrayList<>());
+        heard.remove(speech);
+        heard.addFirst(speech);
     }
 
     /** Somebody behind another port says that a guest's address is his. */
@@ -595,7 +597,7 @@ public final class FakeHost implements Links, Firewall {
     }
 
     @Override
-    public synchronized Seen<List<Ipv4Address>> spoken(LinkName tap) {
+    public synchronized Seen<List<Speech>> spoken(LinkName tap) {
         return seen("spoken", tables.contains("bridge") ? List.copyOf(spoken.getOrDefault(tap, List.of())) : null);
     }
 

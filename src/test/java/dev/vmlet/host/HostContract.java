@@ -60,6 +60,7 @@ abstract class HostContract {
             TAP_ELEMENT,
             OK4,
             HELD,
+            new FirewallElement(FirewallSet.FREE4, List.of("vmt-two", "52:10:20:30:40:61"), "vm-2"),
             BRIDGE_ELEMENT,
             SUBNET,
             new FirewallElement(FirewallSet.SUBNETS, List.of("10.78.0.7/32"), "net-2"),

@@ -6,6 +6,7 @@ import dev.vmlet.api.Image;
 import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSlice;
 import dev.vmlet.api.NetworkSliceSpec;
+import dev.vmlet.api.NetworkSliceStatus;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.NetworkStatus;
 import dev.vmlet.api.RunStrategy;
@@ -18,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Objects and facts that tests begin with: node {@code a}, namespace {@code lab}, a Network of 10.77.0.0/16. */
 public final class Given {
@@ -50,6 +52,55 @@ public final class Given {
         return network("net", "net-1", "10.77.0.0/16", NetworkSpec.Egress.Masquerade);
     }
 
+    public static final NetworkId LAN = new NetworkId(NAMESPACE, "lan", "lan-1");
+
+    /** On bridge br0 of the operator's, 192.168.1.0/24 with its gateway. */
+    public static Network lan(@Nullable String cidr, @Nullable String gateway) {
+        Network network = network("lan", "lan-1", "192.168.1.0/24", NetworkSpec.Egress.Masquerade);
+        network.setSpec(new NetworkSpec(
+                cidr,
+                24,
+                NetworkSpec.Egress.Masquerade,
+                1500,
+                null,
+                null,
+                NetworkSpec.Isolation.None,
+                null,
+                null,
+                null,
+                "br0",
+                gateway));
+        network.setStatus(new NetworkStatus(cidr, 1L, List.of()));
+        return network;
+    }
+
+    /** As this node's agent saw it. */
+    public static NetworkSlice lanSlice(@Nullable NetworkSliceStatus status) {
+        NetworkSlice slice = slice(lan(null, null), "192.168.1.0/24");
+        slice.setSpec(new NetworkSliceSpec("lan", NODE, null));
+        slice.setStatus(status);
+        return slice;
+    }
+
+    /** A NIC on br0, with an address of the LAN or none. */
+    public static DesiredNic lanNic(String vmUid, String ip, int mtu) {
+        return new DesiredNic(
+                LAN,
+                new LinkName("br0"),
+                new Mark(""),
+                NAMES.tap(vmUid, "lan"),
+                Mark.ofNic(INSTALLATION, vmUid, "lan-1"),
+                HostNames.nicMac(vmUid, "lan"),
+                Ipv4Address.parse(ip),
+                mtu);
+    }
+
+    /** The operator's, with a text of the operator's on it. */
+    public static Link br0() {
+        return new Link(
+                5, new LinkName("br0"), "bridge", "02:00:00:00:00:05", 1500, true, new Mark("the office"), 0, -1, 0);
+    }
+
     public static NetworkSlice slice(Network network, String cidr) {
         NetworkSlice slice = new NetworkSlice();
         slice.setMetadata(new ObjectMetaBuilder()
@@ -66,7 +117,7 @@ public final class Given {
                 .build());
         slice.setSpec(new NetworkSliceSpec(network.getMetadata().getName(), NODE, cidr));
         // Looked at: a VM gets no address of a slice that its node has not judged.
-        slice.setStatus(new dev.vmlet.api.NetworkSliceStatus(null, null, true, "AsExpected", "", 1L, null));
+        slice.setStatus(new NetworkSliceStatus(null, null, null, true, "AsExpected", "", 1L, null));
         return slice;
     }
 

@@ -212,6 +212,74 @@ class NicPlannerTest {
                         """.formatted(T, NIC.mac()));
     }
 
+    private static String onTheLan(DesiredNic nic, Seen<Link> bridge, Seen<Link> tap, Set<FirewallElement> elements) {
+        return Texts.of(NicPlanner.ensure(
+                Given.WEB,
+                200_000,
+                nic,
+                new NicObservation(nic.tap(), bridge, tap, Seen.present(elements)),
+                Given.INSTALLATION));
+    }
+
+    private static Link lanTap(DesiredNic nic, int mtu, int master) {
+        return new Link(8, nic.tap(), "tun", nic.mac().hostSide().value(), mtu, true, nic.mark(), master, 200_000, 0);
+    }
+
+    /** A bridge whose address nobody has set takes its lowest port's; and its MTU likewise. */
+    @Test
+    void putsATapIntoTheOperatorsBridgeThatChangesNothingOfIt() {
+        DesiredNic nic = Given.lanNic("vm-1", "0.0.0.0", 1400);
+        assertThat(onTheLan(nic, Seen.present(Given.br0()), Seen.missing(), Set.of()))
+                .isEqualTo("""
+                admit taps{%1$s}, free4{%1$s . %2$s} in the firewall, because VM lab/web may send from %2$s only
+                create tap %1$s for user 200000 (mtu 1400), because VM lab/web has a NIC on Network lab/lan
+                set the MAC address of %1$s to %3$s, because bridge br0 is to keep its MAC address
+                attach %1$s to bridge br0, because VM lab/web has a NIC on Network lab/lan
+                set %1$s up, because VM lab/web has a NIC on Network lab/lan
+                """.formatted(nic.tap(), nic.mac(), nic.mac().hostSide()));
+        DesiredNic fixed = Given.lanNic("vm-1", "192.168.1.50", 1400);
+        assertThat(onTheLan(fixed, Seen.present(Given.br0()), Seen.missing(), Set.of()))
+                .startsWith("admit taps{%1$s}, ok4{%1$s . %2$s . 192.168.1.50}, held{192.168.1.50} in the firewall,"
+                        .formatted(nic.tap(), nic.mac()));
+    }
+
+    @Test
+    void comesBackToTheOperatorsBridgeWhenThatIsThereAgain() {
+        DesiredNic nic = Given.lanNic("vm-1", "0.0.0.0", 1500);
+        Set<FirewallElement> all = Set.copyOf(nic.elements("vm-1"));
+        assertThat(onTheLan(nic, Seen.missing(), Seen.present(lanTap(nic, 1500, 0)), all))
+                .isEqualTo(
+                        "wait PT2S for BridgeMissing: Network lab/lan is on bridge br0 of the operator's, and this node"
+                                + " has no such bridge; make it, and the VM goes on by itself\n");
+        assertThat(onTheLan(nic, Seen.present(Given.br0()), Seen.present(lanTap(nic, 1500, 0)), all))
+                .isEqualTo("attach " + nic.tap() + " to bridge br0, because the tap is in no bridge\n");
+        assertThat(onTheLan(nic, Seen.present(Given.br0()), Seen.present(lanTap(nic, 1500, 5)), all))
+                .isEmpty();
+        assertThat(onTheLan(nic, Seen.present(Given.br0()), Seen.present(lanTap(nic, 9000, 5)), all))
+                .isEqualTo("set the MTU of " + nic.tap() + " to 1500, because its MTU is 9000, asked is 1500\n");
+    }
+
+    @Test
+    void takesNoLinkForTheOperatorsBridgeThatIsNone() {
+        DesiredNic nic = Given.lanNic("vm-1", "0.0.0.0", 1500);
+        Link veth = new Link(5, nic.bridge(), "veth", "02:00:00:00:00:05", 1500, true, new Mark(""), 0, -1, 0);
+        Link ours = new Link(
+                5,
+                nic.bridge(),
+                "bridge",
+                "02:00:00:00:00:05",
+                1500,
+                true,
+                Mark.ofNetwork(Given.INSTALLATION, "net-7"),
+                0,
+                -1,
+                0);
+        for (Link link : List.of(veth, ours)) {
+            assertThat(onTheLan(nic, Seen.present(link), Seen.missing(), Set.of()))
+                    .startsWith("wait PT2S for BridgeMissing");
+        }
+    }
+
     private static final DesiredNic APART = new DesiredNic(
             NIC.network(),
             NIC.bridge(),

@@ -53,6 +53,14 @@ class CidrChooserTest {
         assertThat(choose(asking(null, null), List.of(holding("10.96.4.0/24")))).isEqualTo(chosen("10.96.16.0/20"));
     }
 
+    /** Two Networks may be on one LAN, and a LAN may be the cluster's own. */
+    @Test
+    void choosesNothingOnABridgeOfTheOperators() {
+        assertThat(choose(Given.lan("192.168.1.0/24", null), List.of(holding("192.168.1.0/24")), "192.168.0.0/16"))
+                .isEqualTo(new CidrChoice.Lan("br0"));
+        assertThat(choose(Given.lan(null, null), List.of())).isEqualTo(new CidrChoice.Lan("br0"));
+    }
+
     @Test
     void staysOutOfTheClustersRanges() {
         assertThat(choose(asking(null, null), List.of(), "10.96.0.0/19")).isEqualTo(chosen("10.96.32.0/20"));

@@ -17,6 +17,7 @@ import dev.vmlet.model.Seed;
 import dev.vmlet.model.UserData;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.yaml.snakeyaml.LoaderOptions;
@@ -42,8 +43,8 @@ class SeedTextTest {
                         new MacAddress(mac),
                         base.ip(),
                         mtu),
-                slice,
-                slice.network().plus(1),
+                Optional.of(slice),
+                Optional.of(slice.network().plus(1)),
                 List.of(servers));
     }
 

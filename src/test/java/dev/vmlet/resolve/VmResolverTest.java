@@ -261,7 +261,8 @@ class VmResolverTest {
     void leavesTheFormerNetworkThatStandsInTheWayOfTheNewOne() {
         slices.set(0, Given.slice());
         slices.getFirst()
-                .setStatus(new NetworkSliceStatus(null, null, false, "CidrOverlaps", "it overlaps net-0", 1L, null));
+                .setStatus(
+                        new NetworkSliceStatus(null, null, null, false, "CidrOverlaps", "it overlaps net-0", 1L, null));
         assertThat(resolve(Given.vm()))
                 .isEqualTo(refused(
                         Reason.NetworkNotReady, "Network net cannot be realised on this node: it overlaps net-0"));

@@ -15,7 +15,10 @@ import dev.vmlet.model.Egress;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.LanBridge;
 import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -118,6 +121,7 @@ class NetworkStatusesTest {
                         seen(Seen.present(Given.bridge()), true)))
                 .isEqualTo(new NetworkSliceStatus(
                         NET.bridge().value(),
+                        null,
                         "10.77.4.1",
                         true,
                         "AsExpected",
@@ -127,6 +131,64 @@ class NetworkStatusesTest {
                                 Condition.Status.True,
                                 Reason.AsExpected,
                                 "Bridge, gateway and firewall are in place."))));
+    }
+
+    private static String lan(Seen<LanBridge> seen) {
+        NetworkSlice slice = Given.lanSlice(null);
+        NetworkSliceStatus status = NetworkStatuses.ofLan(slice, new LinkName("br0"), seen, Given.NOW);
+        slice.setStatus(status);
+        assertThat(NetworkStatuses.ofLan(slice, new LinkName("br0"), seen, Given.NOW.plusSeconds(99)))
+                .as("nothing new, nothing written")
+                .isEqualTo(status);
+        return status.mtu() + " " + brief(status);
+    }
+
+    @Test
+    void saysOfABridgeOfTheOperatorsWhatIsSeenOfIt() {
+        Link br0 = Given.br0();
+        assertThat(lan(Seen.present(new LanBridge(br0, 1400))))
+                .isEqualTo("1400 br0 true AsExpected: Bridge br0 is there; it is the operator's, and nothing of it is"
+                        + " changed. True");
+        assertThat(lan(Seen.missing()))
+                .isEqualTo(
+                        "null null false BridgeMissing: This node has no bridge br0. Make it, with a port to the LAN,"
+                                + " or use a Network that names another; VMs go on by themselves when it is there False");
+        assertThat(lan(Seen.unknown("list links: timed out")))
+                .isEqualTo("null null false CannotLook: list links: timed out Unknown");
+        assertThat(lan(Seen.present(new LanBridge(like(br0, "veth", br0.mark(), true), 1500))))
+                .isEqualTo(
+                        "null null false BridgeMissing: Link br0 of this node is no bridge. Put it into one as a port,"
+                                + " and use a Network that names the bridge False");
+        assertThat(lan(Seen.present(
+                        new LanBridge(like(br0, "bridge", Mark.ofNetwork(Given.INSTALLATION, "net-7"), true), 1500))))
+                .isEqualTo(
+                        "null null false InvalidSpec: Bridge br0 is vmlet's own, of another Network: let VMs name that"
+                                + " Network False");
+        assertThat(lan(Seen.present(new LanBridge(like(br0, "bridge", br0.mark(), false), 1500))))
+                .isEqualTo(
+                        "1500 br0 false NetworkNotReady: Bridge br0 is down, and it is the operator's to set up: ip link"
+                                + " set br0 up False");
+    }
+
+    private static Link like(Link link, String kind, Mark mark, boolean up) {
+        return new Link(link.index(), link.name(), kind, link.mac(), link.mtu(), up, mark, 0, -1, 0);
+    }
+
+    @Test
+    void aNetworkOnTheOperatorsBridgeIsReadyWithoutACidr() {
+        Network lan = Given.lan(null, null);
+        lan.setStatus(null);
+        NetworkStatus status = NetworkStatuses.ofNetwork(lan, new CidrChoice.Lan("br0"), 0, List.of(), Given.NOW);
+        assertThat(status.cidr()).isNull();
+        assertThat(Objects.requireNonNull(status.conditions()).get(0).message())
+                .isEqualTo("Guests are on the operator's bridge br0 of their node, with addresses of its LAN.");
+        lan.setStatus(status);
+        assertThat(NetworkStatuses.ofNetwork(lan, new CidrChoice.Lan("br0"), 0, List.of(), Given.NOW.plusSeconds(99)))
+                .isEqualTo(status);
+        assertThat(NetworkStatuses.ofNetwork(
+                                Given.lan("192.168.1.0/24", null), new CidrChoice.Lan("br0"), 0, List.of(), Given.NOW)
+                        .cidr())
+                .isEqualTo("192.168.1.0/24");
     }
 
     @Test

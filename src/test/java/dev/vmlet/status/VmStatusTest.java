@@ -18,6 +18,7 @@ import dev.vmlet.model.GuestState;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.Link;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Passage;
@@ -407,6 +408,67 @@ class VmStatusTest {
                 .isEqualTo("10.77.4.2 is this VM's address on Network net, and 52:00:00:00:00:99 on the same segment"
                         + " says it has it too: answers reach the one or the other. Find that machine, or give one of"
                         + " the two another address");
+    }
+
+    /** On the LAN, with an address by its DHCP. */
+    private void onTheLan(Optional<String> heard) {
+        DesiredNic nic = Given.lanNic("vm-1", "0.0.0.0", 1500);
+        VmRecord of = VmRecord.of(Given.WEB, 200_000, List.of(nic), List.of(), Duration.ofSeconds(30));
+        record = Seen.present(of.withLaunch(Given.launch(), 0));
+        resolution = new Resolution.Desired<>(Given.desiredVm(RunStrategy.ALWAYS, List.of(nic)));
+        Link tap = new Link(8, nic.tap(), "tun", "fe:00:00:00:00:08", 1500, true, nic.mark(), 5, 200_000, 0);
+        nics.clear();
+        nics.put(
+                "lan-1",
+                new NicObservation(
+                        nic.tap(),
+                        Seen.present(Given.br0()),
+                        Seen.present(tap),
+                        Seen.present(Set.copyOf(nic.elements("vm-1"))),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.missing(),
+                        Seen.present(new ArpWitness(
+                                heard.map(Ipv4Address::parse).stream().toList(),
+                                Optional.empty(),
+                                heard.map(Ipv4Address::parse))),
+                        Seen.missing()));
+    }
+
+    private Optional<String> ip() {
+        return Optional.ofNullable(
+                Objects.requireNonNull(status(NOW).addresses()).get(0).ip());
+    }
+
+    @Test
+    void anAddressByDhcpIsShownWhenItIsHeardAndStaysWhenTheGuestIsSilent() {
+        onTheLan(Optional.empty());
+        reach = Reach.NOT_PROBED;
+        assertThat(ip()).isEmpty();
+        assertThat(brief()).endsWith("GuestReachable=False/AddressPending Ready=False/AddressPending");
+        assertThat(message("Ready"))
+                .isEqualTo(
+                        "The guest was not heard with an address on Network lan yet; the DHCP of its LAN is to give it"
+                                + " one.");
+        assertThat(Objects.requireNonNull(status(Given.NOW.plusSeconds(301)).conditions())
+                        .get(5)
+                        .message())
+                .isEqualTo("The guest was not heard with an address on Network lan within 300 s; look for a DHCP server"
+                        + " on its LAN, and at the guest's serial console");
+        onTheLan(Optional.of("192.168.1.77"));
+        reach = Reach.OPEN;
+        assertThat(ip()).contains("192.168.1.77");
+        assertThat(observed()).isEmpty();
+        assertThat(brief()).contains("NetworkReady=True/AsExpected").endsWith("Ready=True/PortOpen");
+        vm.setStatus(status(NOW));
+        onTheLan(Optional.empty());
+        reach = Reach.NOT_PROBED;
+        assertThat(ip()).contains("192.168.1.77");
+        assertThat(brief()).endsWith("Ready=True/PortOpen");
+        // Another process is another guest.
+        process = Seen.present(new GuestProcess.Alive(4712, 9));
+        assertThat(ip()).isEmpty();
     }
 
     @Test

@@ -27,8 +27,16 @@ record Claims(Set<String> things) {
         Set<String> things = new HashSet<>();
         things.add(user(record.userId()));
         for (DesiredNic nic : record.nics()) {
-            things.add(address(nic.ip().toString(), nic.network().uid()));
-            things.add(mac(nic.mac().value(), nic.network().uid()));
+            if (nic.isOnExistingBridge()) {
+                // Several Networks may be on one LAN.
+                if (!nic.usesDhcp()) {
+                    things.add("address " + nic.ip() + " of the LANs of this node");
+                }
+                things.add("MAC address " + nic.mac() + " of bridge " + nic.bridge());
+            } else {
+                things.add(address(nic.ip().toString(), nic.network().uid()));
+                things.add(mac(nic.mac().value(), nic.network().uid()));
+            }
             nic.ports().forEach(port -> things.add(hostPort(port.host().toString())));
         }
         return new Claims(things);

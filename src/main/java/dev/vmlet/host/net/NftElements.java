@@ -7,6 +7,7 @@ import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Protocol;
+import dev.vmlet.model.Speech;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -99,13 +100,15 @@ final class NftElements implements AutoCloseable {
         return Arrays.equals(data, expected.toByteArray());
     }
 
-    /** Addresses that were heard from behind the tap, the latest first; no value when our table is not there. */
-    Optional<List<Ipv4Address>> spoken(LinkName tap) throws KernelRefusal {
+    /** What was heard from behind the tap, the latest first; no value when our table is not there. */
+    Optional<List<Speech>> spoken(LinkName tap) throws KernelRefusal {
         byte[] wanted = Arrays.copyOf(name(tap.value()), IFNAMSIZ);
         return heard("spoke")
                 .map(all -> all.stream()
                         .filter(key -> Arrays.equals(key, 0, IFNAMSIZ, wanted, 0, IFNAMSIZ))
-                        .map(key -> Ipv4Address.of(Arrays.copyOfRange(key, IFNAMSIZ, IFNAMSIZ + 4)))
+                        .map(key -> new Speech(
+                                mac(key, IFNAMSIZ),
+                                Ipv4Address.of(Arrays.copyOfRange(key, IFNAMSIZ + 8, IFNAMSIZ + 12))))
                         .toList());
     }
 
@@ -118,8 +121,12 @@ final class NftElements implements AutoCloseable {
                                 ByteBuffer.wrap(key)
                                         .order(ByteOrder.nativeOrder())
                                         .getInt(),
-                                HexFormat.ofDelimiter(":").formatHex(key, 8, 14)))
+                                mac(key, 8)))
                         .toList());
+    }
+
+    private static String mac(byte[] key, int at) {
+        return HexFormat.ofDelimiter(":").formatHex(key, at, at + 6);
     }
 
     /** Keys of a set that packets fill, the latest first: each begins its time anew when it is heard again. */
@@ -203,6 +210,10 @@ final class NftElements implements AutoCloseable {
                 put(bytes, name(key.get(0)), IFNAMSIZ);
                 put(bytes, new MacAddress(key.get(1)).bytes(), 8);
                 put(bytes, Ipv4Address.parse(key.get(2)).bytes(), 4);
+            }
+            case FREE4 -> {
+                put(bytes, name(key.get(0)), IFNAMSIZ);
+                put(bytes, new MacAddress(key.get(1)).bytes(), 8);
             }
             case HELD -> put(bytes, Ipv4Address.parse(element.key().get(0)).bytes(), 4);
             case HOST_ACCESS -> {

@@ -11,6 +11,7 @@ import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
+import dev.vmlet.model.Speech;
 import dev.vmlet.plan.Ruleset;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -162,7 +163,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
     }
 
     @Override
-    public Seen<List<Ipv4Address>> spoken(LinkName tap) {
+    public Seen<List<Speech>> spoken(LinkName tap) {
         return heard("look for what is spoken behind " + tap, () -> single.spoken(tap));
     }
 
