@@ -3,53 +3,52 @@ package dev.vmlet.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import com.sun.net.httpserver.HttpServer;
-import dev.vmlet.api.Network;
+import dev.vmlet.apiserver.ApiServer;
+import dev.vmlet.apiserver.Kubeconfig;
+import dev.vmlet.apiserver.Settings;
 import io.fabric8.kubernetes.client.Config;
-import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.http.BasicBuilder;
+import io.fabric8.kubernetes.client.http.HttpRequest;
+import io.fabric8.kubernetes.client.http.Interceptor;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.Executors;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class LongWatchesTest {
+    @TempDir
+    Path directory;
+
+    /** Notes what is asked by a watch. */
+    private record Asked(Queue<String> queries) implements Interceptor {
+        @Override
+        public void before(BasicBuilder builder, HttpRequest request, RequestTags tags) {
+            String query = String.valueOf(request.uri().getQuery());
+            if (query.contains("watch=true")) {
+                queries.add(query);
+            }
+        }
+    }
+
     /** What an informer asks of the server, which is told the longest time; the informer itself ends between half and all. */
     @Test
     void anInformerAsksForAWatchOfTwoHours() throws Exception {
         Queue<String> asked = new ConcurrentLinkedQueue<>();
-        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
-        server.createContext("/", exchange -> {
-            String query = String.valueOf(exchange.getRequestURI().getQuery());
-            if (query.contains("watch=true")) {
-                asked.add(query);
-                // Open, and silent.
-                exchange.sendResponseHeaders(200, 0);
-                return;
+        Path kubeconfig = directory.resolve("kubeconfig");
+        try (ApiServer server = ApiServer.start(
+                Settings.of(directory.resolve("api"), new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)))) {
+            Kubeconfig.write(server, kubeconfig);
+            try (KubernetesClient client =
+                            ApiOptions.client(Config.fromKubeconfig(kubeconfig.toFile()), new Asked(asked));
+                    var _ = client.configMaps().inAnyNamespace().inform()) {
+                await().atMost(Duration.ofSeconds(30)).until(() -> !asked.isEmpty());
+                assertThat(asked.element()).contains("timeoutSeconds=7200");
             }
-            byte[] list = ("{\"apiVersion\":\"vmlet.dev/v1alpha1\",\"kind\":\"NetworkList\","
-                            + "\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}")
-                    .getBytes(StandardCharsets.UTF_8);
-            exchange.getResponseHeaders().set("Content-Type", "application/json");
-            exchange.sendResponseHeaders(200, list.length);
-            exchange.getResponseBody().write(list);
-            exchange.close();
-        });
-        server.start();
-        Config config = new ConfigBuilder(Config.empty())
-                .withMasterUrl("http://127.0.0.1:" + server.getAddress().getPort())
-                .build();
-        try (KubernetesClient client = ApiOptions.client(config);
-                var _ = client.resources(Network.class).inAnyNamespace().inform()) {
-            await().atMost(Duration.ofSeconds(30)).until(() -> !asked.isEmpty());
-            assertThat(asked.element()).contains("timeoutSeconds=7200");
-        } finally {
-            server.stop(0);
         }
     }
 }
