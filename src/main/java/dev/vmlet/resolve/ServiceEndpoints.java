@@ -247,8 +247,11 @@ public final class ServiceEndpoints {
     /** As the cluster's own controller says it of a Pod. */
     private EndpointConditions conditions(VirtualMachine vm, List<EndpointPort> ports) {
         boolean terminating = vm.getMetadata().getDeletionTimestamp() != null;
-        boolean serving = isReady(vm) && published(vm).containsAll(hostPorts(ports));
-        boolean ready = serving && !terminating || Boolean.TRUE.equals(spec.getPublishNotReadyAddresses());
+        // Whatever the Service wants: a port that the node does not lead to the VM is somebody else's, or the node's
+        // own.
+        boolean published = published(vm).containsAll(hostPorts(ports));
+        boolean serving = published && isReady(vm);
+        boolean ready = serving && !terminating || published && Boolean.TRUE.equals(spec.getPublishNotReadyAddresses());
         return new EndpointConditions(ready, serving, terminating);
     }
 
@@ -283,7 +286,8 @@ public final class ServiceEndpoints {
             Optional<Published> found = find(vm, asked);
             if (found.isPresent() && found.get().hostPort() != null) {
                 ports.add(new EndpointPortBuilder()
-                        .withName(asked.getName())
+                        // As the API server defaults it: a slice that differs from the stored one is written.
+                        .withName(Objects.requireNonNullElse(asked.getName(), ""))
                         .withAppProtocol(asked.getAppProtocol())
                         .withProtocol(protocol(asked))
                         .withPort(found.get().hostPort())

@@ -231,6 +231,38 @@ class ServiceEndpointsTest {
                 .isEqualTo(new EndpointConditions(true, false, false));
     }
 
+    /** Else a tenant could put a port that the node keeps for itself behind a load balancer of his. */
+    @Test
+    void noServiceMayAskForAPortThatTheNodeDoesNotLeadToTheVm() {
+        status(vm("one", "a", new Published("web", 10250, 8080, null)), Condition.Status.False, List.of());
+        Service early = new ServiceBuilder(front())
+                .editSpec()
+                .withPublishNotReadyAddresses(true)
+                .endSpec()
+                .build();
+        assertThat(of(early)
+                        .slices()
+                        .orElseThrow()
+                        .getFirst()
+                        .getEndpoints()
+                        .getFirst()
+                        .getConditions())
+                .isEqualTo(new EndpointConditions(false, false, false));
+    }
+
+    @Test
+    void aPortWithoutANameHasTheEmptyOneThatTheServerGivesIt() {
+        vm("one", "a", WEB);
+        Service unnamed = new ServiceBuilder(front())
+                .editSpec()
+                .editFirstPort()
+                .withName(null)
+                .endPort()
+                .endSpec()
+                .build();
+        assertThat(of(unnamed).slices()).contains(List.of(slice("one", "a", "192.0.2.1", "", "TCP", 8081)));
+    }
+
     @Test
     void aServiceWithoutAnAddressOfItsOwnIsLeftToDns() {
         vm("one", "a", WEB);
