@@ -555,11 +555,7 @@ public final class VmStatus {
                         Addressing.observed(nic, seen.nics().get(nic.network().uid()))
                                 .map(Ipv4Address::toString)
                                 .orElse(null),
-                        nic.ports().isEmpty()
-                                ? null
-                                : nic.ports().stream()
-                                        .map(port -> port.host().toString())
-                                        .toList()))
+                        PublishedNow.of(nic, seen.nics().get(nic.network().uid()), vm)))
                 .toList();
     }
 

@@ -10,6 +10,7 @@ import dev.vmlet.model.ArpWitness;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
+import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.Given;
@@ -40,6 +41,7 @@ import dev.vmlet.plan.Step;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -131,8 +133,28 @@ class VmStatusTest {
                         new PublishedPort(new ServicePort(Protocol.UDP, 53), 5353)))));
         record = Seen.present(
                 running.withAsked(running.userId(), List.of(publishing), running.retained(), running.grace()));
-        assertThat(Objects.requireNonNull(status(NOW).addresses()).getFirst().publishedPorts())
-                .containsExactly("tcp/8080", "udp/53");
+        Set<FirewallElement> members = new HashSet<>(publishing.elements("vm-1"));
+        elements(Seen.present(members));
+        assertThat(published()).contains(List.of("tcp/8080", "udp/53"));
+        // A process of the node listens there, so that it is withheld.
+        members.remove(publishing.published(publishing.ports().getFirst(), "vm-1"));
+        elements(Seen.present(members));
+        assertThat(published()).contains(List.of("udp/53"));
+        vm.setStatus(status(NOW));
+        elements(Seen.unknown("look for elements: timed out"));
+        assertThat(published()).as("nobody could look").contains(List.of("udp/53"));
+        elements(Seen.present(Set.of()));
+        assertThat(published()).isEmpty();
+    }
+
+    private void elements(Seen<Set<FirewallElement>> seen) {
+        NicObservation nic = Objects.requireNonNull(nics.get("net-1"));
+        nics.put("net-1", new NicObservation(nic.tapName(), nic.bridge(), nic.tap(), seen));
+    }
+
+    private Optional<List<String>> published() {
+        return Optional.ofNullable(
+                Objects.requireNonNull(status(NOW).addresses()).getFirst().publishedPorts());
     }
 
     @Test
