@@ -30,6 +30,7 @@ import jnr.constants.platform.Errno;
 final class NftElements implements AutoCloseable {
     private static final int SUBSYSTEM = 10 << 8;
     private static final int GETTABLE = SUBSYSTEM | 1;
+    private static final int GETSET = SUBSYSTEM | 10;
     private static final int NEWSETELEM = SUBSYSTEM | 12;
     private static final int GETSETELEM = SUBSYSTEM | 13;
     private static final int NFPROTO_INET = 1;
@@ -58,6 +59,12 @@ final class NftElements implements AutoCloseable {
 
     boolean tableExists(String family) throws KernelRefusal {
         return ask(request(GETTABLE, family).attribute(TABLE, table)).isPresent();
+    }
+
+    /** Whether the table there is has this set; one of an older revision may not. */
+    boolean setExists(FirewallSet set) throws KernelRefusal {
+        return ask(request(GETSET, set.family()).attribute(TABLE, table).attribute(LIST_SET, set.nftName()))
+                .isPresent();
     }
 
     /**

@@ -131,6 +131,9 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                 }
                 if (isContained(candidate, listed)) {
                     found.add(candidate);
+                } else if (!single.setExists(candidate.set())) {
+                    // Tables of an older revision, about to be replaced: nothing can be added to them.
+                    return Seen.missing();
                 }
             }
             return Seen.present(Set.copyOf(found));

@@ -262,6 +262,20 @@ class PacketsIT {
         }
     }
 
+    /** Else a VM would be told that its members are refused, until the host's own pass has made the tables anew. */
+    @Test
+    void tablesOfAnOlderRevisionThatLackASetAreNotThere() throws Exception {
+        FirewallElement held = new FirewallElement(FirewallSet.HELD, List.of(TWO), "vm-two");
+        String table = "vmlet_" + INSTALLATION;
+        try {
+            OwnNamespace.run("nft", "flush ruleset; add table inet " + table + "; add table bridge " + table);
+            assertThat(firewall.contained(List.of(held))).isEqualTo(Seen.missing());
+        } finally {
+            firewall.install(new Ruleset(INSTALLATION, elements));
+        }
+        assertThat(firewall.contained(List.of(held))).isEqualTo(Seen.present(Set.of()));
+    }
+
     /** What the agent does for the guest on vmt-two, whose record is damaged, when the tables are damaged or flushed. */
     @Test
     void aGuestWhoseRecordCannotBeReadGoesOnOrIsDumbAndIsNeverFree() throws Exception {
