@@ -12,8 +12,9 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Nodes that a person has taken out of the cluster for good: VmNode and Lease are gone, no VM names the node, and it has
- * been so for as long as a node may be silent. An agent that lives puts Lease and VmNode back long before. Read from the
- * API server each time, never from a cache; a read that fails starts the time anew.
+ * been so for as long as a node may be silent. An agent that lives puts its Lease back within a third of its duration, so
+ * long before, unless that was set to more than nine minutes. Read from the API server each time, never from a cache; a read
+ * that fails starts the time anew.
  */
 final class ScrappedNodes {
     /** Between two reads about one node. */

@@ -33,7 +33,7 @@ final class StatusPace {
     private final Map<String, Instant> unwrittenSince = new ConcurrentHashMap<>();
     /** When it is the turn of each object of which there is only to tell what waits. */
     private final Map<String, Instant> turns = new ConcurrentHashMap<>();
-    /** The last of these turns. */
+    /** The last of these turns; never later than all that wait now would need. */
     private Instant last = Instant.EPOCH;
 
     /**
@@ -43,7 +43,7 @@ final class StatusPace {
      */
     Duration left(String uid, Plan plan, boolean onlyWhatWaits, Instant now) {
         if (onlyWhatWaits) {
-            return Duration.between(now, turns.computeIfAbsent(uid, _ -> turn(now)));
+            return Duration.between(now, turns.computeIfAbsent(uid, _ -> turn(now, turns.size() + 1)));
         }
         boolean passing =
                 plan.waitingFor().map(w -> PASSING.contains(w.reason())).orElse(false);
@@ -54,8 +54,11 @@ final class StatusPace {
         return Duration.between(now, since.plus(LATEST));
     }
 
-    private synchronized Instant turn(Instant now) {
-        last = (last.isBefore(now) ? now : last).plus(APART);
+    /** Turns that were given up are not handed on: who edits to and fro would push everybody's far away. */
+    private synchronized Instant turn(Instant now, int waiting) {
+        Instant latest = now.plus(APART.multipliedBy(waiting));
+        Instant next = (last.isBefore(now) ? now : last).plus(APART);
+        last = next.isBefore(latest) ? next : latest;
         return last;
     }
 

@@ -54,6 +54,15 @@ class StatusPaceTest {
     }
 
     @Test
+    void turnsThatWereGivenUpPushNobodyFarAway() {
+        for (int edit = 0; edit < 500; edit++) {
+            pace.left("vm-" + edit, Plan.nothing(), true, NOW);
+            pace.written("vm-" + edit);
+        }
+        assertThat(pace.left("vm-web", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
+    }
+
+    @Test
     void tellsAtOnceWhatIsMoreThanThat() {
         assertThat(pace.left("vm-1", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
         assertThat(pace.left("vm-1", Plan.nothing(), false, NOW)).isEqualTo(Duration.ZERO);
