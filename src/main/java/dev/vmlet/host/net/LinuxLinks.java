@@ -37,8 +37,8 @@ import jnr.constants.platform.Errno;
 public final class LinuxLinks implements Links, AutoCloseable {
     private static final Ipv4Prefix EVERYWHERE = Ipv4Prefix.parse("0.0.0.0/0");
 
-    /** 198.51.100.1, of a block that is nobody's (RFC 5737). */
-    private static final byte[] SOMEBODY_OUTSIDE = {(byte) 198, 51, 100, 1};
+    /** A root name server, 198.41.0.4: the same for decades, and no address of a node. Nothing is sent there. */
+    private static final byte[] SOMEBODY_OUTSIDE = {(byte) 198, 41, 0, 4};
 
     private final SecureRandom chance = new SecureRandom();
     private final NetlinkSockets netlink;
