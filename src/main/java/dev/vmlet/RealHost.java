@@ -7,6 +7,7 @@ import dev.vmlet.controller.Downtimes;
 import dev.vmlet.controller.Wakes;
 import dev.vmlet.host.Host;
 import dev.vmlet.host.Passages;
+import dev.vmlet.host.PassagesByUplink;
 import dev.vmlet.host.disk.CatalogFile;
 import dev.vmlet.host.disk.ImageSettings;
 import dev.vmlet.host.disk.LinuxDisks;
@@ -125,12 +126,13 @@ public final class RealHost implements AutoCloseable {
                         : LinuxVmms.toLook(config, vmms.usable()));
         TcpProbes probes = keep(new TcpProbes(wakes::wakeVm));
         IptablesDockerChain docker = new IptablesDockerChain(
-                options.manageDockerUser, installation, entry.words(), Path.of(paths.dockerNote()));
+                options.manageDockerUser, installation, entry.words(), Path.of(paths.dockerNote()), System::nanoTime);
         if (purpose == Purpose.LOOK) {
             this.host = new Host(links, firewall, guests, disks, records, probes, Passages.none(), docker);
         } else {
             PassageWatch passages = keep(new PassageWatch(installation, links, firewall, wakes::wakeNetworkAndItsVms));
-            this.host = new Host(links, firewall, guests, disks, records, probes, passages, docker);
+            this.host =
+                    new Host(links, firewall, guests, disks, records, probes, new PassagesByUplink(passages), docker);
             keep(new FileWatch(Path.of(paths.evacuationFile()), () -> {
                 wakes.wakeVms();
                 wakes.wakeNode();

@@ -176,8 +176,10 @@ public final class HostOptions {
     @Option(
             names = "--manage-docker-user",
             description =
-                    "Let guests through Docker's firewall: while a Network leaves the node, two rules with our mark are"
-                            + " kept in Docker's chain DOCKER-USER, by the host's iptables. Nothing else of anybody's is touched."
+                    "Let guests through Docker's firewall: while a Network leaves the node, three rules with our mark"
+                            + " are kept in Docker's chain DOCKER-USER, behind those of others, by the host's iptables: to"
+                            + " and from the uplink, and between guests. Containers stay closed to guests, and nothing else"
+                            + " of anybody's is touched."
                             + " Without the option they are taken out again.")
     public boolean manageDockerUser;
 

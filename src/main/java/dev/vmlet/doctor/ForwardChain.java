@@ -2,7 +2,9 @@ package dev.vmlet.doctor;
 
 import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.LinkName;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -72,7 +74,7 @@ public record ForwardChain(
     }
 
     /** What makes it let guests through, in its keeper's own words. */
-    String remedy(Ipv4Prefix pool) {
-        return keeper().remedy(family, table, name, pool);
+    String remedy(Ipv4Prefix pool, Optional<LinkName> uplink) {
+        return keeper().remedy(family, table, name, pool, uplink);
     }
 }

@@ -2,10 +2,12 @@ package dev.vmlet.doctor;
 
 import dev.vmlet.doctor.Facts.IdRange;
 import dev.vmlet.model.Ipv4Prefix;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Passage;
 import dev.vmlet.model.Route;
 import dev.vmlet.model.Seen;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -97,7 +99,7 @@ final class Surroundings {
                         "firewall",
                         packet + "is dropped by " + dropped.by().what()
                                 + ": guests reach nothing outside their Network",
-                        dropped.remedy()));
+                        dropped.leavingBy(outBy()).remedy()));
                 yield true;
             }
             case Seen.Present<Passage>(Passage.Lost(String cause)) -> {
@@ -132,7 +134,7 @@ final class Surroundings {
                             + (chain.isOfBridges()
                                     ? "guests of one Network do not reach each other"
                                     : "guests reach nothing outside their Network"),
-                    chain.remedy(pool)));
+                    chain.remedy(pool, outBy())));
         }
     }
 
@@ -156,6 +158,10 @@ final class Surroundings {
         return network.routes().stream()
                 .filter(r -> r.destination().equals(EVERYWHERE))
                 .toList();
+    }
+
+    private Optional<LinkName> outBy() {
+        return defaults().stream().min(Comparator.comparingLong(Route::metric)).map(Route::device);
     }
 
     private void uplink() {

@@ -136,7 +136,7 @@ public final class Applier {
             case Step.ReleaseProcess(var vm) -> host.vmms().release(vm);
             case Step.DeleteVmFiles(var vm, var retained) -> host.disks().delete(vm, retained);
             case Step.DeleteImage(var file, var _) -> host.disks().deleteImage(file);
-            case Step.AcceptInDockerUser _ -> host.docker().accept();
+            case Step.AcceptInDockerUser(var uplink) -> host.docker().accept(uplink);
             case Step.WithdrawFromDockerUser _ -> host.docker().withdraw();
             case Step.DeletePartialImage(var name) -> host.disks().deletePartialImage(name);
         }

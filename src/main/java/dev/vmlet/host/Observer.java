@@ -454,7 +454,7 @@ public final class Observer {
                 host.records().unreadable(),
                 unread,
                 stands(firewall) && unread.isEmpty() ? Seen.present(Map.of()) : marked(),
-                host.docker().look());
+                host.docker().look(uplink));
     }
 
     private static boolean stands(Seen<FirewallState> firewall) {

@@ -1,6 +1,7 @@
 package dev.vmlet.model;
 
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 
 /** Whose program keeps a table of firewall rules; {@link #remedy} speaks its language. */
@@ -66,12 +67,13 @@ public enum FirewallKeeper {
      *
      * @param base the base chain through which their packets enter the table
      * @param range guests' addresses
+     * @param uplink by which they leave, where that is known
      */
-    public String remedy(String family, String table, String base, Ipv4Prefix range) {
+    public String remedy(String family, String table, String base, Ipv4Prefix range, Optional<LinkName> uplink) {
         String iptables = family.equals(LEGACY) ? "iptables-legacy" : "iptables";
         return switch (this) {
             case DOCKER ->
-                insert(iptables, "DOCKER-USER")
+                docker(iptables + " -I DOCKER-USER", uplink.map(LinkName::value).orElse("<uplink>"))
                         + " (at each boot, after Docker; or give the agent --manage-docker-user)";
             case UFW -> "ufw route allow from " + range + "; ufw route allow to " + range;
             case FIREWALLD ->
@@ -87,6 +89,12 @@ public enum FirewallKeeper {
                         + "\" accept (and keep them where that table is written)";
             }
         };
+    }
+
+    /** An accept there is Docker's last word too: one that named no uplink would open all containers to guests. */
+    private static String docker(String insert, String uplink) {
+        return insert + " -i vmb-+ -o " + uplink + " -j ACCEPT; " + insert + " -i " + uplink + " -o vmb-+ -j ACCEPT; "
+                + insert + " -i vmb-+ -o vmb-+ -j ACCEPT";
     }
 
     private static String insert(String iptables, String chain) {

@@ -1,5 +1,7 @@
 package dev.vmlet.model;
 
+import java.util.Optional;
+
 /**
  * What somebody else's table did to a packet, as the kernel told it.
  *
@@ -15,8 +17,11 @@ public record ForeignRule(FirewallKeeper keeper, String family, String table, St
         return rule.isEmpty() ? "the policy of " + place : "the rule \"" + rule + "\" in " + place;
     }
 
-    /** @param range guests' addresses */
-    public String remedy(Ipv4Prefix range) {
-        return keeper.remedy(family, table, base, range);
+    /**
+     * @param range guests' addresses
+     * @param uplink by which they leave, where that is known
+     */
+    public String remedy(Ipv4Prefix range, Optional<LinkName> uplink) {
+        return keeper.remedy(family, table, base, range, uplink);
     }
 }

@@ -1,5 +1,7 @@
 package dev.vmlet.model;
 
+import java.util.Optional;
+
 /** What became of a packet that was sent as a guest of a Network would send it out of this node. */
 public sealed interface Passage {
     /** It came to the end of its way through this host; there it was stopped by us. */
@@ -9,11 +11,20 @@ public sealed interface Passage {
      * A rule of somebody else ended it, or the policy of their chain.
      *
      * @param guests the addresses that are to be let through
+     * @param uplink by which they leave, where that is known
      */
-    record Dropped(ForeignRule by, Ipv4Prefix guests) implements Passage {
+    record Dropped(ForeignRule by, Ipv4Prefix guests, Optional<LinkName> uplink) implements Passage {
+        public Dropped(ForeignRule by, Ipv4Prefix guests) {
+            this(by, guests, Optional.empty());
+        }
+
+        public Dropped leavingBy(Optional<LinkName> link) {
+            return new Dropped(by, guests, link);
+        }
+
         /** What lets them through, in the words of whoever keeps that firewall. */
         public String remedy() {
-            return by.remedy(guests);
+            return by.remedy(guests, uplink);
         }
     }
 

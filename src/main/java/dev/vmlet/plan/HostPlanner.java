@@ -30,6 +30,13 @@ public final class HostPlanner {
     private static final Duration SOON = Duration.ofSeconds(2);
     private static final Duration LATER = Duration.ofSeconds(30);
 
+    /** Rules that named no uplink would open all containers to guests. */
+    private static final Plan.Wait DOCKER_WAITS = new Plan.Wait(
+            Reason.CannotLook,
+            "our rules in Docker's chain DOCKER-USER stay as they are: they name the uplink, and this node has no default"
+                    + " route",
+            LATER);
+
     private HostPlanner() {}
 
     public static Plan plan(InstallationId installation, HostObservation seen) {
@@ -100,6 +107,9 @@ public final class HostPlanner {
             waiting = waiting.or(() -> Optional.of(new Plan.Wait(Reason.CannotLook, cause, LATER)));
         } else if (seen.docker() instanceof Seen.Present<DockerUser>(DockerUser chain)) {
             docker(chain, leaving || published, seen).ifPresent(steps::add);
+            if (chain.asked() && (leaving || published) && seen.uplink().isEmpty()) {
+                waiting = waiting.or(() -> Optional.of(DOCKER_WAITS));
+            }
         }
         Map<LinkName, Boolean> kept = new TreeMap<>(seen.keptForwarding());
         // A record that cannot be read may be a Network's whose guests need the flag.
@@ -117,14 +127,9 @@ public final class HostPlanner {
     /** @param needed whether something of a guest's is to pass the forward hook */
     private static Optional<PlannedStep> docker(DockerUser chain, boolean needed, HostObservation seen) {
         if (chain.asked() && needed) {
-            return chain.complete()
+            return chain.complete() || seen.uplink().isEmpty()
                     ? Optional.empty()
-                    : Optional.of(new PlannedStep(
-                            new Step.AcceptInDockerUser(),
-                            chain.kept()
-                                    ? "our rules there are gone, and Docker drops what it does not know"
-                                    : "Docker drops what it does not know, and --manage-docker-user was given",
-                            chain.kept() ? Cause.DRIFT : Cause.ASKED));
+                    : Optional.of(accept(chain, seen.uplink().get()));
         }
         // A record that cannot be read may be a Network's whose guests are let through there.
         boolean doubtful = chain.asked() && !seen.unreadable().isEmpty();
@@ -135,6 +140,20 @@ public final class HostPlanner {
                         chain.asked()
                                 ? "nothing of a guest's leaves or enters this node any more"
                                 : "--manage-docker-user is not given any more"));
+    }
+
+    private static PlannedStep accept(DockerUser chain, LinkName uplink) {
+        String drops = "Docker drops what it does not know";
+        if (!chain.kept()) {
+            return new PlannedStep(
+                    new Step.AcceptInDockerUser(uplink), drops + ", and --manage-docker-user was given", Cause.ASKED);
+        }
+        return new PlannedStep(
+                new Step.AcceptInDockerUser(uplink),
+                chain.traces()
+                        ? "our rules there are not all in place, or are for another uplink, and " + drops
+                        : "our rules there are gone, and " + drops,
+                Cause.DRIFT);
     }
 
     /** Turning forwarding off cuts the guests of everybody else who came to rely on it. */

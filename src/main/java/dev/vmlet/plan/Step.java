@@ -341,11 +341,11 @@ public sealed interface Step {
         }
     }
 
-    /** Our two rules, with our mark, at the head of Docker's chain for the rules of others. */
-    record AcceptInDockerUser() implements Step {
+    /** Our three rules, with our mark, behind others in Docker's chain for the rules of others: to, from and between guests. */
+    record AcceptInDockerUser(LinkName uplink) implements Step {
         @Override
         public String toString() {
-            return "let guests through in Docker's chain DOCKER-USER";
+            return "let guests through to and from " + uplink + " in Docker's chain DOCKER-USER";
         }
     }
 

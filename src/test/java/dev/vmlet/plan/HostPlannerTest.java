@@ -89,12 +89,16 @@ class HostPlannerTest {
 
     @Test
     void letsGuestsThroughDockersChainWhileTheyLeaveTheNode() {
-        String accept = "let guests through in Docker's chain DOCKER-USER, because ";
+        String accept = "let guests through to and from eth0 in Docker's chain DOCKER-USER, because ";
         String withdraw = "take our rules out of Docker's chain DOCKER-USER, because ";
         List<NetworkRecord> open = List.of(OPEN);
         assertThat(plan(docker(open, List.of(), List.of(), chain(true, false, false, false))))
                 .isEqualTo(accept + "Docker drops what it does not know, and --manage-docker-user was given\n");
         assertThat(plan(docker(open, List.of(), List.of(), chain(true, true, false, true))))
+                .isEqualTo(accept
+                        + "our rules there are not all in place, or are for another uplink, and Docker drops what it does"
+                        + " not know [drift]\n");
+        assertThat(plan(docker(open, List.of(), List.of(), chain(true, true, false, false))))
                 .isEqualTo(accept + "our rules there are gone, and Docker drops what it does not know [drift]\n");
         assertThat(plan(docker(open, List.of(), List.of(), chain(true, true, true, true))))
                 .isEmpty();
@@ -111,6 +115,46 @@ class HostPlannerTest {
         assertThat(plan(docker(open, List.of(), List.of(), Seen.missing()))).isEmpty();
         assertThat(plan(docker(open, List.of(), List.of(), Seen.unknown("look at DOCKER-USER: no iptables"))))
                 .contains("look at DOCKER-USER: no iptables");
+    }
+
+    @Test
+    void withoutAnUplinkItLeavesDockersChainAsItIsAndSaysSo() {
+        String says =
+                "our rules in Docker's chain DOCKER-USER stay as they are: they name the uplink, and this node has no"
+                        + " default route";
+        for (boolean traces : List.of(true, false)) {
+            Seen<DockerUser> chain = chain(true, traces, false, traces);
+            assertThat(HostPlanner.plan(Given.INSTALLATION, nowhere(Seen.missing(), List.of(OPEN), chain)))
+                    .isEqualTo(Plan.waiting(Reason.CannotLook, says, Duration.ofSeconds(30)));
+        }
+        assertThat(HostPlanner.plan(
+                        Given.INSTALLATION,
+                        nowhere(Seen.unknown("list routes: busy"), List.of(OPEN), chain(true, true, false, true))))
+                .isEqualTo(Plan.waiting(Reason.CannotLook, "list routes: busy", Duration.ofSeconds(2)));
+        assertThat(HostPlanner.plan(
+                        Given.INSTALLATION, nowhere(Seen.missing(), List.of(OPEN), chain(false, true, false, true))))
+                .extracting(Texts::of)
+                .isEqualTo("take our rules out of Docker's chain DOCKER-USER, because --manage-docker-user is not given"
+                        + " any more\n");
+        assertThat(HostPlanner.plan(
+                        Given.INSTALLATION, nowhere(Seen.missing(), List.of(CLOSED), chain(true, false, false, false))))
+                .isEqualTo(Plan.nothing());
+    }
+
+    private static HostObservation nowhere(
+            Seen<Boolean> forwarding, List<NetworkRecord> networks, Seen<DockerUser> chain) {
+        return new HostObservation(
+                INTACT,
+                Optional.empty(),
+                forwarding,
+                Map.of(),
+                Seen.present(List.of()),
+                networks,
+                List.of(),
+                List.of(),
+                Set.of(),
+                Seen.present(Map.of()),
+                chain);
     }
 
     private static final String INSTALL = "install the firewall tables vmlet_inst2345 with 7 elements, because ";

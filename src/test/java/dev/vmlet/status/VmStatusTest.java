@@ -20,6 +20,7 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.Link;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NicObservation;
 import dev.vmlet.model.Passage;
@@ -214,7 +215,8 @@ class VmStatusTest {
     void saysWhichRuleKeepsTheGuestInAndWhatLetsItOut() {
         passage(Seen.present(new Passage.Dropped(
                 new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", ""),
-                Ipv4Prefix.parse("10.77.4.0/24"))));
+                Ipv4Prefix.parse("10.77.4.0/24"),
+                Optional.of(new LinkName("eth0")))));
         assertThat(brief())
                 .isEqualTo(
                         "Running Scheduled=True/Assigned NetworkReady=False/ForeignRuleDrops DisksReady=True/AsExpected"
@@ -223,7 +225,13 @@ class VmStatusTest {
                 .isEqualTo(
                         "what guests of Network net send out of this node is dropped by the policy of iptables' FORWARD"
                                 + " chain (Docker), as a probe packet showed; to let them through: iptables -I DOCKER-USER -i"
-                                + " vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
+                                + " vmb-+ -o eth0 -j ACCEPT; iptables -I DOCKER-USER -i eth0 -o vmb-+ -j ACCEPT; iptables -I"
+                                + " DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
+        assertThat(new Passage.Dropped(
+                                new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", ""),
+                                Ipv4Prefix.parse("10.77.4.0/24"))
+                        .remedy())
+                .startsWith("iptables -I DOCKER-USER -i vmb-+ -o <uplink> -j ACCEPT; ");
     }
 
     @Test

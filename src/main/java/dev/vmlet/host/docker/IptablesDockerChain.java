@@ -6,6 +6,7 @@ import dev.vmlet.host.files.DurableFiles;
 import dev.vmlet.model.DockerUser;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -13,9 +14,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.LongSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -41,55 +46,73 @@ public final class IptablesDockerChain implements DockerChain {
 
     private static final String PRIVATE = "rw-------";
 
-    /** In and out: Docker's own rule for replies is for its own bridges. The first is to be the last that is inserted. */
-    private static final List<String> SIDES = List.of("-i", "-o");
+    private static final String BRIDGES = "vmb-+";
+
+    /** Behind it no rule is asked; Docker before 28 writes one at the chain's end. */
+    private static final List<String> RETURN = List.of(CHAIN, "-j", "RETURN");
 
     private final boolean asked;
     private final List<String> words;
     private final String comment;
     private final Path note;
 
-    /** The three below are guarded by this. Times are of {@link System#nanoTime}. */
-    private @Nullable Seen<DockerUser> last;
+    private final LongSupplier nanos;
 
-    private long lastAt;
+    /** The two below are guarded by this. */
+    private @Nullable Look last;
+
     private boolean stale;
+
+    /** @param at end of the look, by {@link #nanos} */
+    private record Look(Optional<LinkName> uplink, Seen<DockerUser> seen, long at) {}
 
     /**
      * @param asked whether guests are to be let through there
      * @param entry before a command that is to run on the host; empty where this is the host
      * @param note file that says that there may be rules of ours
+     * @param nanos a clock like {@link System#nanoTime}
      */
-    public IptablesDockerChain(boolean asked, InstallationId installation, List<String> entry, Path note) {
+    public IptablesDockerChain(
+            boolean asked, InstallationId installation, List<String> entry, Path note, LongSupplier nanos) {
         this.asked = asked;
         this.words = List.copyOf(entry);
         this.comment = "vmlet:" + installation;
         this.note = note;
+        this.nanos = nanos;
     }
 
     @Override
-    public synchronized Seen<DockerUser> look() {
+    public synchronized Seen<DockerUser> look(Optional<LinkName> uplink) {
         boolean kept = Files.exists(note);
         if (!asked && !kept) {
             return Seen.missing();
         }
-        if (last == null || stale || System.nanoTime() - lastAt > FRESH.toNanos()) {
-            last = lookNow(kept);
-            lastAt = System.nanoTime();
-            stale = false;
+        Look before = last;
+        if (before != null && isGood(before, uplink)) {
+            return before.seen();
         }
-        return last;
+        Seen<DockerUser> seen = lookNow(kept, uplink);
+        last = new Look(uplink, seen, nanos.getAsLong());
+        stale = false;
+        return seen;
     }
 
-    private Seen<DockerUser> lookNow(boolean kept) {
+    private boolean isGood(Look look, Optional<LinkName> uplink) {
+        long age = nanos.getAsLong() - look.at();
+        return !stale && age <= FRESH.toNanos() && look.uplink().equals(uplink);
+    }
+
+    private Seen<DockerUser> lookNow(boolean kept, Optional<LinkName> uplink) {
         try {
             Optional<List<List<String>>> rules = rules();
             if (rules.isEmpty()) {
                 return Seen.missing();
             }
-            boolean complete = SIDES.stream().allMatch(side -> rules.get().contains(rule(side)));
-            boolean traces = rules.get().stream().anyMatch(this::isOurs);
-            return Seen.present(new DockerUser(asked, kept, complete, traces));
+            List<List<String>> ours = rules.get().stream().filter(this::isOurs).toList();
+            boolean complete = uplink.isPresent()
+                    && astray(rules.get(), uplink.get()).isEmpty()
+                    && ours.containsAll(wanted(uplink.get()));
+            return Seen.present(new DockerUser(asked, kept, complete, !ours.isEmpty()));
         } catch (HostException e) {
             return Seen.unknown(String.valueOf(e.getMessage()));
         }
@@ -101,13 +124,14 @@ public final class IptablesDockerChain implements DockerChain {
      * @return whether to look at once; else the next look sees it
      */
     public synchronized boolean disturbed() {
-        boolean news = last != null && !stale && System.nanoTime() - lastAt > QUIET.toNanos();
+        Look before = last;
+        boolean news = before != null && !stale && nanos.getAsLong() - before.at() > QUIET.toNanos();
         stale = true;
         return news;
     }
 
     @Override
-    public synchronized void accept() throws HostException {
+    public synchronized void accept(LinkName uplink) throws HostException {
         try {
             if (!Files.exists(note)) {
                 DurableFiles.write(note, (comment + "\n").getBytes(StandardCharsets.UTF_8), PRIVATE);
@@ -116,16 +140,63 @@ public final class IptablesDockerChain implements DockerChain {
             throw DurableFiles.refusal("write " + note, e);
         }
         last = null;
-        List<List<String>> there = rules().orElseThrow(() -> new HostException.Refused(
+        List<List<String>> there = new ArrayList<>(rules().orElseThrow(() -> new HostException.Refused(
                 "let guests through in " + CHAIN + ": the chain is gone; it is tried again when Docker has made it",
-                null));
-        for (String side : SIDES.reversed()) {
-            if (!there.contains(rule(side))) {
-                List<String> insert = new ArrayList<>(List.of("-I"));
-                insert.addAll(rule(side));
-                change(insert);
+                null)));
+        for (List<String> rule : astray(there, uplink)) {
+            while (there.remove(rule)) {
+                delete(rule);
             }
         }
+        for (List<String> rule : wanted(uplink)) {
+            if (!there.contains(rule)) {
+                insert(rule, there);
+            }
+        }
+    }
+
+    /** Behind the rules of others, whose drops are to keep their effect. */
+    private void insert(List<String> rule, List<List<String>> there) throws HostException {
+        int end = end(there);
+        List<String> insert = new ArrayList<>(List.of(end == there.size() ? "-A" : "-I"));
+        insert.addAll(rule);
+        if (end < there.size()) {
+            insert.add(2, String.valueOf(end + 1));
+        }
+        change(insert);
+        there.add(end, rule);
+    }
+
+    /** How many rules there are before the first that sends everything back. */
+    private static int end(List<List<String>> rules) {
+        int end = 0;
+        while (end < rules.size() && !isReturn(rules.get(end))) {
+            end++;
+        }
+        return end;
+    }
+
+    /** A comment is no condition. */
+    private static boolean isReturn(List<String> rule) {
+        List<String> bare = new ArrayList<>(rule);
+        int at = bare.indexOf("--comment");
+        if (at >= 2 && at + 1 < bare.size()) {
+            bare.subList(at - 2, at + 2).clear();
+        }
+        return bare.equals(RETURN);
+    }
+
+    /** Rules with our mark that are for another uplink, twice there, or where nothing comes by. */
+    private Set<List<String>> astray(List<List<String>> there, LinkName uplink) {
+        Set<List<String>> astray = new LinkedHashSet<>();
+        Set<List<String>> missing = new HashSet<>(wanted(uplink));
+        int end = end(there);
+        for (int i = 0; i < there.size(); i++) {
+            if (isOurs(there.get(i)) && !(i < end && missing.remove(there.get(i)))) {
+                astray.add(there.get(i));
+            }
+        }
+        return astray;
     }
 
     @Override
@@ -133,9 +204,7 @@ public final class IptablesDockerChain implements DockerChain {
         last = null;
         for (List<String> rule : rules().orElse(List.of())) {
             if (isOurs(rule)) {
-                List<String> delete = new ArrayList<>(List.of("-D"));
-                delete.addAll(rule);
-                change(delete);
+                delete(rule);
             }
         }
         try {
@@ -145,9 +214,24 @@ public final class IptablesDockerChain implements DockerChain {
         }
     }
 
+    private void delete(List<String> rule) throws HostException {
+        List<String> delete = new ArrayList<>(List.of("-D"));
+        delete.addAll(rule);
+        change(delete);
+    }
+
+    /**
+     * To the uplink, from it, for Docker's own rule for replies is for its own bridges, and between bridges of ours, of which
+     * our own table judges. An accept here is the last word of Docker's whole table: without the other side it would open
+     * every container to guests.
+     */
+    private List<List<String>> wanted(LinkName uplink) {
+        return List.of(rule(BRIDGES, uplink.value()), rule(uplink.value(), BRIDGES), rule(BRIDGES, BRIDGES));
+    }
+
     /** As iptables prints it, in words, without the command before it. */
-    private List<String> rule(String side) {
-        return List.of(CHAIN, side, "vmb-+", "-m", "comment", "--comment", comment, "-j", "ACCEPT");
+    private List<String> rule(String from, String to) {
+        return List.of(CHAIN, "-i", from, "-o", to, "-m", "comment", "--comment", comment, "-j", "ACCEPT");
     }
 
     private boolean isOurs(List<String> rule) {

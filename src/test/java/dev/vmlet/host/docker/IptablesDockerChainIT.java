@@ -7,11 +7,13 @@ import dev.vmlet.host.net.OwnNamespace;
 import dev.vmlet.model.DockerUser;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InstallationId;
+import dev.vmlet.model.LinkName;
 import dev.vmlet.model.Seen;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -22,16 +24,21 @@ import org.junit.jupiter.api.io.TempDir;
 class IptablesDockerChainIT {
     private static final InstallationId OURS = new InstallationId("dockeraa");
     private static final InstallationId OTHERS = new InstallationId("dockerbb");
+    private static final LinkName ETH0 = new LinkName("eth0");
+    private static final LinkName ETH1 = new LinkName("eth1");
     private static final String OUR_RULES = """
-            -A DOCKER-USER -i vmb-+ -m comment --comment "vmlet:dockeraa" -j ACCEPT
-            -A DOCKER-USER -o vmb-+ -m comment --comment "vmlet:dockeraa" -j ACCEPT
+            -A DOCKER-USER -i vmb-+ -o eth0 -m comment --comment "vmlet:dockeraa" -j ACCEPT
+            -A DOCKER-USER -i eth0 -o vmb-+ -m comment --comment "vmlet:dockeraa" -j ACCEPT
+            -A DOCKER-USER -i vmb-+ -o vmb-+ -m comment --comment "vmlet:dockeraa" -j ACCEPT
             """;
     private static final String DOCKERS = "-N DOCKER-USER\n";
-    private static final String THEIRS = """
-            -A DOCKER-USER -s 198.51.100.0/24 -j DROP
+    private static final String DROP = "-A DOCKER-USER -s 198.51.100.0/24 -j DROP\n";
+    private static final String BACK = """
             -A DOCKER-USER -m comment --comment "vmlet:dockeraa and not ours" -j RETURN
             -A DOCKER-USER -j RETURN
             """;
+    private static final String THEIRS = DROP + BACK;
+    private static final String ALL = DOCKERS + DROP + OUR_RULES + BACK;
 
     @TempDir
     private Path dir;
@@ -56,7 +63,8 @@ class IptablesDockerChainIT {
     }
 
     private IptablesDockerChain chain(boolean asked, InstallationId installation) {
-        return new IptablesDockerChain(asked, installation, List.of(), dir.resolve("docker-user-" + installation));
+        return new IptablesDockerChain(
+                asked, installation, List.of(), dir.resolve("docker-user-" + installation), System::nanoTime);
     }
 
     private static void sh(String commands) throws Exception {
@@ -71,45 +79,88 @@ class IptablesDockerChainIT {
     }
 
     @Test
-    void putsItsTwoRulesFirstAndTakesThemOutAgain() throws Exception {
-        assertThat(chain.look()).isEqualTo(Seen.present(new DockerUser(true, false, false, false)));
-        chain.accept();
-        assertThat(rules()).isEqualTo(DOCKERS + OUR_RULES + THEIRS);
-        assertThat(chain.look()).isEqualTo(Seen.present(new DockerUser(true, true, true, true)));
-        chain.accept();
-        assertThat(rules()).isEqualTo(DOCKERS + OUR_RULES + THEIRS);
+    void putsItsRulesBehindThoseOfOthersAndTakesThemOutAgain() throws Exception {
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, false, false, false)));
+        chain.accept(ETH0);
+        assertThat(rules()).isEqualTo(ALL);
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, true, true)));
+        chain.accept(ETH0);
+        assertThat(rules()).isEqualTo(ALL);
         chain.withdraw();
         assertThat(rules()).isEqualTo(DOCKERS + THEIRS);
-        assertThat(chain.look()).isEqualTo(Seen.present(new DockerUser(true, false, false, false)));
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, false, false, false)));
         assertThat(dir).isEmptyDirectory();
     }
 
     @Test
-    void makesUpForARuleThatIsGone() throws Exception {
-        chain.accept();
-        sh("iptables -D DOCKER-USER -i vmb-+ -m comment --comment vmlet:dockeraa -j ACCEPT");
+    void aChainThatNothingEndsGetsThemLast() throws Exception {
+        sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -s 198.51.100.0/24 -j DROP");
+        chain.accept(ETH0);
+        assertThat(rules()).isEqualTo(DOCKERS + DROP + OUR_RULES);
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, true, true)));
+    }
+
+    @Test
+    void followsTheUplinkAndWithoutOneLeavesThemThere() throws Exception {
+        chain.accept(ETH1);
+        assertThat(chain.look(Optional.of(ETH1))).isEqualTo(Seen.present(new DockerUser(true, true, true, true)));
+        assertThat(chain.look(Optional.empty())).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
+        chain.accept(ETH0);
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, true, true)));
+        assertThat(rules().lines().sorted().toList())
+                .isEqualTo(ALL.lines().sorted().toList());
+    }
+
+    @Test
+    void movesRulesOfItsOwnThatNothingComesBy() throws Exception {
+        chain.accept(ETH0);
+        sh("iptables -I DOCKER-USER 2 -j RETURN; iptables -A DOCKER-USER -i vmb-+ -o eth0 -m comment --comment"
+                + " vmlet:dockeraa -j ACCEPT");
         assertThat(chain.disturbed()).isFalse();
-        assertThat(chain.look()).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
-        chain.accept();
-        assertThat(rules()).isEqualTo(DOCKERS + OUR_RULES + THEIRS);
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
+        chain.accept(ETH0);
+        assertThat(rules()).isEqualTo(DOCKERS + DROP + OUR_RULES + "-A DOCKER-USER -j RETURN\n" + BACK);
+    }
+
+    /** What an agent before this one put at the chain's head, and what opened every container to guests. */
+    @Test
+    void takesOutItsOwnWiderRules() throws Exception {
+        chain.accept(ETH0);
+        sh("iptables -I DOCKER-USER -i vmb-+ -m comment --comment vmlet:dockeraa -j ACCEPT");
+        assertThat(chain.disturbed()).isFalse();
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
+        chain.accept(ETH0);
+        assertThat(rules()).isEqualTo(ALL);
+    }
+
+    @Test
+    void makesUpForARuleThatIsGone() throws Exception {
+        chain.accept(ETH0);
+        sh("iptables -D DOCKER-USER -i vmb-+ -o eth0 -m comment --comment vmlet:dockeraa -j ACCEPT");
+        assertThat(chain.disturbed()).isFalse();
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(true, true, false, true)));
+        chain.accept(ETH0);
+        assertThat(rules().lines().sorted().toList())
+                .isEqualTo(ALL.lines().sorted().toList());
     }
 
     @Test
     void findsItsRulesWithoutBeingAskedForThem() throws Exception {
-        chain.accept();
+        chain.accept(ETH0);
         IptablesDockerChain unasked = chain(false, OURS);
-        assertThat(unasked.look()).isEqualTo(Seen.present(new DockerUser(false, true, true, true)));
+        assertThat(unasked.look(Optional.of(ETH0))).isEqualTo(Seen.present(new DockerUser(false, true, true, true)));
         unasked.withdraw();
         assertThat(rules()).isEqualTo(DOCKERS + THEIRS);
-        assertThat(unasked.look()).isEqualTo(Seen.missing());
+        assertThat(unasked.look(Optional.of(ETH0))).isEqualTo(Seen.missing());
     }
 
     @Test
     void leavesThoseOfAnotherInstallationAlone() throws Exception {
         IptablesDockerChain others = chain(true, OTHERS);
-        others.accept();
+        others.accept(ETH0);
         String theirs = rules();
-        chain.accept();
+        chain.accept(ETH0);
         assertThat(rules()).isNotEqualTo(theirs);
         chain.withdraw();
         assertThat(rules()).isEqualTo(theirs);
@@ -117,7 +168,7 @@ class IptablesDockerChainIT {
 
     @Test
     void takesOutEveryRuleWithItsMarkHoweverItCameThere() throws Exception {
-        chain.accept();
+        chain.accept(ETH0);
         sh("iptables -A DOCKER-USER -s 192.0.2.7/32 -m comment --comment vmlet:dockeraa -j DROP");
         chain.withdraw();
         assertThat(rules()).isEqualTo(DOCKERS + THEIRS);
@@ -126,8 +177,8 @@ class IptablesDockerChainIT {
     @Test
     void aChainThatIsNotThereIsNotMade() throws Exception {
         sh("iptables -F FORWARD; iptables -F DOCKER-USER; iptables -X DOCKER-USER");
-        assertThat(chain.look()).isEqualTo(Seen.missing());
-        assertThatThrownBy(chain::accept)
+        assertThat(chain.look(Optional.of(ETH0))).isEqualTo(Seen.missing());
+        assertThatThrownBy(() -> chain.accept(ETH0))
                 .isInstanceOf(HostException.Refused.class)
                 .hasMessageContaining("the chain is gone");
         chain.withdraw();
@@ -155,8 +206,8 @@ class IptablesDockerChainIT {
     @Test
     void runsNothingWhereNobodyAskedAndNothingWasMade() {
         IptablesDockerChain unasked =
-                new IptablesDockerChain(false, OURS, List.of("/does/not/exist"), dir.resolve("note"));
-        assertThat(unasked.look()).isEqualTo(Seen.missing());
+                new IptablesDockerChain(false, OURS, List.of("/does/not/exist"), dir.resolve("note"), System::nanoTime);
+        assertThat(unasked.look(Optional.of(ETH0))).isEqualTo(Seen.missing());
     }
 
     @Test
@@ -164,8 +215,8 @@ class IptablesDockerChainIT {
         Path none = Files.writeString(dir.resolve("enter"), "#!/bin/sh\nexit 127\n");
         assertThat(none.toFile().setExecutable(true)).isTrue();
         IptablesDockerChain without =
-                new IptablesDockerChain(true, OURS, List.of(none.toString()), dir.resolve("note"));
-        assertThat(without.look())
+                new IptablesDockerChain(true, OURS, List.of(none.toString()), dir.resolve("note"), System::nanoTime);
+        assertThat(without.look(Optional.of(ETH0)))
                 .isEqualTo(Seen.unknown("look at DOCKER-USER: --manage-docker-user needs iptables on this host: apt-get"
                         + " install iptables"));
     }

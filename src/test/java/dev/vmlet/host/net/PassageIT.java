@@ -237,8 +237,8 @@ class PassageIT {
     }
 
     private static String docker() {
-        return "iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -I DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after"
-                + " Docker; or give the agent --manage-docker-user)";
+        return "iptables -I DOCKER-USER -i vmb-+ -o uplink -j ACCEPT; iptables -I DOCKER-USER -i uplink -o vmb-+ -j"
+                + " ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)";
     }
 
     /** The tables of iptables-legacy, once used, stay as long as the namespace. */
@@ -262,7 +262,8 @@ class PassageIT {
         assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(row.says());
         assertThat(probe.alone(SPARE, POOL)).isEqualTo(row.says());
         if (!row.remedy().isEmpty() && row.says() instanceof Passage.Dropped dropped) {
-            assertThat(dropped.remedy()).isEqualTo(row.remedy());
+            assertThat(dropped.leavingBy(Optional.of(new LinkName("uplink"))).remedy())
+                    .isEqualTo(row.remedy());
             // As it is printed, but for the hint in parentheses.
             sh(row.remedy().replaceFirst(" \\(.*", ""));
             assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());

@@ -150,7 +150,7 @@ class PassageWatchIT {
         Passage.Dropped docker = new Passage.Dropped(
                 new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", ""), network.subnet());
         awaitWord(Seen.present(docker));
-        OwnNamespace.run("sh", "-ec", docker.remedy().replaceFirst(" \\(.*", ""));
+        OwnNamespace.run("sh", "-ec", docker.leavingBy(UPLINK).remedy().replaceFirst(" \\(.*", ""));
         awaitWord(OPEN);
     }
 

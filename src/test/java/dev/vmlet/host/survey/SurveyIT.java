@@ -120,12 +120,14 @@ class SurveyIT {
         assertThat(about("firewall"))
                 .isEqualTo(
                         "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
-                                + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -I"
-                                + " DOCKER-USER -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
-        // What these two commands of iptables-nft write.
+                                + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i vmb-+ -o up0 -j ACCEPT;"
+                                + " iptables -I DOCKER-USER -i up0 -o vmb-+ -j ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o"
+                                + " vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
+        // What these commands of iptables-nft write.
         nft(
-                "insert rule ip filter DOCKER-USER iifname \"vmb-*\" counter accept",
-                "insert rule ip filter DOCKER-USER oifname \"vmb-*\" counter accept");
+                "insert rule ip filter DOCKER-USER iifname \"vmb-*\" oifname up0 counter accept",
+                "insert rule ip filter DOCKER-USER iifname up0 oifname \"vmb-*\" counter accept",
+                "insert rule ip filter DOCKER-USER iifname \"vmb-*\" oifname \"vmb-*\" counter accept");
         assertThat(about("firewall")).isEqualTo(PASSES);
     }
 
