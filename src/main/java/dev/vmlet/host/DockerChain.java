@@ -13,7 +13,7 @@ import java.util.Optional;
 public interface DockerChain {
     /**
      * Missing where there is no such chain, and where nobody asks for rules in it and none were ever made. An answer may be
-     * some minutes old where nothing told of a change.
+     * some minutes old where nothing told of a change, and one that says Unknown is kept for half a minute.
      *
      * @param uplink by which guests are to be let through; empty where it is not known
      */

@@ -42,6 +42,12 @@ public final class IptablesDockerChain implements DockerChain {
     /** Between two wakes for changes that others make all day. */
     private static final Duration QUIET = Duration.ofSeconds(5);
 
+    /** After a look that failed: who holds the lock of iptables keeps it while others change the tables all day. */
+    private static final Duration RESPITE = Duration.ofSeconds(30);
+
+    /** What iptables ends with where it got no lock, among others. */
+    private static final int RESOURCE_PROBLEM = 4;
+
     private static final Pattern WORD = Pattern.compile("\"((?:\\\\.|[^\"\\\\])*)\"|\\S+");
 
     private static final String PRIVATE = "rw-------";
@@ -58,10 +64,10 @@ public final class IptablesDockerChain implements DockerChain {
 
     private final LongSupplier nanos;
 
-    /** The two below are guarded by this. */
-    private @Nullable Look last;
+    /** Written under this, and read by {@link #disturbed} without it, as is the next. */
+    private volatile @Nullable Look last;
 
-    private boolean stale;
+    private volatile boolean stale;
 
     /** @param at end of the look, by {@link #nanos} */
     private record Look(Optional<LinkName> uplink, Seen<DockerUser> seen, long at) {}
@@ -91,15 +97,18 @@ public final class IptablesDockerChain implements DockerChain {
         if (before != null && isGood(before, uplink)) {
             return before.seen();
         }
+        // First: a change while iptables reads may be one that it does not see.
+        stale = false;
         Seen<DockerUser> seen = lookNow(kept, uplink);
         last = new Look(uplink, seen, nanos.getAsLong());
-        stale = false;
         return seen;
     }
 
     private boolean isGood(Look look, Optional<LinkName> uplink) {
         long age = nanos.getAsLong() - look.at();
-        return !stale && age <= FRESH.toNanos() && look.uplink().equals(uplink);
+        return look.seen() instanceof Seen.Unknown
+                ? age < RESPITE.toNanos()
+                : !stale && age <= FRESH.toNanos() && look.uplink().equals(uplink);
     }
 
     private Seen<DockerUser> lookNow(boolean kept, Optional<LinkName> uplink) {
@@ -119,11 +128,11 @@ public final class IptablesDockerChain implements DockerChain {
     }
 
     /**
-     * Somebody changed a firewall.
+     * Somebody changed a firewall. Returns at once, whatever iptables is waited for.
      *
      * @return whether to look at once; else the next look sees it
      */
-    public synchronized boolean disturbed() {
+    public boolean disturbed() {
         Look before = last;
         boolean news = before != null && !stale && nanos.getAsLong() - before.at() > QUIET.toNanos();
         stale = true;
@@ -259,6 +268,9 @@ public final class IptablesDockerChain implements DockerChain {
         if (listed.output().contains("No chain/target/match by that name")) {
             return Optional.empty();
         }
+        if (listed.code() == RESOURCE_PROBLEM) {
+            throw new HostException.Refused(operation + ": " + listed.lastLine(), null);
+        }
         // Some versions call a chain incompatible that is not there (1.8.9 with nf_tables): the whole table tells.
         Tool.Result all = iptables(operation, List.of("-S"));
         if (all.code() != 0) {
@@ -293,7 +305,7 @@ public final class IptablesDockerChain implements DockerChain {
             command.add("iptables");
         }
         // Docker and others change these tables too; of iptables-legacy one at a time may.
-        command.addAll(List.of("-w", "5"));
+        command.addAll(List.of("-w", "2"));
         command.addAll(arguments);
         try {
             Tool.Result result = Tool.run(Path.of("/"), PATIENCE, Map.of(), command);
