@@ -324,12 +324,15 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         return objects.stream().map(o -> o.getMetadata().getUid()).collect(Collectors.toSet());
     }
 
-    /** Ports of the fullest bridge that guests of ours are on; where the look fails, as many as were seen last. */
+    /**
+     * Ports of the fullest bridge that guests of ours are on, without a probe's, which is gone in a moment. Where the look
+     * fails, as many as were seen last.
+     */
     private int bridgePorts(VmNode node) {
         try {
             List<Link> links = host.links().list();
             Map<Integer, Long> byMaster = links.stream()
-                    .filter(l -> l.masterIndex() != 0)
+                    .filter(l -> l.masterIndex() != 0 && !l.mark().isProbe())
                     .collect(Collectors.groupingBy(Link::masterIndex, Collectors.counting()));
             Set<Integer> withGuests = links.stream()
                     .filter(l -> l.mark().owner(installation) instanceof Owner.OfVm)

@@ -6,6 +6,8 @@ import java.util.regex.Pattern;
 
 /** The ownership mark on a link, kept in its ifalias: {@code vmlet:<inst>:net:<uid>} or {@code vmlet:<inst>:vm:<uid>:<uid>}. */
 public record Mark(String text) {
+    private static final Pattern PROBE = Pattern.compile("vmlet:[a-z2-7]+:probe");
+
     private static final Pattern SHAPE =
             Pattern.compile("vmlet:([a-z2-7]{8}):(net:([A-Za-z0-9-]+)|vm:([A-Za-z0-9-]+):([A-Za-z0-9-]+))");
 
@@ -15,6 +17,20 @@ public record Mark(String text) {
 
     public static Mark ofNic(InstallationId installation, String vmUid, String networkUid) {
         return new Mark("vmlet:" + installation + ":vm:" + vmUid + ":" + networkUid);
+    }
+
+    /**
+     * On a tap that is there for the milliseconds of a probe. It is nobody's: no Network's and no VM's.
+     *
+     * @param who the installation, or whoever probes without one
+     */
+    public static Mark ofProbe(String who) {
+        return new Mark("vmlet:" + who + ":probe");
+    }
+
+    /** Whether the object goes by itself in a moment, whichever vmlet made it. */
+    public boolean isProbe() {
+        return PROBE.matcher(text).matches();
     }
 
     /** Whose the mark says the object is, seen from the given installation. Anything it cannot read is foreign. */

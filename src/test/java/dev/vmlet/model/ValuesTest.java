@@ -81,6 +81,15 @@ class ValuesTest {
         assertThat(nic.owner(new InstallationId("zzzzzzzz"))).isInstanceOf(Owner.Foreign.class);
     }
 
+    @Test
+    void aMarkOfAProbeIsNobodys() {
+        Mark probe = Mark.ofProbe("inst2345");
+        assertThat(probe.owner(Given.INSTALLATION)).isInstanceOf(Owner.Foreign.class);
+        assertThat(List.of(probe, Mark.ofNetwork(Given.INSTALLATION, "probe"), new Mark("my:probe")))
+                .filteredOn(Mark::isProbe)
+                .containsExactly(probe);
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {
