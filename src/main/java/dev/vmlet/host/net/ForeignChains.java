@@ -11,8 +11,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -27,12 +29,26 @@ final class ForeignChains {
 
     private final Nftables nft;
 
+    /** Answers since {@link #forget}: a big ruleset is not to be listed anew for each probe that ends in the same rule. */
+    private final Map<Trace.Stop, ForeignRule> known = new ConcurrentHashMap<>();
+
     ForeignChains(Nftables nft) {
         this.nft = nft;
     }
 
+    /** After somebody changed a table: one that is made anew gives the handles of its rules again. */
+    void forget() {
+        known.clear();
+    }
+
     /** The rule where a packet stopped. What cannot be read of it is left out: where it is, is known all the same. */
     ForeignRule ruleOf(Trace.Stop stop) {
+        ForeignRule before = known.get(stop);
+        return before != null ? before : read(stop);
+    }
+
+    private ForeignRule read(Trace.Stop stop) {
+        boolean whole = true;
         Set<String> all = new HashSet<>();
         Set<String> bases = new HashSet<>();
         try {
@@ -48,31 +64,39 @@ final class ForeignChains {
             }
         } catch (HostException | NftRefusal e) {
             all.addAll(stop.chains());
+            whole = false;
+        }
+        Optional<String> text = Optional.empty();
+        try {
+            text = text(stop);
+        } catch (HostException | NftRefusal e) {
+            whole = false;
         }
         String base = stop.chains().reversed().stream()
                 .filter(bases::contains)
                 .findFirst()
                 .orElse(stop.chains().getFirst());
-        return new ForeignRule(
+        ForeignRule rule = new ForeignRule(
                 FirewallKeeper.of(stop.family(), stop.table(), base, all),
                 stop.family(),
                 stop.table(),
                 stop.chain(),
                 base,
-                stop.handle() == 0 ? "" : text(stop).orElse("handle " + stop.handle()));
+                stop.handle() == 0 ? "" : text.orElse("handle " + stop.handle()));
+        if (whole) {
+            known.put(stop, rule);
+        }
+        return rule;
     }
 
-    private Optional<String> text(Trace.Stop stop) {
+    private Optional<String> text(Trace.Stop stop) throws NftRefusal, HostException {
         String listing = "list chain " + stop.family() + " " + stop.table() + " " + stop.chain();
-        if (!PLAIN.matcher(stop.table()).matches()
+        if (stop.handle() == 0
+                || !PLAIN.matcher(stop.table()).matches()
                 || !PLAIN.matcher(stop.chain()).matches()) {
             return Optional.empty();
         }
-        try {
-            return text(nft.text(listing, listing), stop.handle());
-        } catch (HostException | NftRefusal e) {
-            return Optional.empty();
-        }
+        return text(nft.text(listing, listing), stop.handle());
     }
 
     /** The rule with this handle in a chain as nft lists it with handles. */
