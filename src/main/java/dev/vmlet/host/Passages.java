@@ -22,8 +22,9 @@ public interface Passages {
     void follow(Optional<LinkName> uplink, List<NetworkRecord> networks, List<VmRecord> vms);
 
     /**
-     * What the last try of the Network said. Missing where there was none, because nothing may leave the Network or it was
-     * not its turn yet; Unknown when it could not be made, which says nothing about the Network.
+     * What the last try of the Network said. Missing where there was none, because nothing may leave the Network, it was not
+     * its turn yet, or what it may reach first is on this node, which says nothing of the way out; Unknown when it could not
+     * be made, which says nothing about the Network.
      */
     Seen<Passage> of(String networkUid);
 

@@ -15,8 +15,8 @@ import java.util.Set;
 
 /**
  * A packet as a guest would send it out of its node, to find out whether somebody's firewall lets it: the first of a TCP
- * connection, or a UDP packet where the Network allows no other. It is known again by what nobody translates on the way,
- * and never leaves the host: the last hook of {@link #rules} stops it.
+ * connection, or a UDP packet where the Network allows no other. It is known again by what nobody translates on the way.
+ * As long as its {@link #rules} are there, their last hook stops it before it would leave the host.
  *
  * @param by the interface through which it comes to the node's own network stack
  * @param to that interface's address

@@ -3,6 +3,7 @@ package dev.vmlet.host.net;
 import dev.vmlet.model.BridgePort;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.InterfaceAddress;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
@@ -16,16 +17,28 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Sends a packet as a guest would, and hears from the kernel what becomes of it. The packet comes in by a tap of our own and
  * is stopped at the last hook before it would leave. Tap and rules are there for some milliseconds and go with the process
  * that made them, however it ends.
  *
+ * <p>Where the packet was not seen to end, a program may hold it (queue) and let it go later; the rules then stay until
+ * {@link #letGo}, and end it. What is held for longer than that, or than this process lives, does leave the host: one
+ * packet, from an address that no guest has. So does one that is held at all where a table has no owner (before Linux
+ * 5.12), for nobody would remove what a killed agent left.
+ *
  * <p>One probe at a time; for a second at most after which what was heard by then is the answer.
  */
 final class PassageProbe {
+    private static final Logger log = LoggerFactory.getLogger(PassageProbe.class);
+
     private static final int GROUP_NFTRACE = 9;
     private static final int RECEIVE_BYTES = 64 * 1024;
     private static final Duration DEADLINE = Duration.ofSeconds(1);
@@ -36,6 +49,7 @@ final class PassageProbe {
     private static final Path CONF = Path.of("/proc/sys/net/ipv4/conf");
     private static final String LETTERS = "abcdefghijklmnopqrstuvwxyz234567";
     private static final int NAME_LENGTH = 10;
+    private static final String BRIDGES = "vmb-";
     private static final int MTU = 1500;
 
     private final SecureRandom chance = new SecureRandom();
@@ -43,8 +57,12 @@ final class PassageProbe {
     private final Taps taps = new Taps(kernel);
     private final LinuxLinks links;
     private final Nftables nft;
+    private final ForeignChains foreign;
     private final String own;
-    private final String table;
+
+    /** Tables whose packet was not seen to end. */
+    private final List<String> left = new ArrayList<>();
+
     private final Mark mark;
 
     /** @param who the installation, or a name of {@link #name} for somebody who has none */
@@ -52,8 +70,45 @@ final class PassageProbe {
         this.links = links;
         this.nft = nft;
         this.own = "vmlet_" + who;
-        this.table = own + "_probe";
-        this.mark = new Mark("vmlet:" + who + ":probe");
+        this.foreign = new ForeignChains(nft);
+        this.mark = Mark.ofProbe(who);
+    }
+
+    /** Somebody else changed a table: what is known of rules is read again. */
+    void forgetRules() {
+        foreign.forget();
+    }
+
+    /** Removes the rules that waited for packets that were not seen to end. What fails is tried by the next call. */
+    void letGo() {
+        left.removeIf(table -> {
+            try {
+                commit("remove the rules of a probe", ProbePacket.remove(table, true));
+                return true;
+            } catch (HostException e) {
+                log.atDebug().addKeyValue("table", table).setCause(e).log("rules of a probe stay for now");
+                return false;
+            }
+        });
+    }
+
+    /**
+     * Whether what goes there says nothing of the way out: it is an address of this host, or of a Network's guests here.
+     *
+     * @throws HostException when the addresses of this host cannot be read
+     */
+    boolean staysHere(Ipv4Address destination) throws HostException {
+        for (Map.Entry<LinkName, Set<InterfaceAddress>> link :
+                links.allAddresses().entrySet()) {
+            boolean ofGuests = link.getKey().value().startsWith(BRIDGES);
+            for (InterfaceAddress address : link.getValue()) {
+                if (address.address().equals(destination)
+                        || ofGuests && address.prefix().contains(destination)) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     /** What makes a packet known again. */
@@ -98,7 +153,7 @@ final class PassageProbe {
      */
     Passage alone(Ipv4Prefix prefix, Ipv4Prefix guests) throws HostException {
         MacAddress mac = new MacAddress("52:00:00:70:72:70");
-        return probe(new LinkName("vmb-" + name(chance, NAME_LENGTH)), guests, tap -> {
+        return probe(new LinkName(BRIDGES + name(chance, NAME_LENGTH)), guests, tap -> {
             links.setMac(tap, mac);
             links.addAddress(tap, new InterfaceAddress(prefix.network().plus(1), prefix.length()));
             links.setUp(tap);
@@ -112,11 +167,19 @@ final class PassageProbe {
         try {
             links.markLink("mark " + tap, tap, MTU, mark);
             ProbePacket packet = making.ready(tap);
-            boolean owned = install(packet);
+            String table = own + "_probe" + (left.isEmpty() ? "" : "_" + left.size());
+            boolean owned = install(table, packet);
+            boolean ended = false;
             try {
-                return judge(packet, send(fd, packet), guests);
+                Trace trace = send(fd, packet, table);
+                ended = trace.stop().isPresent() && !trace.stop().get().queued();
+                return judge(packet, trace, table, guests);
             } finally {
-                commit("remove the probe's rules", ProbePacket.remove(table, owned));
+                if (owned && !ended) {
+                    left.add(table);
+                } else {
+                    commit("remove the probe's rules", ProbePacket.remove(table, owned));
+                }
             }
         } finally {
             kernel.close(fd);
@@ -124,7 +187,7 @@ final class PassageProbe {
     }
 
     /** @return whether the tables go with this process */
-    private boolean install(ProbePacket packet) throws HostException {
+    private boolean install(String table, ProbePacket packet) throws HostException {
         String operation = "install the probe's rules";
         try {
             nft.run(operation, packet.rules(table, true));
@@ -144,7 +207,7 @@ final class PassageProbe {
         }
     }
 
-    private Trace send(int tap, ProbePacket packet) throws HostException {
+    private Trace send(int tap, ProbePacket packet, String table) throws HostException {
         String operation = "send a packet as a guest of " + packet.by();
         Trace trace = new Trace(packet, table);
         try {
@@ -175,7 +238,7 @@ final class PassageProbe {
         }
     }
 
-    private Passage judge(ProbePacket packet, Trace trace, Ipv4Prefix guests) throws HostException {
+    private Passage judge(ProbePacket packet, Trace trace, String table, Ipv4Prefix guests) throws HostException {
         if (trace.stop().isEmpty()) {
             return new Passage.Lost(lost(packet, trace) + legacy());
         }
@@ -200,7 +263,7 @@ final class PassageProbe {
             return new Passage.Lost(
                     "it was handed to a program (queue) by " + where + ", and nobody sees what that does");
         }
-        return new Passage.Dropped(new ForeignChains(nft).ruleOf(stop), guests);
+        return new Passage.Dropped(foreign.ruleOf(stop), guests);
     }
 
     private String lost(ProbePacket packet, Trace trace) {

@@ -13,9 +13,11 @@ import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.ProbePacket;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -30,21 +32,23 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * {@link Passages} by {@link PassageProbe}, on a thread of its own. A round tries every Network:
+ * {@link Passages} by {@link PassageProbe}, on a thread of its own. A round tries every Network
  *
  * <ul>
  *   <li>soon after a Network, its policy or the uplink became another;
  *   <li>soon after somebody changed a table that is not ours, but ten seconds after the last such round, and so that it
  *       takes no more than a twentieth of the time: a proxy of Services changes its tables all day;
- *   <li>again after a while as long as the last round found something wrong: what mends it may be told by no event.
  * </ul>
  *
- * A minute in which nothing is changed and nothing is wrong costs nothing.
+ * and one alone again after a while as long as its last try found something wrong, or could not be made: what mends it may
+ * be told by no event. A minute in which nothing is changed and nothing is wrong costs nothing.
  */
 public final class PassageWatch implements Passages, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(PassageWatch.class);
 
     private static final int SHARE = 20;
+    private static final int FEW = 3;
+    private static final int DOUBLINGS_MAX = 10;
 
     /**
      * When a round begins.
@@ -53,10 +57,24 @@ public final class PassageWatch implements Passages, AutoCloseable {
      * @param pause at least between the beginnings of two that somebody else's changes led to
      * @param trouble after one that found something wrong
      * @param notMade after one in which a probe could not be made: the bridge may not be there yet, or our tables not whole
+     * @param longest between two tries where none can be made
      */
-    record Pace(Duration soon, Duration pause, Duration trouble, Duration notMade) {
-        static final Pace USUAL =
-                new Pace(Duration.ofMillis(300), Duration.ofSeconds(10), Duration.ofMinutes(1), Duration.ofSeconds(5));
+    record Pace(Duration soon, Duration pause, Duration trouble, Duration notMade, Duration longest) {
+        static final Pace USUAL = new Pace(
+                Duration.ofMillis(300),
+                Duration.ofSeconds(10),
+                Duration.ofMinutes(1),
+                Duration.ofSeconds(5),
+                Duration.ofMinutes(10));
+
+        /** @param failures tries in a row that could not be made, from 1 on */
+        Duration afterFailures(int failures) {
+            if (failures < FEW) {
+                return notMade;
+            }
+            Duration grown = trouble.multipliedBy(1L << Math.min(failures - FEW, DOUBLINGS_MAX));
+            return grown.compareTo(longest) < 0 ? grown : longest;
+        }
     }
 
     private final Pace pace;
@@ -68,11 +86,20 @@ public final class PassageWatch implements Passages, AutoCloseable {
     /** Written by the thread; of Networks by their uid. */
     private final Map<String, Seen<Passage>> known = new ConcurrentHashMap<>();
 
-    /** The three below are guarded by this. */
+    /** The five below are guarded by this. */
     private Wanted wanted = new Wanted(Optional.empty(), Map.of());
 
     private Set<Ipv4Address> taken = Set.of();
     private @Nullable ScheduledFuture<?> round;
+
+    /** When a Network is tried next, of {@link System#nanoTime}; by its uid, as the other. */
+    private final Map<String, Long> due = new HashMap<>();
+
+    /** Tries in a row that could not be made. */
+    private final Map<String, Integer> failures = new HashMap<>();
+
+    /** A table of somebody else became another since the last round began. */
+    private volatile boolean disturbed;
 
     /** Of {@link System#nanoTime}, before which a foreign change starts no round. Written by the thread. */
     private volatile long notBefore = System.nanoTime();
@@ -110,32 +137,48 @@ public final class PassageWatch implements Passages, AutoCloseable {
             if (now.equals(wanted)) {
                 return;
             }
+            failures.keySet()
+                    .removeIf(uid ->
+                            !Objects.equals(leaving.get(uid), wanted.networks().get(uid)));
+            due.keySet().retainAll(leaving.keySet());
             wanted = now;
         }
         known.keySet().retainAll(leaving.keySet());
         if (!leaving.isEmpty()) {
-            schedule(pace.soon());
+            tryAllIn(pace.soon());
         }
     }
 
     /** Somebody changed a firewall that is not ours. */
     public void disturbed() {
+        disturbed = true;
         Duration left = Duration.ofNanos(notBefore - System.nanoTime());
-        schedule(left.compareTo(pace.soon()) > 0 ? left : pace.soon());
+        tryAllIn(left.compareTo(pace.soon()) > 0 ? left : pace.soon());
     }
 
-    private synchronized void schedule(Duration delay) {
-        if (thread.isShutdown() || wanted.networks().isEmpty()) {
+    private synchronized void tryAllIn(Duration delay) {
+        wanted.networks().keySet().forEach(uid -> tryIn(uid, delay));
+        schedule();
+    }
+
+    private synchronized void tryIn(String uid, Duration delay) {
+        due.merge(uid, System.nanoTime() + delay.toNanos(), (one, other) -> one - other <= 0 ? one : other);
+    }
+
+    private synchronized void schedule() {
+        if (thread.isShutdown() || due.isEmpty()) {
             return;
         }
+        long now = System.nanoTime();
+        long delay = due.values().stream().mapToLong(at -> at - now).min().getAsLong();
         if (round != null && !round.isDone()) {
-            if (round.getDelay(TimeUnit.NANOSECONDS) <= delay.toNanos() && round.getDelay(TimeUnit.NANOSECONDS) > 0) {
+            if (round.getDelay(TimeUnit.NANOSECONDS) <= delay && round.getDelay(TimeUnit.NANOSECONDS) > 0) {
                 return;
             }
             // One that has begun goes on; what it has not seen is seen by the next.
             boolean _ = round.cancel(false);
         }
-        round = thread.schedule(this::tryAll, delay.toNanos(), TimeUnit.NANOSECONDS);
+        round = thread.schedule(this::tryDue, Math.max(0, delay), TimeUnit.NANOSECONDS);
     }
 
     @Override
@@ -143,36 +186,44 @@ public final class PassageWatch implements Passages, AutoCloseable {
         return known.getOrDefault(networkUid, Seen.missing());
     }
 
-    private void tryAll() {
+    private void tryDue() {
         Wanted now;
         Set<Ipv4Address> addresses;
+        Set<String> turn = new HashSet<>();
+        long begun = System.nanoTime();
         synchronized (this) {
             now = wanted;
             addresses = taken;
+            due.forEach((uid, at) -> {
+                if (at - begun <= 0) {
+                    turn.add(uid);
+                }
+            });
+            due.keySet().removeAll(turn);
         }
-        long begun = System.nanoTime();
-        boolean wrong = false;
-        boolean failed = false;
+        probe.letGo();
+        if (disturbed) {
+            disturbed = false;
+            probe.forgetRules();
+        }
         for (Map.Entry<String, DesiredNetwork> network : now.networks().entrySet()) {
             if (thread.isShutdown()) {
                 return;
             }
-            Seen<Passage> answer = attempt(network.getValue(), addresses);
-            failed |= answer instanceof Seen.Unknown;
-            wrong |= !answer.equals(Seen.present(new Passage.Open()));
-            keep(network.getKey(), network.getValue(), answer);
+            if (turn.contains(network.getKey())) {
+                Seen<Passage> answer = attempt(network.getValue(), addresses);
+                keep(network.getKey(), network.getValue(), answer);
+            }
         }
         long end = System.nanoTime();
         notBefore = Math.max(begun + pace.pause().toNanos(), end + SHARE * (end - begun));
-        if (wrong) {
-            schedule(failed ? pace.notMade() : pace.trouble());
-        }
+        schedule();
     }
 
     private Seen<Passage> attempt(DesiredNetwork network, Set<Ipv4Address> addresses) {
         try {
             Optional<ProbePacket> packet = ProbePacket.of(network, addresses, probe.cookie());
-            return packet.isPresent()
+            return packet.isPresent() && !probe.staysHere(packet.get().destination())
                     ? Seen.present(probe.throughBridge(packet.get(), network.subnet()))
                     : Seen.missing();
         } catch (HostException e) {
@@ -189,9 +240,12 @@ public final class PassageWatch implements Passages, AutoCloseable {
             if (!wanted.networks().containsKey(uid)) {
                 return;
             }
+            tryAgain(uid, answer);
         }
         Seen<Passage> before = known.put(uid, answer);
-        if (answer.equals(before)) {
+        // Why a probe could not be made is told in other words each time, with the name of its tap.
+        if (answer.equals(before == null ? Seen.missing() : before)
+                || answer instanceof Seen.Unknown && before instanceof Seen.Unknown) {
             return;
         }
         switch (answer) {
@@ -210,10 +264,32 @@ public final class PassageWatch implements Passages, AutoCloseable {
         changed.accept(uid);
     }
 
-    /** Ends the thread; a probe under way is finished first, so that nothing of it stays. */
+    private synchronized void tryAgain(String uid, Seen<Passage> answer) {
+        switch (answer) {
+            case Seen.Unknown<Passage> _ -> tryIn(uid, pace.afterFailures(failures.merge(uid, 1, Integer::sum)));
+            case Seen.Present<Passage>(Passage passage) -> {
+                failures.remove(uid);
+                if (!(passage instanceof Passage.Open)) {
+                    tryIn(uid, pace.trouble());
+                }
+            }
+            case Seen.Missing<Passage> _ -> failures.remove(uid);
+        }
+    }
+
+    /** Ends the thread; a probe under way is finished first, for at most five seconds, so that nothing of it stays. */
     @Override
     public void close() {
-        thread.shutdownNow();
+        synchronized (this) {
+            if (thread.isShutdown()) {
+                return;
+            }
+            if (round != null) {
+                boolean _ = round.cancel(false);
+            }
+            thread.execute(probe::letGo);
+            thread.shutdown();
+        }
         try {
             boolean _ = thread.awaitTermination(5, TimeUnit.SECONDS);
         } catch (InterruptedException e) {

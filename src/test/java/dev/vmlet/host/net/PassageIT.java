@@ -141,6 +141,8 @@ class PassageIT {
                 + " XTABLES_LOCKFILE=/proc/self/fd/0 iptables-legacy -P FORWARD ACCEPT;"
                 + " XTABLES_LOCKFILE=/proc/self/fd/0 iptables-legacy -F;"
                 + " sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.ipv4.conf.all.rp_filter=0");
+        probe.letGo();
+        probe.forgetRules();
         assertThat(links()).isEqualTo(linksBefore);
         assertThat(OwnNamespace.output("nft", "list", "tables")).isEqualTo(tablesBefore);
         assertThat(outside.packets("seen", "any")).isZero();
@@ -283,6 +285,35 @@ class PassageIT {
                 .isEqualTo("nft insert rule bridge fw f iifname \"vmt-*\" accept; nft insert rule bridge fw f oifname"
                         + " \"vmt-*\" accept (and keep them where that table is written)");
         assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
+    }
+
+    /** Nobody reads that queue here; a program that does may let the packet go on when it likes. */
+    @Test
+    void aPacketThatAProgramHoldsIsStillStoppedWhenItIsLetGo() throws Exception {
+        sh("iptables -A FORWARD -d 198.41.0.4 -j NFQUEUE --queue-num 7");
+        for (int i = 0; i < 2; i++) {
+            assertThat(probe.throughBridge(packet(open), POOL))
+                    .isEqualTo(new Passage.Lost("it was handed to a program (queue) by nft table ip filter, chain"
+                            + " FORWARD, and nobody sees what that does"));
+        }
+        assertThat(OwnNamespace.output("nft", "list", "tables"))
+                .contains("inet vmlet_passagee_probe\n", "inet vmlet_passagee_probe_1\n");
+        probe.letGo();
+        assertThat(OwnNamespace.output("nft", "list", "tables")).doesNotContain("_probe");
+    }
+
+    /** A table that is made anew gives the same handles again. */
+    @Test
+    void aRuleIsReadOnceAndAgainAfterAChange() throws Exception {
+        String drops = "table inet fw { chain f { type filter hook forward priority 0; tcp dport %s drop; }; }";
+        Passage first = dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "tcp dport 443 drop");
+        sh(nft(drops.formatted("443")));
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(first);
+        sh("nft delete table inet fw; " + nft(drops.formatted("400-500")));
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(first);
+        probe.forgetRules();
+        assertThat(probe.throughBridge(packet(open), POOL))
+                .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "tcp dport 400-500 drop"));
     }
 
     @Test

@@ -3,6 +3,7 @@ package dev.vmlet.host.net;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.vmlet.model.DesiredNetwork;
+import dev.vmlet.model.Destination;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallKeeper;
 import dev.vmlet.model.ForeignRule;
@@ -12,6 +13,7 @@ import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
 import dev.vmlet.model.Mark;
 import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NetworkPolicy;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Passage;
 import dev.vmlet.model.Seen;
@@ -21,12 +23,16 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.stream.IntStream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** When a node tries what others' firewalls do with its guests' packets, and when it leaves them alone. */
 class PassageWatchIT {
@@ -44,14 +50,7 @@ class PassageWatchIT {
     void build(@TempDir Path directory) throws Exception {
         OwnNamespace.require();
         town = new Town("watchhhh", directory);
-        network = new DesiredNetwork(
-                new NetworkId("lab", "lab", "net-lab"),
-                new LinkName("vmb-lab"),
-                new MacAddress("52:00:00:00:aa:01"),
-                Mark.ofNetwork(town.installation, "net-lab"),
-                Ipv4Prefix.parse("10.77.0.0/24"),
-                1500,
-                Egress.MASQUERADE);
+        network = network("net-lab", "vmb-lab", "10.77.0.0/24", List.of());
         town.outside();
         watch = town.keep(new PassageWatch(
                 town.installation,
@@ -59,7 +58,11 @@ class PassageWatchIT {
                 town.firewall,
                 told::add,
                 new PassageWatch.Pace(
-                        Duration.ofMillis(50), Duration.ofMillis(200), Duration.ofHours(1), Duration.ofMillis(100))));
+                        Duration.ofMillis(50),
+                        Duration.ofMillis(200),
+                        Duration.ofHours(1),
+                        Duration.ofMillis(100),
+                        Duration.ofMillis(200))));
         town.keep(new LinkMonitor(new LinkMonitor.Listener() {
             @Override
             public void changed(LinkName link) {
@@ -101,6 +104,18 @@ class PassageWatchIT {
             @Override
             public void hears(String monitor) {}
         }));
+    }
+
+    private DesiredNetwork network(String uid, String bridge, String subnet, List<Destination> allowed) {
+        return new DesiredNetwork(
+                new NetworkId("lab", "lab", uid),
+                new LinkName(bridge),
+                new MacAddress("52:00:00:00:aa:01"),
+                Mark.ofNetwork(town.installation, uid),
+                Ipv4Prefix.parse(subnet),
+                1500,
+                Egress.MASQUERADE,
+                new NetworkPolicy(false, List.of(), allowed, List.of()));
     }
 
     @AfterEach
@@ -160,6 +175,58 @@ class PassageWatchIT {
         Awaitility.await().atMost(PATIENCE).until(() -> watch.of("net-lab") instanceof Seen.Unknown);
         realise();
         awaitWord(OPEN);
+    }
+
+    /** A probe makes a tap, of which the kernel tells, whether it comes to a bridge or not. */
+    @Test
+    void whatCanNeverBeTriedIsNewsOnceAndLeavesOthersAlone() throws Exception {
+        realise();
+        DesiredNetwork nowhere = network("net-nowhere", "vmb-nowhere", "10.78.0.0/24", List.of());
+        watch.follow(
+                UPLINK,
+                List.of(new NetworkRecord(network.id(), network), new NetworkRecord(nowhere.id(), nowhere)),
+                List.of());
+        awaitWord(OPEN);
+        OwnNamespace.run("nft", "table inet fw { chain f { type filter hook forward priority 0; counter; }; }");
+        Awaitility.await().atMost(PATIENCE).untilAsserted(() -> {
+            String before = OwnNamespace.output("nft", "list", "table", "inet", "fw");
+            links.clear();
+            Awaitility.await().atMost(PATIENCE).until(() -> Set.copyOf(links).size() > 4);
+            assertThat(OwnNamespace.output("nft", "list", "table", "inet", "fw"))
+                    .isEqualTo(before);
+        });
+        assertThat(watch.of("net-nowhere")).isInstanceOf(Seen.Unknown.class);
+        assertThat(told).containsExactlyInAnyOrder("net-lab", "net-nowhere");
+    }
+
+    @Test
+    void whatCannotBeTriedIsTriedEverMoreSeldom() {
+        assertThat(IntStream.of(1, 2, 3, 4, 5, 6, 7, 1_000_000).mapToObj(PassageWatch.Pace.USUAL::afterFailures))
+                .containsExactly(
+                        Duration.ofSeconds(5),
+                        Duration.ofSeconds(5),
+                        Duration.ofMinutes(1),
+                        Duration.ofMinutes(2),
+                        Duration.ofMinutes(4),
+                        Duration.ofMinutes(8),
+                        Duration.ofMinutes(10),
+                        Duration.ofMinutes(10));
+    }
+
+    /** The first address of the list is the node's own, or a guest's of this node. */
+    @ParameterizedTest
+    @ValueSource(strings = {"192.0.2.0/24", "10.77.0.0/16", "10.77.0.128/25"})
+    void whatStaysOnTheNodeSaysNothingOfTheWayOut(String allowed) throws Exception {
+        realise();
+        follow();
+        awaitWord(OPEN);
+        DesiredNetwork listed = network(
+                "net-lab",
+                "vmb-lab",
+                "10.77.0.0/24",
+                List.of(new Destination(Ipv4Prefix.parse(allowed), Optional.empty())));
+        watch.follow(UPLINK, List.of(new NetworkRecord(listed.id(), listed)), List.of());
+        awaitWord(Seen.missing());
     }
 
     /** A probe makes a tap, of which the kernel tells. */
