@@ -223,7 +223,10 @@ class CrashE2E {
     /** What survives an agent: the host, and what is written down. */
     private String trace() {
         StringBuilder trace = new StringBuilder(Leftovers.now(agent()).toString());
-        trace.append(Command.of("sh", "-c", "ip -o link; ip -o -4 addr; cat /proc/sys/net/ipv4/conf/*/forwarding")
+        trace.append(Command.of(
+                        "sh",
+                        "-c",
+                        "ip -o link; ip -o -4 addr; ip neigh show nud permanent; cat /proc/sys/net/ipv4/conf/*/forwarding")
                 .run()
                 .mustSucceed());
         for (String dir : List.of("vms", "networks")) {

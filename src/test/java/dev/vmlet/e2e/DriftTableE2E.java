@@ -90,7 +90,7 @@ class DriftTableE2E {
         RULE_DELETED(
                 BY_EVENT,
                 NODE,
-                "bridge rule in chain prerouting: 2 found, 3 expected",
+                "bridge rule in chain prerouting: 3 found, 4 expected",
                 "nft delete rule bridge $TABLE prerouting handle"
                         + " $(nft -a list chain bridge $TABLE prerouting | sed -n 's/.*@ok4 goto.*handle //p')"),
         RULE_REPLACED(

@@ -105,7 +105,8 @@ class SurveyIT {
         assertThat(about("uplink")).isEqualTo("ok    guests go out by up0");
         assertThat(about("network-pool")).startsWith("ok ");
         assertThat(about("state-dir")).contains("state directory " + dir + "/state will be made; it is on ");
-        assertThat(links()).isEqualTo(links);
+        // Not equal: a tap of a test before may go meanwhile.
+        assertThat(links).containsAll(links());
         assertThat(said("nft", "list", "ruleset")).isEqualTo(rules);
         assertThat(dir).isEmptyDirectory();
     }
