@@ -191,11 +191,13 @@ class Checker:
                 wrong("firewall", f"tap {tap['ifname']} of {name} is not guarded")
             if ("bridge", "ok4", f"{tap['ifname']} . {mac} . {address}", uid) not in elements:
                 wrong("firewall", f"{name} is not admitted with {mac} and {address} at {tap['ifname']}")
+            if ("bridge", "held", address, uid) not in elements:
+                wrong("firewall", f"nobody would hear who claims {address} of {name}")
             self.known.add((bridge, address))
             if self.neighbours.get((bridge, address)) != mac:
                 wrong("neighbour", f"the node takes {self.neighbours.get((bridge, address))} for {address} on {bridge},"
                                    f" which is {mac} of {name}")
-        if sum(e[3] == uid for e in elements) != 2 * len(vm.networks):
+        if sum(e[3] == uid for e in elements) != 3 * len(vm.networks):
             wrong("firewall", f"{name} has elements {[e for e in elements if e[3] == uid]}")
         for mount in host.cgroup_mounts():
             members = (host.read(f"{mount}/vmlet-{self.inst}/{uid}/cgroup.procs") or "none").split()

@@ -74,11 +74,11 @@ def ruleset():
 
 
 def elements(items, table):
-    """(family, set, key, comment) of each element in the tables of that name."""
+    """(family, set, key, comment) of each element in the tables of that name, but for what packets write there."""
     found = []
     for item in items:
         s = item.get("set")
-        if s and s["table"] == table and s["family"] in FAMILIES:
+        if s and s["table"] == table and s["family"] in FAMILIES and "dynamic" not in s.get("flags", []):
             for element in s.get("elem", []):
                 comment = ""
                 if isinstance(element, dict) and "elem" in element:
