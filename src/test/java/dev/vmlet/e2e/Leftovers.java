@@ -25,7 +25,8 @@ import org.awaitility.Awaitility;
  *
  * @param links links with our mark, {@code name kind alias}
  * @param tables firewall tables of the agents asked for
- * @param elements members of their sets, as nft lists them
+ * @param elements members of their sets, as nft lists them, but for those the kernel noted by itself and lets go of by
+ *     itself: what a guest said of its address is kept for two minutes, longer than a test waits
  * @param cgroups guests' cgroups in every hierarchy
  * @param processes what runs in a cgroup of ours, or names one of the agents' directories, but for the agents themselves
  * @param mounts mount points beneath the agents' directories
@@ -59,6 +60,9 @@ public record Leftovers(
             JsonNode set = item.path("set");
             if (ours.contains(set.path("table").asText())) {
                 for (JsonNode element : set.path("elem")) {
+                    if (element.path("elem").has("expires")) {
+                        continue;
+                    }
                     elements.add(set.path("family").asText() + " "
                             + set.path("table").asText() + " "
                             + set.path("name").asText() + " " + element);
