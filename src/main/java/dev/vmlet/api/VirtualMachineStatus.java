@@ -63,7 +63,7 @@ public record VirtualMachineStatus(
         @JsonPropertyDescription(
                 "What is true of the machine, in the order of its life: Scheduled, NetworkReady, DisksReady,"
                         + " Running, GuestReachable, and the summary Ready; RestartRequired names the fields that wait"
-                        + " for the next start.")
+                        + " for the next start, ReachableFromPods what pods and others outside reach of it.")
         @Size(max = 16)
         @ListMapKey("type")
         @Nullable

@@ -13,6 +13,7 @@ import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.PowerWish;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
@@ -188,8 +189,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         VmResolver.power(vm).ifPresent(wish -> wishes.keep(vm.getMetadata().getUid(), wish));
         Round round = rounds(vm);
-        VirtualMachineStatus status =
-                VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        VirtualMachineStatus status = status(vm, round);
         measure(vm, status);
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
@@ -208,6 +208,14 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         pace.written(uid);
         return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next);
+    }
+
+    private VirtualMachineStatus status(VirtualMachine vm, Round round) {
+        Optional<Ipv4Address> node = record(round.after)
+                .filter(record ->
+                        record.nics().stream().anyMatch(nic -> !nic.ports().isEmpty()))
+                .flatMap(_ -> observer.ownAddress());
+        return VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, node, clock.instant());
     }
 
     /** Until nothing is left to do or something is to be waited for: what a plan led to often allows the next at once. */
@@ -248,8 +256,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         wishes.forget(vm.getMetadata().getUid());
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
-        VirtualMachineStatus status =
-                VmStatus.of(vm, round.resolution, round.plan, round.outcome, round.after, clock.instant());
+        VirtualMachineStatus status = status(vm, round);
         measure(vm, status);
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);

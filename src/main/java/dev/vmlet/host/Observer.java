@@ -62,6 +62,13 @@ public final class Observer {
         this.names = names;
     }
 
+    /** The address that leads others to this node, as far as anybody can look. */
+    public Optional<Ipv4Address> ownAddress() {
+        return host.links().ownAddress() instanceof Seen.Present<Ipv4Address>(Ipv4Address own)
+                ? Optional.of(own)
+                : Optional.empty();
+    }
+
     public NetworkObservation observeNetwork(String networkUid, Optional<DesiredNetwork> desired) {
         LinkName bridge = names.bridge(networkUid);
         Seen<NetworkRecord> record = host.records().network(networkUid);

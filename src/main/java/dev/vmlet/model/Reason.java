@@ -28,6 +28,10 @@ public enum Reason {
     ServiceRefused("A Service that is to have VMs behind it asks for what cannot be done."),
     NotPublished("A VM that a Service is to have behind it does not publish what the Service asks for."),
     SliceReleased("A deleted Network's slice was let go because its node is scrapped."),
+    Published("What comes to the published ports of its node is led to the guest."),
+    NothingPublished("No port of the guest is published, so pods do not reach it; to let them, name ports in"
+            + " spec.networks[].ports."),
+    OperatorsLan("The Network is a LAN of the operator's, who decides what reaches it."),
     PeerNotMutual("A Network that is named as a peer does not name this one, so nothing passes between them."),
     RecordUnreadable("A record on this node cannot be read, so nobody can tell which addresses and user ids are free."),
     NodeLost("The node's agent has not renewed its Lease in time; its guests may still run."),

@@ -74,6 +74,7 @@ public final class VmStatus {
     private final Plan plan;
     private final Outcome outcome;
     private final VmObservation seen;
+    private final Optional<Ipv4Address> node;
     private final Instant now;
     private final Optional<VmRecord> record;
 
@@ -83,24 +84,28 @@ public final class VmStatus {
             Plan plan,
             Outcome outcome,
             VmObservation seen,
+            Optional<Ipv4Address> node,
             Instant now) {
         this.vm = vm;
         this.resolution = resolution;
         this.plan = plan;
         this.outcome = outcome;
         this.seen = seen;
+        this.node = node;
         this.now = now;
         this.record = seen.record() instanceof Seen.Present<VmRecord>(VmRecord r) ? Optional.of(r) : Optional.empty();
     }
 
+    /** @param node the address that leads others to the node; empty where it has no way out, or nobody could look */
     public static VirtualMachineStatus of(
             VirtualMachine vm,
             Resolution<DesiredVm> resolution,
             Plan plan,
             Outcome outcome,
             VmObservation seen,
+            Optional<Ipv4Address> node,
             Instant now) {
-        VirtualMachineStatus status = new VmStatus(vm, resolution, plan, outcome, seen, now).status();
+        VirtualMachineStatus status = new VmStatus(vm, resolution, plan, outcome, seen, node, now).status();
         boolean recordLost = seen.record() instanceof Seen.Unknown
                 || seen.record() instanceof Seen.Missing && seen.process() instanceof Seen.Unknown;
         // What was told before is the last trace of it, and a witness when the record is rebuilt.
@@ -142,7 +147,8 @@ public final class VmStatus {
         VirtualMachineStatus before = vm.getStatus();
         Conditions conditions = new Conditions(
                 before == null ? null : before.conditions(), vm.getMetadata().getGeneration(), now);
-        for (String type : List.of("NetworkReady", "DisksReady", "Running", "GuestReachable", "Ready")) {
+        for (String type :
+                List.of("NetworkReady", "DisksReady", "Running", "GuestReachable", "Ready", "ReachableFromPods")) {
             conditions.add(type, Status.Unknown, Reason.NodeLost, lost(node, since));
         }
         return new VirtualMachineStatus(
@@ -166,14 +172,17 @@ public final class VmStatus {
         Verdict disks = disks();
         Verdict running = running();
         Verdict reachable = reachable(running);
-        conditions.add("NetworkReady", network.status, network.reason, network.message);
-        conditions.add("DisksReady", disks.status, disks.reason, disks.message);
-        conditions.add("Running", running.status, running.reason, running.message);
-        conditions.add("GuestReachable", reachable.status, reachable.reason, reachable.message);
+        conditions.add("NetworkReady", network.status(), network.reason(), network.message());
+        conditions.add("DisksReady", disks.status(), disks.reason(), disks.message());
+        conditions.add("Running", running.status(), running.reason(), running.message());
+        conditions.add("GuestReachable", reachable.status(), reachable.reason(), reachable.message());
         Verdict ready = ready(running, reachable);
-        conditions.add("Ready", ready.status, ready.reason, ready.message);
+        conditions.add("Ready", ready.status(), ready.reason(), ready.message());
         Verdict restart = restart();
-        conditions.add(RESTART_REQUIRED, restart.status, restart.reason, restart.message);
+        conditions.add(RESTART_REQUIRED, restart.status(), restart.reason(), restart.message());
+        Verdict pods = FromPods.of(
+                running, vm.getMetadata().getUid(), record.map(VmRecord::nics).orElse(List.of()), seen.nics(), node);
+        conditions.add("ReachableFromPods", pods.status(), pods.reason(), pods.message());
 
         Optional<VmRecord.Launch> launch = record.flatMap(VmRecord::launch);
         boolean alive = process() instanceof GuestProcess.Alive;
@@ -192,12 +201,6 @@ public final class VmStatus {
                 vm.getMetadata().getGeneration(),
                 alive ? launch.map(l -> (Long) l.spec().generation()).orElse(null) : null,
                 conditions.list());
-    }
-
-    private record Verdict(Status status, Reason reason, String message) {
-        static Verdict of(Status status, Reason reason) {
-            return new Verdict(status, reason, reason.sentence());
-        }
     }
 
     private @Nullable GuestProcess process() {
@@ -383,9 +386,9 @@ public final class VmStatus {
     }
 
     private Verdict reachable(Verdict running) {
-        if (running.status != Status.True) {
+        if (running.status() != Status.True) {
             return new Verdict(
-                    running.status == Status.Unknown ? Status.Unknown : Status.False,
+                    running.status() == Status.Unknown ? Status.Unknown : Status.False,
                     Reason.NotRunning,
                     Reason.NotRunning.sentence());
         }
@@ -445,12 +448,14 @@ public final class VmStatus {
     }
 
     private Verdict ready(Verdict running, Verdict reachable) {
-        if (running.status != Status.True || running.reason == Reason.Stopping) {
+        if (running.status() != Status.True || running.reason() == Reason.Stopping) {
             return new Verdict(
-                    running.status == Status.Unknown ? Status.Unknown : Status.False, running.reason, running.message);
+                    running.status() == Status.Unknown ? Status.Unknown : Status.False,
+                    running.reason(),
+                    running.message());
         }
-        if (reachable.status == Status.True || reachable.reason == Reason.NoProbe) {
-            return new Verdict(Status.True, reachable.reason, reachable.message);
+        if (reachable.status() == Status.True || reachable.reason() == Reason.NoProbe) {
+            return new Verdict(Status.True, reachable.reason(), reachable.message());
         }
         return reachable;
     }

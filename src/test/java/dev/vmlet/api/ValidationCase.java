@@ -27,11 +27,14 @@ record ValidationCase(String name, List<String> expected, List<JsonNode> version
         return in(DIRECTORY.resolve("invalid"));
     }
 
+    /** The files with objects of ours; an example may have a Service beside them. */
     static List<ValidationCase> in(Path directory) throws IOException {
         try (Stream<Path> paths = Files.walk(directory)) {
             return paths.filter(Files::isRegularFile)
                     .sorted()
                     .map(ValidationCase::read)
+                    .filter(each ->
+                            !each.versions().getFirst().path("kind").asText().equals("Service"))
                     .toList();
         }
     }

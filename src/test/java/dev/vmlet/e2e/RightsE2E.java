@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -199,13 +203,14 @@ class RightsE2E {
         cluster.controller().start();
     }
 
+    /** The one that README's examples show. */
     private static String service() {
-        return """
-                apiVersion: v1
-                kind: Service
-                metadata: {namespace: %s, name: front, annotations: {vmlet.dev/selector: app=web}}
-                spec: {ports: [{name: http, port: 80, targetPort: http}]}
-                """.formatted(NS);
+        try {
+            return Files.readString(Path.of("examples/service/service-front.yaml"))
+                    .replace("metadata:", "metadata:\n  namespace: " + NS);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** By the name that ours would have. */

@@ -293,6 +293,7 @@ class FullDiskIT {
                 plan,
                 outcome,
                 new Observer(host, Given.NAMES).observeVm(NEW, Optional.empty()),
+                Optional.empty(),
                 Given.NOW);
         assertThat(status.conditions())
                 .filteredOn(c -> "Ready".equals(c.type()))

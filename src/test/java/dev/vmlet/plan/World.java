@@ -472,7 +472,7 @@ final class World {
         }
         Outcome outcome = apply(id.uid(), plan);
         VmObservation after = plan.isEmpty() ? seen : observer.observeVm(id, desired);
-        VirtualMachineStatus status = VmStatus.of(vm, resolution, plan, outcome, after, now);
+        VirtualMachineStatus status = VmStatus.of(vm, resolution, plan, outcome, after, Optional.empty(), now);
         boolean same = status.equals(vm.getStatus());
         vm.setStatus(status);
         boolean gone = after.record() instanceof Seen.Missing

@@ -70,6 +70,7 @@ class VmStatusTest {
     private Seen<GuestProcess> process = Seen.present(new GuestProcess.Alive(4711, 9));
     private GuestState guest = new GuestState(GuestState.Kind.RUNNING, false, "1.0");
     private Reach reach = Reach.OPEN;
+    private final Optional<Ipv4Address> node = Optional.of(Ipv4Address.parse("192.0.2.7"));
 
     private VirtualMachineStatus status(Instant now) {
         VmObservation seen = new VmObservation(
@@ -83,15 +84,16 @@ class VmStatusTest {
                 guest,
                 reach,
                 Seen.present(true));
-        return VmStatus.of(vm, resolution, plan, outcome, seen, now);
+        return VmStatus.of(vm, resolution, plan, outcome, seen, node, now);
     }
 
     private String brief() {
         VirtualMachineStatus status = status(NOW);
         return status.phase() + " "
                 + Objects.requireNonNull(status.conditions()).stream()
-                        // Has tests of its own.
-                        .filter(c -> !"RestartRequired".equals(c.type()))
+                        // Have tests of their own.
+                        .filter(c ->
+                                !Set.of("RestartRequired", "ReachableFromPods").contains(c.type()))
                         .map(c -> c.type() + "=" + c.status() + "/" + c.reason())
                         .collect(Collectors.joining(" "));
     }
@@ -137,15 +139,40 @@ class VmStatusTest {
         Set<FirewallElement> members = new HashSet<>(publishing.elements("vm-1"));
         elements(Seen.present(members));
         assertThat(published()).contains(List.of("tcp/8080", "udp/53"));
+        assertThat(fromPods())
+                .isEqualTo("True Published: Pods of this node and of others reach the guest at 192.0.2.7, tcp/8080 (its"
+                        + " port 80), udp/53 (its port 5353), and nothing else of it.");
         // A process of the node listens there, so that it is withheld.
         members.remove(publishing.published(publishing.ports().getFirst(), "vm-1"));
         elements(Seen.present(members));
         assertThat(published()).contains(List.of("udp/53"));
+        assertThat(fromPods())
+                .isEqualTo("False FirewallNotReady: What comes to this node's tcp/8080 is not led to the guest;"
+                        + " NetworkReady tells why. Pods of this node and of others reach the guest at 192.0.2.7, udp/53"
+                        + " (its port 5353), and nothing else of it.");
         vm.setStatus(status(NOW));
         elements(Seen.unknown("look for elements: timed out"));
         assertThat(published()).as("nobody could look").contains(List.of("udp/53"));
+        assertThat(fromPods()).isEqualTo("Unknown CannotLook: look for elements: timed out");
         elements(Seen.present(Set.of()));
         assertThat(published()).isEmpty();
+    }
+
+    @Test
+    void saysWhatPodsReachOfAGuestThatPublishesNothing() {
+        assertThat(fromPods())
+                .isEqualTo("False NothingPublished: No port of the guest is published, so pods do not reach it; to let"
+                        + " them, name ports in spec.networks[].ports.");
+        nothingRuns(Given.record());
+        assertThat(fromPods()).isEqualTo("False NotRunning: The guest does not run.");
+    }
+
+    private String fromPods() {
+        return Objects.requireNonNull(status(NOW).conditions()).stream()
+                .filter(c -> "ReachableFromPods".equals(c.type()))
+                .map(c -> c.status() + " " + c.reason() + ": " + c.message())
+                .findFirst()
+                .orElseThrow();
     }
 
     private void elements(Seen<Set<FirewallElement>> seen) {
@@ -190,6 +217,14 @@ class VmStatusTest {
                                         Condition.Status.False,
                                         "AsExpected",
                                         "The guest runs with all that its spec asks for.",
+                                        1L,
+                                        "2026-01-01T12:01:00Z"),
+                                new Condition(
+                                        "ReachableFromPods",
+                                        Condition.Status.False,
+                                        "NothingPublished",
+                                        "No port of the guest is published, so pods do not reach it; to let them, name"
+                                                + " ports in spec.networks[].ports.",
                                         1L,
                                         "2026-01-01T12:01:00Z"))));
     }
@@ -276,6 +311,7 @@ class VmStatusTest {
                         "2026-01-01T12:01:00Z",
                         "2026-01-01T12:01:05Z",
                         "2026-01-01T12:01:05Z",
+                        "2026-01-01T12:01:00Z",
                         "2026-01-01T12:01:00Z");
     }
 
@@ -488,6 +524,10 @@ class VmStatusTest {
                         + " on its LAN, and at the guest's serial console");
         onTheLan(Optional.of("192.168.1.77"));
         reach = Reach.OPEN;
+        assertThat(fromPods())
+                .isEqualTo(
+                        "Unknown OperatorsLan: Network lan is a LAN of the operator's: pods reach the guest at its own"
+                                + " address where the node's routes lead there.");
         assertThat(ip()).contains("192.168.1.77");
         assertThat(observed()).isEmpty();
         assertThat(brief()).contains("NetworkReady=True/AsExpected").endsWith("Ready=True/PortOpen");
@@ -675,7 +715,8 @@ class VmStatusTest {
                         "DisksReady=Unknown/NodeLost",
                         "Running=Unknown/NodeLost",
                         "GuestReachable=Unknown/NodeLost",
-                        "Ready=Unknown/NodeLost");
+                        "Ready=Unknown/NodeLost",
+                        "ReachableFromPods=Unknown/NodeLost");
         assertThat(Objects.requireNonNull(vm.getStatus().conditions())
                         .getFirst()
                         .message())
