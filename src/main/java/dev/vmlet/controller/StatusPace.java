@@ -20,11 +20,23 @@ import java.util.concurrent.ConcurrentHashMap;
  * is none that brings the Network itself to this host. Safe for use by several threads.
  */
 final class StatusPace {
+    /** What is new in a status. */
+    enum Change {
+        NEWS,
+        /** Nobody has knocked yet at the port of a guest that was there before this agent: its answer comes in a moment. */
+        BEFORE_A_KNOCK,
+        /** Nothing but what waits for the guest's next start. */
+        WHAT_WAITS
+    }
+
     /** The oldest unwritten change is at most this old. */
     static final Duration LATEST = Duration.ofMillis(300);
 
-    /** Between two writes of what only waits. */
-    static final Duration APART = Duration.ofMillis(200);
+    /** Until the first write of what only waits: a person who has edited one VM looks at it. */
+    static final Duration SOON = Duration.ofMillis(200);
+
+    /** Between two such writes. 200 nodes write their share in the same second. */
+    static final Duration APART = Duration.ofSeconds(1);
 
     /** These end by themselves, mostly at once: a disk that is copied, a short queue, a process that opens its socket. */
     private static final Set<Reason> PASSING =
@@ -39,14 +51,14 @@ final class StatusPace {
     /**
      * How much longer the changed status of this object may stay unwritten; zero or less: write it now.
      *
-     * @param onlyWhatWaits the change tells nothing but what waits for the guest's next start
+     * @param change what the status says that the written one does not
      */
-    Duration left(String uid, Plan plan, boolean onlyWhatWaits, Instant now) {
-        if (onlyWhatWaits) {
+    Duration left(String uid, Plan plan, Change change, Instant now) {
+        if (change == Change.WHAT_WAITS) {
             return Duration.between(now, turns.computeIfAbsent(uid, _ -> turn(now, turns.size() + 1)));
         }
-        boolean passing =
-                plan.waitingFor().map(w -> PASSING.contains(w.reason())).orElse(false);
+        boolean passing = change == Change.BEFORE_A_KNOCK
+                || plan.waitingFor().map(w -> PASSING.contains(w.reason())).orElse(false);
         if (!passing) {
             return Duration.ZERO;
         }
@@ -56,8 +68,9 @@ final class StatusPace {
 
     /** Turns that were given up are not handed on: who edits to and fro would push everybody's far away. */
     private synchronized Instant turn(Instant now, int waiting) {
-        Instant latest = now.plus(APART.multipliedBy(waiting));
-        Instant next = (last.isBefore(now) ? now : last).plus(APART);
+        Instant soonest = now.plus(SOON);
+        Instant latest = soonest.plus(APART.multipliedBy(waiting - 1));
+        Instant next = last.plus(APART).isBefore(soonest) ? soonest : last.plus(APART);
         last = next.isBefore(latest) ? next : latest;
         return last;
     }

@@ -15,6 +15,8 @@ import dev.vmlet.model.HostException;
 import dev.vmlet.model.HostFacts;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.PowerWish;
+import dev.vmlet.model.Reach;
+import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
@@ -86,6 +88,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Warmth warmth;
     private final AgentMetrics metrics;
     private final Clock clock;
+    /** When this agent began: what was started before was adopted. */
+    private final Instant born;
+
     private final StatusPace pace = new StatusPace();
     private final RebootNews reboots = new RebootNews();
     private final Resolutions resolutions = new Resolutions();
@@ -123,6 +128,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.warmth = warmth;
         this.metrics = metrics;
         this.clock = clock;
+        this.born = clock.instant();
     }
 
     @Override
@@ -197,8 +203,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         String uid = vm.getMetadata().getUid();
         Duration next = next(round.plan);
         if (!status.equals(vm.getStatus())) {
-            boolean onlyWhatWaits = StatusNews.isOnlyWhatWaits(status, vm.getStatus());
-            Duration left = pace.left(uid, round.plan, onlyWhatWaits, clock.instant());
+            Duration left = pace.left(uid, round.plan, change(vm, round, status), clock.instant());
             if (left.isPositive()) {
                 return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);
             }
@@ -208,6 +213,21 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         pace.written(uid);
         return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next);
+    }
+
+    private StatusPace.Change change(VirtualMachine vm, Round round, VirtualMachineStatus status) {
+        if (StatusNews.isOnlyWhatWaits(status, vm.getStatus())) {
+            return StatusPace.Change.WHAT_WAITS;
+        }
+        boolean adopted = record(round.after)
+                .flatMap(VmRecord::launch)
+                .map(launch -> launch.startedAt().isBefore(born))
+                .orElse(false);
+        boolean isAsked = round.resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired)
+                && desired.readiness() instanceof Readiness.TcpPort;
+        return adopted && isAsked && round.after.reach() == Reach.NOT_PROBED
+                ? StatusPace.Change.BEFORE_A_KNOCK
+                : StatusPace.Change.NEWS;
     }
 
     private VirtualMachineStatus status(VirtualMachine vm, Round round) {
@@ -395,6 +415,8 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (e instanceof ReconcileFailed failed
                 && failed.status() instanceof VirtualMachineStatus status
                 && !status.equals(vm.getStatus())) {
+            // Told when it is written first, and that is now.
+            reports.addressing(vm, status);
             return ErrorStatusUpdateControl.patchStatus(bare(vm, status));
         }
         reports.unexpected(vm, Reason.HostRefused, e);

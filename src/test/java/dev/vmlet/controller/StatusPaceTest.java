@@ -2,6 +2,7 @@ package dev.vmlet.controller;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.controller.StatusPace.Change;
 import dev.vmlet.model.Reason;
 import dev.vmlet.plan.Plan;
 import java.time.Duration;
@@ -17,54 +18,65 @@ class StatusPaceTest {
 
     @Test
     void writesWhatIsNoPassingStateAtOnce() {
-        assertThat(pace.left("vm-1", Plan.nothing(), false, NOW)).isEqualTo(Duration.ZERO);
-        assertThat(pace.left("vm-1", LASTING, false, NOW)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.NEWS, NOW)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", LASTING, Change.NEWS, NOW)).isEqualTo(Duration.ZERO);
     }
 
     @Test
     void leavesAPassingStateUnwrittenButNotForLong() {
-        assertThat(pace.left("vm-1", PASSING, false, NOW)).isEqualTo(StatusPace.LATEST);
-        assertThat(pace.left("vm-1", PASSING, false, NOW.plusMillis(100)))
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW)).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW.plusMillis(100)))
                 .isEqualTo(StatusPace.LATEST.minusMillis(100));
-        assertThat(pace.left("vm-1", PASSING, false, NOW.plus(StatusPace.LATEST)))
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW.plus(StatusPace.LATEST)))
                 .isEqualTo(Duration.ZERO);
-        assertThat(pace.left("vm-1", PASSING, false, NOW.plusSeconds(5))).isNegative();
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW.plusSeconds(5))).isNegative();
+    }
+
+    @Test
+    void waitsAMomentForTheFirstAnswerOfAGuestThatWasThereBefore() {
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.BEFORE_A_KNOCK, NOW))
+                .isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.BEFORE_A_KNOCK, NOW.plus(StatusPace.LATEST)))
+                .isEqualTo(Duration.ZERO);
     }
 
     @Test
     void countsForEachObjectAndAnewAfterAWrite() {
-        assertThat(pace.left("vm-1", PASSING, false, NOW)).isEqualTo(StatusPace.LATEST);
-        assertThat(pace.left("vm-2", PASSING, false, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW)).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-2", PASSING, Change.NEWS, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
         pace.written("vm-1");
-        assertThat(pace.left("vm-1", PASSING, false, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
+        assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
     }
 
     @Test
     void tellsWhatOnlyWaitsOneAfterAnother() {
-        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
-        assertThat(pace.left("vm-2", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART.multipliedBy(2));
-        assertThat(pace.left("vm-3", LASTING, true, NOW)).isEqualTo(StatusPace.APART.multipliedBy(3));
-        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW.plus(StatusPace.APART)))
-                .isEqualTo(Duration.ZERO);
+        Plan none = Plan.nothing();
+        assertThat(pace.left("vm-1", none, Change.WHAT_WAITS, NOW)).isEqualTo(StatusPace.SOON);
+        assertThat(pace.left("vm-2", none, Change.WHAT_WAITS, NOW)).isEqualTo(StatusPace.SOON.plus(StatusPace.APART));
+        assertThat(pace.left("vm-3", LASTING, Change.WHAT_WAITS, NOW))
+                .isEqualTo(StatusPace.SOON.plus(StatusPace.APART.multipliedBy(2)));
+        Instant later = NOW.plus(StatusPace.SOON);
+        assertThat(pace.left("vm-1", none, Change.WHAT_WAITS, later)).isEqualTo(Duration.ZERO);
         pace.written("vm-1");
         // Behind those who wait already; with nobody there, soon.
-        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW.plus(StatusPace.APART)))
-                .isEqualTo(StatusPace.APART.multipliedBy(3));
-        assertThat(pace.left("vm-4", Plan.nothing(), true, NOW.plusSeconds(60))).isEqualTo(StatusPace.APART);
+        assertThat(pace.left("vm-1", none, Change.WHAT_WAITS, later))
+                .isEqualTo(StatusPace.SOON.plus(StatusPace.APART.multipliedBy(2)));
+        assertThat(pace.left("vm-4", none, Change.WHAT_WAITS, NOW.plusSeconds(60)))
+                .isEqualTo(StatusPace.SOON);
     }
 
     @Test
     void turnsThatWereGivenUpPushNobodyFarAway() {
         for (int edit = 0; edit < 500; edit++) {
-            pace.left("vm-" + edit, Plan.nothing(), true, NOW);
+            pace.left("vm-" + edit, Plan.nothing(), Change.WHAT_WAITS, NOW);
             pace.written("vm-" + edit);
         }
-        assertThat(pace.left("vm-web", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
+        assertThat(pace.left("vm-web", Plan.nothing(), Change.WHAT_WAITS, NOW)).isEqualTo(StatusPace.SOON);
     }
 
     @Test
     void tellsAtOnceWhatIsMoreThanThat() {
-        assertThat(pace.left("vm-1", Plan.nothing(), true, NOW)).isEqualTo(StatusPace.APART);
-        assertThat(pace.left("vm-1", Plan.nothing(), false, NOW)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.WHAT_WAITS, NOW)).isEqualTo(StatusPace.SOON);
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.NEWS, NOW)).isEqualTo(Duration.ZERO);
     }
 }
