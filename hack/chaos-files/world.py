@@ -127,6 +127,8 @@ class World:
             choices += ["start", "delete halted"]
         if running:
             choices += ["restart", "edit"]
+        if not choices:
+            return "nothing: all VMs are on their way"
         choice = self.random.choice(choices)
         if choice == "create":
             networks = list(NETWORKS) if self.random.random() < 0.15 else None
