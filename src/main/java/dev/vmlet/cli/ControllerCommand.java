@@ -61,13 +61,23 @@ public final class ControllerCommand implements Callable<Integer> {
                     + " host name.")
     private @Nullable String identity;
 
+    @Option(
+            names = "--services",
+            paramLabel = "true|false",
+            arity = "0..1",
+            defaultValue = "true",
+            fallbackValue = "true",
+            description = "Put VMs behind Services that ask for them by the annotation vmlet.dev/selector. With false"
+                    + " no right to Services and EndpointSlices is needed. Default: ${DEFAULT-VALUE}.")
+    private boolean services;
+
     @Override
     public Integer call() throws Exception {
         return Foreground.play(leaderElect ? this::stand : this::run);
     }
 
     private ClusterController role(KubernetesClient client) {
-        return new ClusterController(client, cluster.pool, cluster.ranges, Clock.systemUTC());
+        return new ClusterController(client, cluster.pool, cluster.ranges, services, Clock.systemUTC());
     }
 
     /** Elected or standing by. */

@@ -15,11 +15,19 @@ public final class ClusterController implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ClusterController.class);
 
     private final KubernetesClient client;
+    private final boolean services;
     private final Operator operator;
     private final EventRecorder events;
 
     public ClusterController(KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, Clock clock) {
+        this(client, pool, clusterRanges, true, clock);
+    }
+
+    /** @param services whether Services may have VMs behind them: that takes rights to every EndpointSlice */
+    public ClusterController(
+            KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, boolean services, Clock clock) {
         this.client = client;
+        this.services = services;
         this.events = new EventRecorder(client, "controller", "", clock);
         this.operator = Operators.create(client);
         var cidrs = new CidrReconciler(pool, clusterRanges, events, clock);
@@ -61,11 +69,13 @@ public final class ClusterController implements AutoCloseable {
     }
 
     public void start() {
-        if (ServiceReconciler.isPossible(client)) {
-            var services = new ServiceReconciler(events);
+        if (!services) {
+            log.atInfo().log("no VM is put behind a Service: --services is false");
+        } else if (ServiceReconciler.isPossible(client)) {
+            var slices = new ServiceReconciler(events);
             operator.register(
-                    services,
-                    Operators.configure(operator, services, "vmlet-controller-services")
+                    slices,
+                    Operators.configure(operator, slices, "vmlet-controller-services")
                             .withGenerationAware(false)
                             .build());
         } else {
