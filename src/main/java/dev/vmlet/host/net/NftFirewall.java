@@ -33,6 +33,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
     private final String table;
     private final Baseline baseline;
     private final NftElements single;
+    private final Flows flows = new Flows();
     private final Nftables nft = new Nftables();
 
     /** Written: the tables as a whole. Read: their elements, and looks, which must not fall into a replacement. */
@@ -242,6 +243,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         lock.lock();
         try {
             commit("add " + names(elements) + " to firewall " + table, Ruleset.add(installation, elements));
+            flows.forgetThoseTo(elements);
         } finally {
             lock.unlock();
         }
@@ -262,6 +264,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                     deleted(operation, List.of(element));
                 }
             }
+            flows.forgetThoseTo(elements);
         } finally {
             lock.unlock();
         }
@@ -311,5 +314,6 @@ public final class NftFirewall implements Firewall, AutoCloseable {
     public void close() {
         nft.close();
         single.close();
+        flows.close();
     }
 }
