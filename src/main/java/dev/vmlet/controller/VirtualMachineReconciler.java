@@ -34,6 +34,7 @@ import dev.vmlet.resolve.VmResolver;
 import dev.vmlet.status.StatusNews;
 import dev.vmlet.status.VmStatus;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.api.config.informer.FieldSelectorBuilder;
 import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
 import io.javaoperatorsdk.operator.api.reconciler.Cleaner;
@@ -46,14 +47,18 @@ import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.net.http.HttpConnectTimeoutException;
+import java.net.http.HttpTimeoutException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Keeps this node's VMs: resolve, observe, plan, apply, observe, report. */
@@ -207,7 +212,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             if (left.isPositive()) {
                 return UpdateControl.<VirtualMachine>noUpdate().rescheduleAfter(next.compareTo(left) < 0 ? next : left);
             }
-            pace.written(uid);
+            pace.sent(uid);
             reports.addressing(vm, status);
             return UpdateControl.patchStatus(bare(vm, status)).rescheduleAfter(next);
         }
@@ -285,7 +290,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             wakes.forgetVm(vm);
             metrics.gone(vm.getMetadata().getUid());
             resolutions.forget(vm.getMetadata().getUid());
-            pace.written(vm.getMetadata().getUid());
+            pace.forget(vm.getMetadata().getUid());
             wakes.wakeNetworks();
             wakes.wakeNode();
             return DeleteControl.defaultDelete();
@@ -419,8 +424,19 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             reports.addressing(vm, status);
             return ErrorStatusUpdateControl.patchStatus(bare(vm, status));
         }
+        if (e instanceof KubernetesClientException refusal && isOverwhelmed(refusal)) {
+            pace.refused(vm.getMetadata().getUid(), clock.instant());
+        }
         reports.unexpected(vm, Reason.HostRefused, e);
         return ErrorStatusUpdateControl.noStatusUpdate();
+    }
+
+    /** One that is away is not: whatever waited may come at once when it is back. */
+    private static boolean isOverwhelmed(KubernetesClientException refusal) {
+        return Set.of(429, 503, 504).contains(refusal.getCode())
+                || Stream.<Throwable>iterate(refusal, Objects::nonNull, Throwable::getCause)
+                        .anyMatch(cause -> cause instanceof HttpTimeoutException
+                                && !(cause instanceof HttpConnectTimeoutException));
     }
 
     /** Server-side apply wants name, namespace and what we own, and nothing else. */

@@ -44,7 +44,7 @@ class StatusPaceTest {
     void countsForEachObjectAndAnewAfterAWrite() {
         assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW)).isEqualTo(StatusPace.LATEST);
         assertThat(pace.left("vm-2", PASSING, Change.NEWS, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
-        pace.written("vm-1");
+        pace.sent("vm-1");
         assertThat(pace.left("vm-1", PASSING, Change.NEWS, NOW.plusSeconds(1))).isEqualTo(StatusPace.LATEST);
     }
 
@@ -78,5 +78,55 @@ class StatusPaceTest {
     void tellsAtOnceWhatIsMoreThanThat() {
         assertThat(pace.left("vm-1", Plan.nothing(), Change.WHAT_WAITS, NOW)).isEqualTo(StatusPace.SOON);
         assertThat(pace.left("vm-1", Plan.nothing(), Change.NEWS, NOW)).isEqualTo(Duration.ZERO);
+    }
+
+    @Test
+    void anApiServerThatDoesNotKeepUpIsSentLessUntilItDoes() {
+        assertThat(refusedUntil(NOW)).isEqualTo(Duration.ofSeconds(2));
+        // One burst is one reason.
+        assertThat(refusedUntil(NOW.plusSeconds(1))).isEqualTo(Duration.ofSeconds(2));
+        assertThat(refusedUntil(NOW.plusSeconds(2))).isEqualTo(Duration.ofSeconds(4));
+        assertThat(refusedUntil(NOW.plusSeconds(10))).isEqualTo(Duration.ofSeconds(8));
+        assertThat(refusedUntil(NOW.plusSeconds(20))).isEqualTo(Duration.ofSeconds(16));
+        assertThat(refusedUntil(NOW.plusSeconds(40))).isEqualTo(StatusPace.FAR);
+        assertThat(refusedUntil(NOW.plusSeconds(80))).isEqualTo(StatusPace.FAR);
+        Instant later = NOW.plusSeconds(1000);
+        // News comes sooner than what waits, but one after another too.
+        assertThat(pace.left("vm-1", Plan.nothing(), Change.NEWS, later)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-2", Plan.nothing(), Change.NEWS, later)).isEqualTo(StatusPace.FAR.dividedBy(4));
+        for (int arrived = 0; arrived < 5; arrived++) {
+            pace.sent("vm-1");
+            pace.written("vm-1");
+            // A look at an object of which nothing was sent says nothing.
+            pace.written("vm-3");
+        }
+        assertThat(apart(later)).isEqualTo(StatusPace.APART);
+        assertThat(pace.left("vm-4", Plan.nothing(), Change.NEWS, later)).isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-5", Plan.nothing(), Change.NEWS, later)).isEqualTo(Duration.ZERO);
+    }
+
+    @Test
+    void aRefusalOfWhatThisNodeDidNotSendSlowsNothing() {
+        pace.refused("vm-1", NOW);
+        pace.sent("vm-1");
+        pace.forget("vm-1");
+        pace.refused("vm-1", NOW);
+        assertThat(apart(NOW)).isEqualTo(StatusPace.APART);
+    }
+
+    private Duration refusedUntil(Instant now) {
+        pace.sent("vm-0");
+        pace.refused("vm-0", now);
+        return apart(now);
+    }
+
+    /** Between the turns of two that wait. */
+    private Duration apart(Instant now) {
+        Instant quiet = now.plus(Duration.ofHours(1));
+        Duration first = pace.left("one", Plan.nothing(), Change.WHAT_WAITS, quiet);
+        Duration second = pace.left("two", Plan.nothing(), Change.WHAT_WAITS, quiet);
+        pace.forget("one");
+        pace.forget("two");
+        return second.minus(first);
     }
 }
