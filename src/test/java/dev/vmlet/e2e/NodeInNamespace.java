@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import org.awaitility.Awaitility;
 
 /**
  * A node of its own on this machine: a network namespace with an uplink to ours, where the API server is, and an agent in
@@ -17,7 +16,7 @@ import org.awaitility.Awaitility;
  * cgroups and users, in which installations keep apart by their names. Its guests are a stand-in's.
  */
 final class NodeInNamespace implements AutoCloseable {
-    private final Process holder;
+    private final OtherNamespace there;
     private final AgentProcess agent;
 
     /**
@@ -25,31 +24,19 @@ final class NodeInNamespace implements AutoCloseable {
      * @param standIn see {@link #buildStandIn}
      */
     NodeInNamespace(Cluster cluster, String name, int number, Path standIn, String... options) {
-        try {
-            holder = new ProcessBuilder("unshare", "--net", "sleep", "infinity")
-                    .redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                    .start();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        there = new OtherNamespace("node " + name);
         String uplink = "node" + number;
         String gateway = "198.51.100." + (4 * number + 1);
-        Awaitility.await("a namespace for node " + name)
-                .atMost(Duration.ofSeconds(20))
-                .pollInterval(Duration.ofMillis(20))
-                .until(() -> !netOf("self").equals(netOf(Long.toString(holder.pid()))));
-        here("ip", "link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", "" + holder.pid());
+        here("ip", "link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", there.pid());
         here("ip", "addr", "add", gateway + "/30", "dev", uplink);
         here("ip", "link", "set", uplink, "up");
-        run("ip", "link", "set", "lo", "up");
         run("ip", "addr", "add", "198.51.100." + (4 * number + 2) + "/30", "dev", "eth0");
         run("ip", "link", "set", "eth0", "up");
         run("ip", "route", "add", "default", "via", gateway);
         List<String> all = new ArrayList<>(List.of("--qemu", standIn.toString()));
         all.addAll(List.of(options));
         agent = cluster.newAgent(name, all.toArray(String[]::new));
-        agent.in(enter());
+        agent.in(there.enter());
         reachesTheServerByItsUplink(cluster.dir().resolve("agent-" + name + ".kubeconfig"));
     }
 
@@ -74,16 +61,8 @@ final class NodeInNamespace implements AutoCloseable {
         return built;
     }
 
-    private static Path netOf(String pid) throws IOException {
-        return Files.readSymbolicLink(Path.of("/proc", pid, "ns", "net"));
-    }
-
     private static void here(String... command) {
         Command.of(command).run().mustSucceed();
-    }
-
-    private List<String> enter() {
-        return List.of("nsenter", "--net=/proc/" + holder.pid() + "/ns/net", "--");
     }
 
     AgentProcess agent() {
@@ -92,13 +71,11 @@ final class NodeInNamespace implements AutoCloseable {
 
     /** Runs a command on this node, which must succeed; returns what it printed. */
     String run(String... command) {
-        return tryRun(command).mustSucceed();
+        return there.run(command);
     }
 
     Command.Ended tryRun(String... command) {
-        List<String> all = new ArrayList<>(enter());
-        all.addAll(List.of(command));
-        return Command.of(all).run();
+        return there.tryRun(command);
     }
 
     /** Names of links that are vmlet's by their names. */
@@ -117,6 +94,6 @@ final class NodeInNamespace implements AutoCloseable {
     @Override
     public void close() {
         agent.close();
-        holder.destroyForcibly();
+        there.close();
     }
 }
