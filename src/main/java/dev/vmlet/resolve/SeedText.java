@@ -73,8 +73,12 @@ final class SeedText {
                         .put("to", "0.0.0.0/0")
                         .put("via", nic.gateway().get().toString());
             }
-            if (!first && nic.prefix().isEmpty()) {
-                ethernet.putObject("dhcp4-overrides").put("use-routes", false);
+            if (nic.prefix().isEmpty()) {
+                // Else by /etc/machine-id, which images come with: two guests of one image would get one address.
+                ethernet.put("dhcp-identifier", "mac");
+                if (!first) {
+                    ethernet.putObject("dhcp4-overrides").put("use-routes", false);
+                }
             }
             if (nic.desired().isOnExistingBridge()) {
                 // The LAN's routers offer IPv6, and what the guest sends by it is dropped.

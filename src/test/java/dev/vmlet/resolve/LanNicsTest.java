@@ -113,6 +113,7 @@ class LanNicsTest {
                     match:
                       macaddress: "%s"
                     dhcp4: true
+                    dhcp-identifier: "mac"
                     accept-ra: false
                     mtu: 1400
                 """.formatted(Given.lanNic("vm-1", "0.0.0.0", 1400).mac()));
@@ -124,7 +125,7 @@ class LanNicsTest {
                 asking(new NetworkInterface("net", null, null, null), new NetworkInterface("lan", null, null, null)));
         assertThat(vm.seed().networkConfig())
                 .contains("via: \"10.77.4.1\"")
-                .contains("    dhcp4: true\n    dhcp4-overrides:\n      use-routes: false\n");
+                .contains("    dhcp4: true\n    dhcp-identifier: \"mac\"\n    dhcp4-overrides:\n      use-routes: false\n");
     }
 
     /** The former address is nobody's promise: a VM that names none any more asks the LAN, at its next start. */
