@@ -44,6 +44,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -225,13 +226,36 @@ public final class Observer {
                 .distinct()
                 .toList();
         try {
+            Optional<String> rival = rival(nic, said, bridge);
+            if (!nic.usesDhcp()) {
+                return Seen.present(new ArpWitness(addresses, rival));
+            }
+            Map<Ipv4Address, VmId> held = addresses.isEmpty() ? Map.of() : heldByOthers(vm);
+            List<Ipv4Address> free =
+                    addresses.stream().filter(ip -> !held.containsKey(ip)).toList();
             return Seen.present(new ArpWitness(
                     addresses,
-                    rival(nic, said, bridge),
-                    nic.usesDhcp() ? leases.of(vm.uid(), nic.network().uid(), addresses) : Optional.empty()));
+                    rival,
+                    leases.of(vm.uid(), nic.network().uid(), free),
+                    addresses.stream()
+                            .filter(held::containsKey)
+                            .min(Comparator.naturalOrder())
+                            .map(ip -> new ArpWitness.Trespass(ip, Objects.requireNonNull(held.get(ip))))));
         } catch (HostException e) {
             return Seen.unknown(String.valueOf(e.getMessage()));
         }
+    }
+
+    /** What other guests of this node have: nobody else is let through from there, or asked there in their place. */
+    private Map<Ipv4Address, VmId> heldByOthers(VmId vm) {
+        Map<Ipv4Address, VmId> held = new HashMap<>();
+        host.records().vms().stream()
+                .filter(other ->
+                        !other.id().uid().equals(vm.uid()) && other.launch().isPresent())
+                .forEach(other -> other.nics().stream()
+                        .filter(nic -> !nic.usesDhcp())
+                        .forEach(nic -> held.put(nic.ip(), other.id())));
+        return held;
     }
 
     /** Its own address from its own MAC address was not let through only while somebody had taken its place in the set. */

@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 /** NICs on a bridge of the operator's: their addresses are the LAN's, asked for by the object or given by its DHCP. */
 final class LanNics {
     private static final int ETHERNET = 1500;
+    private static final String CHOOSE = "; choose another";
 
     private LanNics() {}
 
@@ -49,7 +50,7 @@ final class LanNics {
         int mtu = mtu(network, name, slices, kept, host);
         Optional<Ipv4Prefix> prefix = Optional.ofNullable(spec.cidr()).map(Ipv4Prefix::parse);
         Optional<Ipv4Address> gateway = Optional.ofNullable(spec.gateway()).map(Ipv4Address::parse);
-        Ipv4Address ip = address(asked.address(), prefix, gateway, id, name, kept, host);
+        Ipv4Address ip = address(asked.address(), prefix, gateway, bridge, id, name, kept, host);
         NicResolver.refuseFullBridge(networkId, bridge, id, kept, host);
         HostNames names = new HostNames(host.installation());
         DesiredNic desired = new DesiredNic(
@@ -93,6 +94,7 @@ final class LanNics {
             @Nullable String asked,
             Optional<Ipv4Prefix> prefix,
             Optional<Ipv4Address> gateway,
+            LinkName bridge,
             VmId id,
             String name,
             Optional<DesiredNic> kept,
@@ -121,10 +123,9 @@ final class LanNics {
                     field + " " + ip + " is the gateway's, the network's or the broadcast address of " + prefix.get()
                             + "; choose another");
         }
-        Optional<String> holder = holder(ip, id, host);
+        Optional<String> holder = holder(ip, bridge, id, host);
         if (holder.isPresent()) {
-            throw new Refusal(
-                    Reason.AddressTaken, field + " " + ip + " belongs to " + holder.get() + "; choose another");
+            throw new Refusal(Reason.AddressTaken, field + " " + ip + " belongs to " + holder.get());
         }
         if (kept.filter(nic -> nic.ip().equals(ip)).isEmpty()) {
             VmResolver.refuseWhileUnknown("address", id, host);
@@ -132,18 +133,31 @@ final class LanNics {
         return ip;
     }
 
-    /** Whatever the Network: several may be on one LAN. Of other nodes' VMs the LAN itself tells, by ARP. */
-    private static Optional<String> holder(Ipv4Address ip, VmId id, HostFacts host) {
+    /**
+     * Who has the address, and what to do, whatever the Network: several may be on one LAN, and the firewall tells a node's
+     * guests apart by address alone, for a packet does not say which bridge it is on. Of other nodes' VMs the LAN itself
+     * tells, by ARP.
+     */
+    private static Optional<String> holder(Ipv4Address ip, LinkName bridge, VmId id, HostFacts host) {
         for (VmRecord other : host.records()) {
-            if (!other.id().uid().equals(id.uid())
-                    && other.nics().stream().anyMatch(nic -> nic.ip().equals(ip))) {
-                return Optional.of("VM " + other.id());
+            if (!other.id().uid().equals(id.uid())) {
+                for (DesiredNic nic : other.nics()) {
+                    if (nic.ip().equals(ip)) {
+                        return Optional.of("VM " + other.id() + (nic.bridge().equals(bridge) ? CHOOSE : apart(nic)));
+                    }
+                }
             }
         }
         return host.reservations().stream()
                 .filter(other -> !other.vmUid().equals(id.uid())
                         && other.nics().stream().anyMatch(nic -> nic.ip().equals(ip.toString())))
-                .map(NicResolver::name)
+                .map(other -> NicResolver.name(other) + CHOOSE)
                 .findFirst();
+    }
+
+    /** Of a NIC that is on another bridge than the one that is to have its address. */
+    static String apart(DesiredNic nic) {
+        return " on bridge " + nic.bridge() + ", and a node tells its guests apart by address, also where they are on"
+                + " different LANs; choose another, or put one of the two VMs on another node";
     }
 }

@@ -221,7 +221,8 @@ final class NicResolver {
         for (VmRecord other : host.records()) {
             if (!other.id().uid().equals(id.uid())) {
                 for (DesiredNic nic : other.nics()) {
-                    if (nic.network().uid().equals(network.uid())) {
+                    // A guest on a LAN of the operator's may have an address of this slice: it keeps it to itself.
+                    if (nic.network().uid().equals(network.uid()) || nic.isOnExistingBridge()) {
                         taken.add(nic.ip());
                     }
                 }
@@ -229,9 +230,8 @@ final class NicResolver {
         }
         for (Reservation other : host.reservations()) {
             if (!other.vmUid().equals(id.uid())) {
-                other.nics().stream()
-                        .filter(n -> n.networkUid().equals(network.uid()))
-                        .forEach(n -> parse(n.ip()).ifPresent(taken::add));
+                // Which of its Networks is on a LAN, it does not tell.
+                other.nics().forEach(n -> parse(n.ip()).ifPresent(taken::add));
             }
         }
         if (asked == null && told.isPresent() && !taken.contains(told.get())) {
@@ -257,9 +257,7 @@ final class NicResolver {
                                 + "; choose another");
             }
             if (taken.contains(ip)) {
-                throw new Refusal(
-                        Reason.AddressTaken,
-                        field + " " + ip + " belongs to " + holder(ip, network, host) + "; choose another");
+                throw new Refusal(Reason.AddressTaken, field + " " + ip + " belongs to " + holder(ip, network, host));
             }
             return ip;
         }
@@ -279,17 +277,22 @@ final class NicResolver {
     }
 
     private static String holder(Ipv4Address ip, NetworkId network, HostFacts host) {
-        return host.records().stream()
-                .filter(r ->
-                        r.nics().stream().anyMatch(n -> n.network().uid().equals(network.uid()) && n.ip().equals(ip)))
-                .map(r -> "VM " + r.id())
-                .findFirst()
-                .or(() -> host.reservations().stream()
-                        .filter(r -> r.nics().stream()
-                                .anyMatch(n -> n.networkUid().equals(network.uid()) && n.ip().equals(ip.toString())))
+        for (VmRecord other : host.records()) {
+            for (DesiredNic nic : other.nics()) {
+                if (nic.ip().equals(ip) && nic.network().uid().equals(network.uid())) {
+                    return "VM " + other.id() + "; choose another";
+                }
+                if (nic.ip().equals(ip) && nic.isOnExistingBridge()) {
+                    return "VM " + other.id() + LanNics.apart(nic);
+                }
+            }
+        }
+        return host.reservations().stream()
+                        .filter(r -> r.nics().stream().anyMatch(n -> n.ip().equals(ip.toString())))
                         .map(NicResolver::name)
-                        .findFirst())
-                .orElse("unknown");
+                        .findFirst()
+                        .orElse("unknown")
+                + "; choose another";
     }
 
     static String name(Reservation kept) {

@@ -51,7 +51,14 @@ final class Addressing {
                             + " machine, or give one of the two another address"));
         }
         if (nic.usesDhcp()) {
-            return Optional.empty();
+            return witness.trespass()
+                    .map(of -> new Trouble(
+                            Reason.AddressInUse,
+                            "The guest speaks as " + of.ip() + " on Network " + network + ", and VM " + of.holder()
+                                    + " of this node asked for that address: what it sends as " + of.ip()
+                                    + " is dropped. A node tells its guests apart by address, also where they are on"
+                                    + " different LANs: keep " + of.ip() + " out of the range that the LAN's DHCP gives"
+                                    + " out, or give VM " + of.holder() + " another address or another node"));
         }
         Optional<Ipv4Address> other = observed(nic, look);
         if (other.isPresent()) {

@@ -141,6 +141,7 @@ class LanE2E {
                     .contains("100% packet loss");
             assertThat(leased.ssh("ping -c 2 -W 5 -I " + leased.address() + " " + Lan.MACHINE))
                     .contains(" 0% packet loss");
+            leased.ssh("arping -q -A -c 1 -w 1 -I eth0 " + FIXED);
             assertThat(lan().reaches(FIXED)).isTrue();
         } finally {
             leased.ssh("ip addr del " + FIXED + "/24 dev eth0");
@@ -179,6 +180,14 @@ class LanE2E {
                                 .equals("True"));
         assertThat(lives(cluster)).isEqualTo(lives);
         assertThat(set(Lan.look())).isEqualTo(set(look));
+        Cluster.await(
+                "it is told what the leased guest said a moment ago, before its agent died",
+                Cluster.SOON,
+                () -> String.valueOf(cluster.condition(NS, "leased", "NetworkReady")
+                                .orElseThrow()
+                                .message())
+                        .startsWith("The guest speaks as " + FIXED
+                                + " on Network office, and VM office/fixed of this node asked for that address"));
     }
 
     /** What somebody has set: how much a bridge takes in one piece is the least of its ports', which the kernel sees to. */

@@ -13,7 +13,11 @@ import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.Given;
 import dev.vmlet.model.HostFacts;
+import dev.vmlet.model.HostNames;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Reservation;
 import dev.vmlet.model.Resolution;
@@ -125,7 +129,8 @@ class LanNicsTest {
                 asking(new NetworkInterface("net", null, null, null), new NetworkInterface("lan", null, null, null)));
         assertThat(vm.seed().networkConfig())
                 .contains("via: \"10.77.4.1\"")
-                .contains("    dhcp4: true\n    dhcp-identifier: \"mac\"\n    dhcp4-overrides:\n      use-routes: false\n");
+                .contains(
+                        "    dhcp4: true\n    dhcp-identifier: \"mac\"\n    dhcp4-overrides:\n      use-routes: false\n");
     }
 
     /** The former address is nobody's promise: a VM that names none any more asks the LAN, at its next start. */
@@ -182,8 +187,15 @@ class LanNicsTest {
 
     @Test
     void refusesAnAddressOfAnotherVmWhateverItsNetwork() {
-        DesiredNic there = Given.nic(new dev.vmlet.model.NetworkId("shop", "lan", "lan-2"), "vm-2", "192.168.1.50");
+        DesiredNic there = Given.nic(new NetworkId("shop", "lan", "lan-2"), "vm-2", "192.168.1.50");
         facts = Given.facts(List.of(other(there)));
+        assertThat(asking("192.168.1.50"))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[lan].address 192.168.1.50 belongs to VM lab/vm-2 on bridge " + there.bridge()
+                                + ", and a node tells its guests apart by address, also where they are on different LANs;"
+                                + " choose another, or put one of the two VMs on another node"));
+        facts = Given.facts(List.of(other(Given.lanNic("vm-2", "192.168.1.50", 1500))));
         assertThat(asking("192.168.1.50"))
                 .isEqualTo(refused(
                         Reason.AddressTaken,
@@ -202,6 +214,64 @@ class LanNicsTest {
                         Reason.AddressTaken,
                         "spec.networks[lan].address 192.168.1.50 belongs to the VM of the unreadable record"
                                 + " vm-2/record.json; choose another"));
+    }
+
+    /** Both LANs are the office's old prefix: each may have guests, and the firewall has no set with one address twice. */
+    @Test
+    void twoLansOfOnePrefixHaveGuestsAtDifferentAddresses() {
+        DesiredNic there = onBr1("192.168.1.50");
+        facts = Given.facts(List.of(other(there)));
+        assertThat(desired(asking("192.168.1.51")).nics())
+                .isEqualTo(List.of(Given.lanNic("vm-1", "192.168.1.51", 1400)));
+        assertThat(asking("192.168.1.50"))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[lan].address 192.168.1.50 belongs to VM lab/vm-2 on bridge br1, and a node tells its"
+                                + " guests apart by address, also where they are on different LANs; choose another, or put"
+                                + " one of the two VMs on another node"));
+        facts = Given.facts(List.of(other(onBr1("0.0.0.0"))));
+        assertThat(asking((String) null)).isInstanceOf(Resolution.Desired.class);
+    }
+
+    @Test
+    void aNetworkOfOursGivesNobodyAnAddressThatAGuestOnALanHas() {
+        facts = Given.facts(List.of(other(onBr1("10.77.4.2"))));
+        assertThat(desired(asking(new NetworkInterface("net", null, null, null)))
+                        .nics())
+                .extracting(nic -> nic.ip().toString())
+                .containsExactly("10.77.4.3");
+        assertThat(asking(new NetworkInterface("net", "10.77.4.2", null, null)))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[net].address 10.77.4.2 belongs to VM lab/vm-2 on bridge br1, and a node tells its"
+                                + " guests apart by address, also where they are on different LANs; choose another, or put"
+                                + " one of the two VMs on another node"));
+        facts = Given.facts(
+                List.of(),
+                List.of(new Reservation(
+                        "vm-2",
+                        "vm-2/record.json",
+                        "torn",
+                        OptionalInt.of(200_001),
+                        List.of(new Reservation.Nic("lan-2", "10.77.4.2", "52:00:00:00:00:09")),
+                        true)));
+        assertThat(asking(new NetworkInterface("net", "10.77.4.2", null, null)))
+                .isEqualTo(refused(
+                        Reason.AddressTaken,
+                        "spec.networks[net].address 10.77.4.2 belongs to the VM of the unreadable record"
+                                + " vm-2/record.json; choose another"));
+    }
+
+    private static DesiredNic onBr1(String ip) {
+        return new DesiredNic(
+                new NetworkId("shop", "lan", "lan-2"),
+                new LinkName("br1"),
+                new Mark(""),
+                Given.NAMES.tap("vm-2", "lan"),
+                Mark.ofNic(Given.INSTALLATION, "vm-2", "lan-2"),
+                HostNames.nicMac("vm-2", "lan"),
+                Ipv4Address.parse(ip),
+                1500);
     }
 
     @Test

@@ -476,6 +476,8 @@ class VmStatusTest {
                         + " the two another address");
     }
 
+    private Optional<ArpWitness.Trespass> trespass = Optional.empty();
+
     /** On the LAN, with an address by its DHCP. */
     private void onTheLan(Optional<String> heard) {
         DesiredNic nic = Given.lanNic("vm-1", "0.0.0.0", 1500);
@@ -498,8 +500,25 @@ class VmStatusTest {
                         Seen.present(new ArpWitness(
                                 heard.map(Ipv4Address::parse).stream().toList(),
                                 Optional.empty(),
-                                heard.map(Ipv4Address::parse))),
+                                heard.map(Ipv4Address::parse),
+                                trespass)),
                         Seen.missing()));
+    }
+
+    @Test
+    void anAddressByDhcpThatAnotherVmOfTheNodeAskedForIsTold() {
+        trespass = Optional.of(new ArpWitness.Trespass(
+                Ipv4Address.parse("192.168.1.50"), new dev.vmlet.model.VmId("shop", "till", "vm-2")));
+        onTheLan(Optional.empty());
+        reach = Reach.NOT_PROBED;
+        assertThat(ip()).isEmpty();
+        assertThat(brief()).contains("NetworkReady=False/AddressInUse");
+        assertThat(message("NetworkReady"))
+                .isEqualTo(
+                        "The guest speaks as 192.168.1.50 on Network lan, and VM shop/till of this node asked for that"
+                                + " address: what it sends as 192.168.1.50 is dropped. A node tells its guests apart by address,"
+                                + " also where they are on different LANs: keep 192.168.1.50 out of the range that the LAN's"
+                                + " DHCP gives out, or give VM shop/till another address or another node");
     }
 
     private Optional<String> ip() {

@@ -329,7 +329,8 @@ class LanBridgeIT {
                         .isEqualTo(new ArpWitness(
                                 List.of(Ipv4Address.parse(LEASED)),
                                 Optional.empty(),
-                                Optional.of(Ipv4Address.parse(LEASED)))));
+                                Optional.of(Ipv4Address.parse(LEASED)),
+                                Optional.empty())));
         assertThat(heardOf(fixedNic)).isEqualTo(ArpWitness.NOTHING);
     }
 
