@@ -270,10 +270,7 @@ public final class Observer {
             return Optional.empty();
         }
         // What the node itself says leaves by the bridge and is not heard.
-        if (nic.isOnExistingBridge()
-                && host.links().addresses(nic.bridge())
-                        instanceof Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> nodes)
-                && nodes.stream().anyMatch(a -> a.address().equals(nic.ip()))) {
+        if (nic.isOnExistingBridge() && isNodes(nic)) {
             return Optional.of(segment.mac());
         }
         if (claims.isEmpty()) {
@@ -289,6 +286,16 @@ public final class Observer {
                 .map(Claim::mac)
                 // Of several always the same: none is written into the status in turn.
                 .min(Comparator.naturalOrder());
+    }
+
+    /** Whether the node itself has the NIC's address on its bridge. */
+    private boolean isNodes(DesiredNic nic) throws HostException {
+        return switch (host.links().addresses(nic.bridge())) {
+            case Seen.Present<Set<InterfaceAddress>>(Set<InterfaceAddress> nodes) ->
+                nodes.stream().anyMatch(a -> a.address().equals(nic.ip()));
+            case Seen.Missing<Set<InterfaceAddress>> _ -> false;
+            case Seen.Unknown<Set<InterfaceAddress>>(String cause) -> throw new HostException.Refused(cause, null);
+        };
     }
 
     private static boolean publishesAnew(DesiredNic nic, VmId vm, Seen<Set<FirewallElement>> inForce) {

@@ -178,8 +178,12 @@ public final class FakeRecords implements Records {
         claims.add("user id " + record.userId());
         for (DesiredNic nic : record.nics()) {
             nic.ports().forEach(port -> claims.add("host port " + port.host()));
-            claims.add(
-                    "address " + nic.ip() + " of Network uid " + nic.network().uid());
+            if (!nic.usesDhcp()) {
+                claims.add("address " + nic.ip() + " of "
+                        + (nic.isOnExistingBridge()
+                                ? "the LANs of this node"
+                                : "Network uid " + nic.network().uid()));
+            }
             claims.add("MAC address " + nic.mac() + " of Network uid "
                     + nic.network().uid());
         }

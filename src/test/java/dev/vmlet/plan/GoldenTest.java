@@ -74,7 +74,7 @@ class GoldenTest {
     private static void halted(World world, VirtualMachine vm) {
         VirtualMachineSpec wish = World.spec(vm);
         world.vms.put("vm-1", vm);
-        vm.setSpec(World.spec(RunStrategy.Always, 30, List.of("net"), false));
+        vm.setSpec(World.spec(RunStrategy.Always, 30, World.nics(vm), false));
         rounds(world, 6);
         vm.setSpec(wish);
         vm.getMetadata().setGeneration(2L);

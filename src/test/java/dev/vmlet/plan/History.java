@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.fail;
 
 import dev.vmlet.api.Disk;
 import dev.vmlet.api.Network;
+import dev.vmlet.api.NetworkSlice;
+import dev.vmlet.api.NetworkSliceSpec;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
@@ -29,7 +31,10 @@ import java.util.TreeSet;
 
 /** One random history: what users, guests, strangers and the machine do while the agent works, then peace. */
 final class History {
-    private static final List<String> NETS = List.of("red", "green", "blue");
+    /** On the operator's bridge. */
+    private static final String LAN = "office";
+
+    private static final List<String> NETS = List.of("red", "green", "blue", LAN);
     private static final int ROUNDS_MAX = 400;
 
     private final World world;
@@ -46,6 +51,10 @@ final class History {
         world.flaky = random.nextInt(3) * 10;
         int events = 5 + random.nextInt(25);
         createNetwork();
+        if (random.nextBoolean()) {
+            plantLan();
+            createNetwork(LAN);
+        }
         for (int i = 0; i < events; i++) {
             event();
             int rounds = random.nextInt(4);
@@ -61,6 +70,9 @@ final class History {
         world.vmms.ignorePowerButtons(false);
         new TreeSet<>(world.records.all().keySet()).forEach(world.records::mend);
         new TreeSet<>(world.records.allNetworks().keySet()).forEach(world.records::mend);
+        if (random.nextInt(4) > 0 && !world.hasLan()) {
+            plantLan();
+        }
         if (random.nextBoolean()) {
             new ArrayList<>(world.oracle().foreign().keySet()).forEach(this::strangerGoes);
         }
@@ -78,7 +90,7 @@ final class History {
     }
 
     private void event() {
-        switch (random.nextInt(34)) {
+        switch (random.nextInt(37)) {
             case 0, 1 -> createNetwork();
             case 2, 3, 4, 5 -> createVm();
             case 6, 7 -> deleteVm();
@@ -107,6 +119,7 @@ final class History {
             case 28 -> toggleRetain();
             case 29, 30 -> toggleSecret();
             case 31, 32 -> meddle();
+            case 33, 34, 35 -> toggleLan();
             default -> rare();
         }
     }
@@ -163,6 +176,10 @@ final class History {
     }
 
     private void createNetwork(String name, int number) {
+        if (name.equals(LAN)) {
+            createLan();
+            return;
+        }
         String uid = nextUid("net");
         Network network = Given.network(
                 name,
@@ -174,12 +191,47 @@ final class History {
         world.slices.put(uid, Given.slice(network, "10." + number + ".4.0/24"));
     }
 
-    private List<String> someNets() {
-        List<String> nets = new ArrayList<>();
+    /** Of the very addresses that the first Network gives out: nobody told the operator. */
+    private void createLan() {
+        if (world.networks.values().stream().anyMatch(World::isLan)) return;
+        String uid = nextUid("net");
+        Network network = Given.lan("10.1.0.0/16", "10.1.0.1");
+        network.getMetadata().setName(LAN);
+        network.getMetadata().setUid(uid);
+        NetworkSlice slice = Given.slice(network, "10.1.0.0/16");
+        slice.setSpec(new NetworkSliceSpec(LAN, Given.NODE, null));
+        // Not looked at yet.
+        slice.setStatus(null);
+        world.say("create Network " + LAN + " " + uid + " on " + World.BR0);
+        world.networks.put(uid, network);
+        world.slices.put(uid, slice);
+    }
+
+    /** Every other VM asks the LAN for an address, always for the same; the others leave that to its DHCP. */
+    private List<VirtualMachineSpec.NetworkInterface> someNics(String vmUid) {
+        int number = Integer.parseInt(vmUid.substring(vmUid.indexOf('-') + 1));
+        List<VirtualMachineSpec.NetworkInterface> nics = new ArrayList<>();
         for (String name : NETS) {
-            if (random.nextInt(3) == 0) nets.add(name);
+            if (random.nextInt(3) == 0) {
+                String address = name.equals(LAN) && number % 2 == 0 ? "10.1.4." + (2 + number / 2) : null;
+                nics.add(new VirtualMachineSpec.NetworkInterface(name, address, null, null));
+            }
         }
-        return nets;
+        return nics;
+    }
+
+    private void plantLan() {
+        world.say("the operator makes bridge " + World.BR0);
+        world.plantLan();
+    }
+
+    private void toggleLan() {
+        if (world.hasLan()) {
+            world.say("the operator takes bridge " + World.BR0 + " away");
+            world.unplugLan();
+        } else {
+            plantLan();
+        }
     }
 
     private void createVm() {
@@ -189,7 +241,8 @@ final class History {
                 ? RunStrategy.Always
                 : List.of(RunStrategy.values()).get(random.nextInt(RunStrategy.values().length));
         int grace = random.nextInt(3) == 0 ? 0 : random.nextInt(60);
-        VirtualMachine vm = Given.vm("m" + uid, uid, World.spec(strategy, grace, someNets(), random.nextInt(4) == 0));
+        VirtualMachine vm =
+                Given.vm("m" + uid, uid, World.spec(strategy, grace, someNics(uid), random.nextInt(4) == 0));
         world.say("create VM " + uid + " " + strategy + " on " + World.names(vm));
         world.vms.put(uid, vm);
     }
@@ -233,7 +286,7 @@ final class History {
                     World.spec(
                             strategy,
                             Objects.requireNonNull(World.spec(vm).terminationGracePeriodSeconds()),
-                            World.names(vm),
+                            World.nics(vm),
                             retains(vm)));
         });
     }
@@ -247,14 +300,18 @@ final class History {
 
     private void changeNics() {
         any(world.vms).ifPresentOrNot(vm -> {
-            List<String> nets = someNets();
-            world.say("VM " + vm.getMetadata().getUid() + " goes to " + nets);
+            List<VirtualMachineSpec.NetworkInterface> nics =
+                    someNics(vm.getMetadata().getUid());
+            world.say("VM " + vm.getMetadata().getUid() + " goes to "
+                    + nics.stream()
+                            .map(VirtualMachineSpec.NetworkInterface::name)
+                            .toList());
             respec(
                     vm,
                     World.spec(
                             Objects.requireNonNull(World.spec(vm).runStrategy()),
                             Objects.requireNonNull(World.spec(vm).terminationGracePeriodSeconds()),
-                            nets,
+                            nics,
                             retains(vm)));
         });
     }
@@ -276,13 +333,15 @@ final class History {
                     World.spec(
                             Objects.requireNonNull(World.spec(vm).runStrategy()),
                             Objects.requireNonNull(World.spec(vm).terminationGracePeriodSeconds()),
-                            World.names(vm),
+                            World.nics(vm),
                             !retains(vm)));
         });
     }
 
     private void toggleEgress() {
         any(world.networks).ifPresentOrNot(network -> {
+            // Says nothing on a bridge of the operator's.
+            if (World.isLan(network)) return;
             NetworkSpec spec = Objects.requireNonNull(network.getSpec());
             world.say("toggle egress of " + network.getMetadata().getUid());
             network.setSpec(World.withEgress(
@@ -377,7 +436,7 @@ final class History {
     private void tearBridge() {
         any(world.networks).ifPresentOrNot(network -> {
             LinkName bridge = Given.NAMES.bridge(network.getMetadata().getUid());
-            if (world.oracle().foreign().containsKey(bridge)) return;
+            if (world.oracle().foreign().containsKey(bridge) || World.isLan(network)) return;
             world.say("somebody deletes bridge " + bridge);
             world.links.unplug(bridge);
         });

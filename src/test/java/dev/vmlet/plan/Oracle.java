@@ -7,6 +7,7 @@ import dev.vmlet.api.Network;
 import dev.vmlet.api.NetworkSpec;
 import dev.vmlet.api.RunStrategy;
 import dev.vmlet.api.VirtualMachine;
+import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.host.FakeVmms;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
@@ -52,6 +53,8 @@ final class Oracle {
 
     private final World world;
     private final Map<LinkName, Link> foreign = new TreeMap<>();
+    /** The operator's bridge and its port. */
+    private final Map<LinkName, Link> operators = new TreeMap<>();
     /** Address by "VM uid/Network uid", for as long as the VM may count on it. */
     private final Map<String, String> given = new HashMap<>();
 
@@ -91,6 +94,15 @@ final class Oracle {
         foreign.put(name, world.links.everyLink().get(name));
     }
 
+    void keptByOperator(LinkName name) {
+        operators.put(
+                name, java.util.Objects.requireNonNull(world.links.everyLink().get(name)));
+    }
+
+    void takenByOperator(LinkName name) {
+        operators.remove(name);
+    }
+
     Map<LinkName, Link> foreign() {
         return foreign;
     }
@@ -106,6 +118,7 @@ final class Oracle {
     void rebooted() {
         foreign.keySet().retainAll(world.links.everyLink().keySet());
         foreign.replaceAll((name, _) -> world.links.everyLink().get(name));
+        operators.clear();
         torn.clear();
         world.records.all().forEach((uid, record) -> {
             if (record.launch().isPresent()) {
@@ -187,6 +200,14 @@ final class Oracle {
                 fail("foreign link " + link + " is now " + links.get(name));
             }
         });
+        operators.forEach((name, link) -> {
+            if (!link.equals(links.get(name))) {
+                fail("the operator's link " + link + " is now " + links.get(name));
+            }
+        });
+        if (world.links.everyNeighbour().containsKey(World.BR0)) {
+            fail("the node knows for good who is on the operator's bridge: " + world.links.everyNeighbour());
+        }
         addressesAreKept();
         subnetsAreApart();
         Set<Integer> userIds = new HashSet<>();
@@ -230,7 +251,7 @@ final class Oracle {
         given.keySet().removeIf(key -> !mayCountOn(key));
         given.forEach((key, ip) -> {
             String other = holders.put(key.substring(key.indexOf('/') + 1) + " " + ip, key);
-            if (other != null) {
+            if (other != null && !ip.equals(Ipv4Address.UNSPECIFIED.toString())) {
                 fail(ip + " belongs to " + other + " and to " + key);
             }
         });
@@ -435,7 +456,7 @@ final class Oracle {
         assertThat(elements)
                 .as("guards of %s before it is up", tap)
                 .anyMatch(e -> e.set() == FirewallSet.TAPS && e.key().equals(List.of(tap.value())))
-                .anyMatch(e -> e.set() == FirewallSet.OK4
+                .anyMatch(e -> (e.set() == FirewallSet.OK4 || e.set() == FirewallSet.FREE4)
                         && e.key().get(0).equals(tap.value())
                         && e.ownerUid().equals(uid));
     }
@@ -460,15 +481,13 @@ final class Oracle {
                     .filter(n -> n.tap().equals(nic.tap()))
                     .findFirst()
                     .orElseThrow();
-            Link bridge = links.get(Given.NAMES.bridge(kept.network().uid()));
+            Link bridge = links.get(bridgeOf(kept));
             if (tap == null
                     || bridge == null
                     || !tap.mark()
                             .equals(Mark.ofNic(
                                     Given.INSTALLATION, uid, kept.network().uid()))
-                    || !bridge.mark()
-                            .equals(Mark.ofNetwork(
-                                    Given.INSTALLATION, kept.network().uid()))
+                    || !isBridgeOf(kept, bridge)
                     || !tap.up()
                     || tap.tapUid() != launch.userId()
                     || tap.masterIndex() != bridge.index()) {
@@ -485,6 +504,20 @@ final class Oracle {
         spawning.put(uid, launch);
     }
 
+    /** Known by its name and kind alone where it is the operator's. */
+    private static LinkName bridgeOf(DesiredNic nic) {
+        return nic.bridge().equals(World.BR0)
+                ? World.BR0
+                : Given.NAMES.bridge(nic.network().uid());
+    }
+
+    private static boolean isBridgeOf(DesiredNic nic, Link bridge) {
+        return bridge.name().equals(World.BR0)
+                ? bridge.kind().equals("bridge")
+                : bridge.mark()
+                        .equals(Mark.ofNetwork(Given.INSTALLATION, nic.network().uid()));
+    }
+
     /** The world still has the record that the agent has lost. */
     private void mayRebuild(VmRecord record) {
         String uid = record.id().uid();
@@ -492,10 +525,16 @@ final class Oracle {
         assertThat(world.records.vm(uid)).as("record of %s", uid).isInstanceOf(Seen.Unknown.class);
         assertThat(record.userId()).as("user id of %s", uid).isEqualTo(lost.userId());
         FakeVmms.Guest guest = world.vmms.guest(uid);
-        if (guest != null) {
+        // What is left of one that ended needs none where its VM goes anyway.
+        if (guest != null && (guest.alive() || !isLeaving(uid))) {
             assertThat(record.launch()).as("launch of %s", uid).isPresent();
         }
         rebuilding.put(uid, record);
+    }
+
+    private boolean isLeaving(String uid) {
+        VirtualMachine vm = world.vms.get(uid);
+        return vm == null || vm.getMetadata().getDeletionTimestamp() != null;
     }
 
     /** A start counts when it has happened: the agent may die, or the host refuse, on the way to it. */
@@ -538,6 +577,10 @@ final class Oracle {
         if (past.isEmpty() || tokenAsked(vm, launchedToken.getOrDefault(uid, ""))) {
             return true;
         }
+        if (rebuilt.contains(uid) && past.contains(End.STOPPED) && strategy != RunStrategy.Always) {
+            // That its end was half of a restart is lost with the record.
+            return null;
+        }
         Set<End> final_ = strategy == RunStrategy.Always
                 ? Set.of()
                 : strategy == RunStrategy.RerunOnFailure
@@ -571,16 +614,26 @@ final class Oracle {
         return world.secretless.contains(vm.getMetadata().getUid()) || lacksANetwork(vm);
     }
 
-    /** A Network is missing or leaving, or somebody's link bears one of its names. */
+    /** Another VM of the node has the address that it asks for: the firewall's sets know an address once. */
+    private boolean asksForAnothersAddress(VirtualMachine vm) {
+        return World.nics(vm).stream()
+                .map(VirtualMachineSpec.NetworkInterface::address)
+                .filter(java.util.Objects::nonNull)
+                .anyMatch(asked -> world.records.all().values().stream()
+                        .filter(r -> !r.id().uid().equals(vm.getMetadata().getUid()))
+                        .flatMap(r -> r.nics().stream())
+                        .anyMatch(n -> n.ip().toString().equals(asked)));
+    }
+
+    /** A Network is missing or leaving, or somebody's link bears one of its names, or an address is another's. */
     private boolean lacksANetwork(VirtualMachine vm) {
         String uid = vm.getMetadata().getUid();
+        if (asksForAnothersAddress(vm)) {
+            return true;
+        }
         for (String name : World.names(vm)) {
             Network network = named(name);
-            if (network == null
-                    || isInTheWayOf(network).isPresent()
-                    || foreign.containsKey(Given.NAMES.tap(uid, name))
-                    || foreign.containsKey(
-                            Given.NAMES.bridge(network.getMetadata().getUid()))) {
+            if (network == null || foreign.containsKey(Given.NAMES.tap(uid, name)) || lacksItsBridge(network)) {
                 return true;
             }
             if (network.getMetadata().getDeletionTimestamp() != null) {
@@ -588,6 +641,14 @@ final class Oracle {
             }
         }
         return false;
+    }
+
+    private boolean lacksItsBridge(Network network) {
+        return World.isLan(network)
+                ? !world.hasLan()
+                : isInTheWayOf(network).isPresent()
+                        || foreign.containsKey(
+                                Given.NAMES.bridge(network.getMetadata().getUid()));
     }
 
     /** Another Network that this node still has, of the same addresses. */
@@ -615,6 +676,7 @@ final class Oracle {
         Map<LinkName, Link> links = world.links.everyLink();
         Set<FirewallElement> elements = new HashSet<>(world.links.everyElement());
         Set<LinkName> expected = new HashSet<>(foreign.keySet());
+        expected.addAll(operators.keySet());
         expected.add(World.UPLINK);
         expected.add(new LinkName("lo"));
         Set<LinkName> allowed = new HashSet<>();
@@ -629,7 +691,8 @@ final class Oracle {
                 .values()
                 .forEach(r -> r.nics().forEach(n -> {
                     // A Network that was taken away by force under a VM: kept for as long as the VM's record names it.
-                    if (!world.networks.containsKey(n.network().uid())) {
+                    if (!world.networks.containsKey(n.network().uid())
+                            && !n.bridge().equals(World.BR0)) {
                         allowed.add(Given.NAMES.bridge(n.network().uid()));
                         allowedOwners.add(n.network().uid());
                     }
@@ -674,6 +737,10 @@ final class Oracle {
                     .isTrue();
         }
         for (String uid : world.records.allNetworks().keySet()) {
+            Network network = world.networks.get(uid);
+            assertThat(network != null && World.isLan(network))
+                    .as("Network record %s of the operator's bridge", uid)
+                    .isFalse();
             boolean used = world.networks.containsKey(uid) && world.isUsed(world.networks.get(uid))
                     || world.records.all().values().stream()
                             .anyMatch(r -> r.nics().stream()
@@ -708,7 +775,8 @@ final class Oracle {
             Set<String> allowedOwners) {
         String uid = network.getMetadata().getUid();
         LinkName name = Given.NAMES.bridge(uid);
-        if (!world.isUsed(network)) {
+        if (!world.isUsed(network) || World.isLan(network)) {
+            // Of the operator's bridge nothing is ours: links and elements that nobody needs would show.
             return;
         }
         if (foreign.containsKey(name)) {
@@ -793,29 +861,28 @@ final class Oracle {
                     continue;
                 }
                 expected.add(nic.tap());
-                must.add(new FirewallElement(FirewallSet.TAPS, List.of(nic.tap().value()), uid));
-                must.add(new FirewallElement(
-                        FirewallSet.OK4,
-                        List.of(nic.tap().value(), nic.mac().value(), nic.ip().toString()),
-                        uid));
-                must.add(new FirewallElement(FirewallSet.HELD, List.of(nic.ip().toString()), uid));
+                guards(uid, nic, must);
                 Link tap = links.get(nic.tap());
-                Link bridge = links.get(Given.NAMES.bridge(nic.network().uid()));
-                boolean bridgeIsOurs = bridge != null
-                        && bridge.mark()
-                                .equals(Mark.ofNetwork(
-                                        Given.INSTALLATION, nic.network().uid()));
-                if (bridgeIsOurs && bridge != null && tap != null) {
+                Link bridge = links.get(bridgeOf(nic));
+                boolean bridgeIsRight = bridge != null && isBridgeOf(nic, bridge);
+                if (bridgeIsRight && bridge != null && tap != null) {
                     assertThat(tap.up()).as("tap of %s is up", uid).isTrue();
                     assertThat(tap.mac())
                             .as("MAC of the tap of %s", uid)
                             .isNotEqualTo(nic.mac().value());
                     assertThat(tap.masterIndex()).as("bridge of tap of %s", uid).isEqualTo(bridge.index());
-                    assertThat(world.links.everyNeighbour().getOrDefault(bridge.name(), Map.of()))
-                            .as("what the node knows of %s", uid)
-                            .containsEntry(nic.ip(), nic.mac().value());
+                    if (bridge.name().equals(World.BR0)) {
+                        assertThat(tap.mtu()).as("MTU of the tap of %s", uid).isEqualTo(World.LAN_MTU);
+                        assertThat(tap.mac())
+                                .as("MAC of the tap of %s, above any of the operator's", uid)
+                                .startsWith("fe:");
+                    } else {
+                        assertThat(world.links.everyNeighbour().getOrDefault(bridge.name(), Map.of()))
+                                .as("what the node knows of %s", uid)
+                                .containsEntry(nic.ip(), nic.mac().value());
+                    }
                 }
-                if (!world.networks.containsKey(nic.network().uid()) || !bridgeIsOurs) {
+                if (!world.networks.containsKey(nic.network().uid()) || !bridgeIsRight) {
                     // Nobody makes that bridge again; the guest stays as it is.
                     must.removeIf(e -> e.ownerUid().equals(uid));
                     allowedOwners.add(uid);
@@ -835,6 +902,23 @@ final class Oracle {
                 .isEmpty();
     }
 
+    /** What the firewall must hold of a NIC: on the operator's bridge an address that its VM asked for, or any. */
+    private static void guards(String uid, DesiredNic nic, Set<FirewallElement> must) {
+        String tap = nic.tap().value();
+        String mac = nic.mac().value();
+        String ip = nic.ip().toString();
+        must.add(new FirewallElement(FirewallSet.TAPS, List.of(tap), uid));
+        if (ip.equals(Ipv4Address.UNSPECIFIED.toString())) {
+            assertThat(nic.bridge())
+                    .as("bridge of %s, whose address nobody gave", uid)
+                    .isEqualTo(World.BR0);
+            must.add(new FirewallElement(FirewallSet.FREE4, List.of(tap, mac), uid));
+        } else {
+            must.add(new FirewallElement(FirewallSet.OK4, List.of(tap, mac, ip), uid));
+            must.add(new FirewallElement(FirewallSet.HELD, List.of(ip), uid));
+        }
+    }
+
     /** It ran on the Networks that its record names, and they are all still there and ours to use. */
     private boolean isWhereItWas(String uid) {
         Optional<VmRecord> record = world.record(uid);
@@ -852,8 +936,10 @@ final class Oracle {
                     return network != null
                             && network.getMetadata().getDeletionTimestamp() == null
                             && !foreign.containsKey(nic.tap())
-                            && !foreign.containsKey(
-                                    Given.NAMES.bridge(nic.network().uid()));
+                            && (World.isLan(network)
+                                    ? world.hasLan()
+                                    : !foreign.containsKey(
+                                            Given.NAMES.bridge(nic.network().uid())));
                 });
     }
 

@@ -46,6 +46,7 @@ import dev.vmlet.resolve.NetworkResolver;
 import dev.vmlet.resolve.NetworkResolver.HostAddressing;
 import dev.vmlet.resolve.Statuses;
 import dev.vmlet.resolve.VmResolver;
+import dev.vmlet.status.NetworkStatuses;
 import dev.vmlet.status.VmStatus;
 import java.time.Clock;
 import java.time.Duration;
@@ -67,6 +68,11 @@ import java.util.stream.Collectors;
  */
 final class World {
     static final LinkName UPLINK = new LinkName("eth0");
+    /** A bridge that the operator keeps, and its port to the LAN, which is smaller. */
+    static final LinkName BR0 = new LinkName("br0");
+
+    static final LinkName LAN_PORT = new LinkName("lan0");
+    static final int LAN_MTU = 1400;
     static final Duration ORPHAN_GRACE = Duration.ofSeconds(60);
 
     /** The end of the agent's process between two steps. */
@@ -119,6 +125,30 @@ final class World {
         this.sweeper = newSweeper();
         records.keepCluster("cluster-1");
         plantUplink(random.nextBoolean());
+    }
+
+    /** The operator makes the bridge, or makes it again: other indexes, the same names. */
+    void plantLan() {
+        links.plant(BR0.value(), "bridge", "02:00:00:00:00:05", LAN_MTU, true, new Mark("the office"), -1);
+        links.plant(LAN_PORT.value(), "veth", "02:00:00:00:00:06", LAN_MTU, true, new Mark(""), -1);
+        try {
+            links.attach(LAN_PORT, BR0);
+        } catch (HostException e) {
+            throw new IllegalStateException(e);
+        }
+        oracle.keptByOperator(BR0);
+        oracle.keptByOperator(LAN_PORT);
+    }
+
+    void unplugLan() {
+        for (LinkName link : List.of(LAN_PORT, BR0)) {
+            oracle.takenByOperator(link);
+            links.unplug(link);
+        }
+    }
+
+    boolean hasLan() {
+        return links.everyLink().containsKey(BR0);
     }
 
     Oracle oracle() {
@@ -197,6 +227,7 @@ final class World {
 
     void reboot() {
         boots++;
+        boolean lan = hasLan();
         links.reboot();
         links.routeEverythingBy(UPLINK, 100);
         vmms.reboot("boot-" + boots);
@@ -204,6 +235,9 @@ final class World {
         // The operator may have changed the host's own setting meanwhile.
         setUplink(random.nextBoolean());
         oracle.rebooted();
+        if (lan) {
+            plantLan();
+        }
         agentStarts();
     }
 
@@ -351,12 +385,17 @@ final class World {
     }
 
     static List<String> names(VirtualMachine vm) {
-        List<VirtualMachineSpec.NetworkInterface> networks = spec(vm).networks();
-        return networks == null
-                ? List.of()
-                : networks.stream()
-                        .map(VirtualMachineSpec.NetworkInterface::name)
-                        .toList();
+        return nics(vm).stream().map(VirtualMachineSpec.NetworkInterface::name).toList();
+    }
+
+    /** Whether the Network is on the operator's bridge. */
+    static boolean isLan(Network network) {
+        return NetworkResolver.existingBridge(network).isPresent();
+    }
+
+    static List<VirtualMachineSpec.NetworkInterface> nics(VirtualMachine vm) {
+        List<VirtualMachineSpec.NetworkInterface> nics = spec(vm).networks();
+        return nics == null ? List.of() : nics;
     }
 
     static VirtualMachineSpec spec(VirtualMachine vm) {
@@ -393,6 +432,10 @@ final class World {
             assertThat(plan.steps()).as("a failed look blocks Network %s", uid).isEmpty();
         }
         Outcome outcome = apply(uid, plan);
+        NetworkResolver.existingBridge(network).ifPresent(bridge -> {
+            NetworkSlice slice = java.util.Objects.requireNonNull(slices.get(uid));
+            slice.setStatus(NetworkStatuses.ofLan(slice, bridge, observer.observeLan(bridge), now));
+        });
         if (letGo
                 && plan.isEmpty()
                 && outcome.failed().isEmpty()
@@ -461,8 +504,9 @@ final class World {
                         ? vmPlanner.planRemoval(id, VmResolver.retained(vm), seen, now)
                         : vmPlanner.plan(id, resolution, VmResolver.power(vm), seen, now));
         tellPlan("VirtualMachine " + id + " uid " + id.uid(), plan);
-        // A rebuild looks for itself, at other things.
-        if (blind[0] && witnesses.isEmpty()) {
+        // A rebuild looks for itself, at other things; what is heard of a guest's address is told and decides nothing.
+        boolean deaf = seen.nics().values().stream().anyMatch(nic -> nic.arp() instanceof Seen.Unknown);
+        if (blind[0] && witnesses.isEmpty() && !deaf) {
             assertThat(plan.steps()).as("a failed look blocks VM %s", id.uid()).isEmpty();
         }
         if (random.nextInt(8) == 0 && !deleting && witnesses.isEmpty()) {
@@ -531,8 +575,9 @@ final class World {
         now = now.plus(time);
     }
 
-    static VirtualMachineSpec spec(RunStrategy strategy, int grace, List<String> nets, boolean retain) {
-        VirtualMachineSpec base = Given.spec(nets.toArray(String[]::new));
+    static VirtualMachineSpec spec(
+            RunStrategy strategy, int grace, List<VirtualMachineSpec.NetworkInterface> nics, boolean retain) {
+        VirtualMachineSpec base = Given.spec();
         Disk root = java.util.Objects.requireNonNull(base.disks()).get(0);
         return new VirtualMachineSpec(
                 Given.NODE,
@@ -544,7 +589,7 @@ final class World {
                         root.size(),
                         root.image(),
                         retain ? Disk.ReclaimPolicy.Retain : Disk.ReclaimPolicy.Delete)),
-                base.networks(),
+                nics,
                 base.cloudInit(),
                 null,
                 null,
