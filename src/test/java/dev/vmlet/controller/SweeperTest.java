@@ -233,6 +233,31 @@ class SweeperTest {
     }
 
     @Test
+    void takesATapOffTheOperatorsBridgeAndLeavesTheBridgeWithItsPorts() throws Exception {
+        DesiredNic nic = Given.lanNic("vm-9", "0.0.0.0", 1500);
+        links.plant("br0", "bridge", "02:00:00:00:00:05", 1500, true, new Mark("the office"), -1);
+        links.plant("lan0", "veth", "02:00:00:00:00:06", 1500, true, new Mark(""), -1);
+        links.plant("vnet7", "tun", "fe:54:00:00:00:07", 1500, true, new Mark(""), 107);
+        links.attach(new LinkName("lan0"), nic.bridge());
+        links.attach(new LinkName("vnet7"), nic.bridge());
+        var operators = links.everyLink();
+        links.add(nic.elements("vm-9"));
+        links.createTap(nic.tap(), 200_009, 1500, nic.mark());
+        links.attach(nic.tap(), nic.bridge());
+        links.setUp(nic.tap());
+        assertThat(sweepKnowingNobody().findings())
+                .extracting(Finding::kind, Finding::name)
+                .containsExactly(
+                        org.assertj.core.groups.Tuple.tuple("FirewallElement", "2 elements"),
+                        org.assertj.core.groups.Tuple.tuple("VirtualMachine", "?/uid-vm-9"));
+        reap();
+        assertThat(links.everyLink()).isEqualTo(operators);
+        assertThat(links.everyElement()).isEmpty();
+        assertThat(sweepKnowingNobody()).isEqualTo(new Result(List.of(), List.of(), List.of()));
+        assertThat(links.everyLink()).isEqualTo(operators);
+    }
+
+    @Test
     void leavesForeignTapsUnderOurNameAlone() throws Exception {
         LinkName name = Given.NAMES.tap("vm-9", "net");
         links.plant(name.value(), "tun", "02:00:00:00:00:07", 1500, true, new Mark("vmlet:zzzzzzzz:vm:vm-9:net-1"), 1);
