@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 
-FAMILIES = ("inet", "bridge")
+FAMILIES = ("inet", "ip", "bridge")
 
 
 def run(*command, check=True):

@@ -650,7 +650,7 @@ class BadInputE2E {
             deleteRows();
             other.terminate();
             cluster.kubectl("delete", "vmnode", node);
-            for (String family : List.of("inet", "bridge")) {
+            for (String family : List.of("inet", "bridge", "ip")) {
                 Command.of("nft", "delete", "table", family, "vmlet_" + other.installation())
                         .run()
                         .mustSucceed();

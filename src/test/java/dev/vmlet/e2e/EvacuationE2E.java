@@ -68,7 +68,7 @@ class EvacuationE2E {
         agent.terminate();
         cluster.kubectl("delete", "vmnode", NODE);
         cluster.kubectl("delete", "lease", NODE, "-n", "vmlet-system");
-        for (String family : new String[] {"inet", "bridge"}) {
+        for (String family : new String[] {"inet", "bridge", "ip"}) {
             Command.of("nft", "delete", "table", family, "vmlet_" + agent.installation())
                     .run()
                     .mustSucceed();

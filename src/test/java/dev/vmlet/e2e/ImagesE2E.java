@@ -113,7 +113,7 @@ class ImagesE2E {
     private void end(AgentProcess ending, String node) {
         ending.terminate();
         cluster.kubectl("delete", "vmnode", node);
-        for (String family : List.of("inet", "bridge")) {
+        for (String family : List.of("inet", "bridge", "ip")) {
             Command.of("nft", "delete", "table", family, "vmlet_" + ending.installation())
                     .run()
                     .mustSucceed();

@@ -241,7 +241,7 @@ class RightsE2E {
         agent.terminate();
         cluster.kubectl("delete", "vmnode", node);
         cluster.kubectl("delete", "lease", node, "-n", Identities.NAMESPACE);
-        for (String family : new String[] {"inet", "bridge"}) {
+        for (String family : new String[] {"inet", "bridge", "ip"}) {
             Command.of("nft", "delete", "table", family, "vmlet_" + agent.installation())
                     .run()
                     .mustSucceed();

@@ -59,7 +59,9 @@ public final class FakeHost implements Links, Firewall {
     private final Map<String, HostException> failures = new HashMap<>();
     private int lastIndex;
 
-    /** Families of our tables that exist: {@code inet}, {@code bridge}. */
+    private static final List<String> FAMILIES = List.of("inet", "bridge", "ip");
+
+    /** Families of our tables that exist. */
     private final Set<String> tables = new HashSet<>();
 
     /** Owners by set and key. */
@@ -118,12 +120,12 @@ public final class FakeHost implements Links, Firewall {
         return elements;
     }
 
-    public synchronized boolean bothTablesExist() {
-        return tables.size() == 2;
+    public synchronized boolean allTablesExist() {
+        return tables.size() == FAMILIES.size();
     }
 
     public synchronized boolean rulesAreIntact() {
-        return tables.size() == 2 && tamperedWith.isEmpty();
+        return tables.size() == FAMILIES.size() && tamperedWith.isEmpty();
     }
 
     public synchronized Set<InterfaceAddress> everyAddress(LinkName name) {
@@ -241,8 +243,7 @@ public final class FakeHost implements Links, Firewall {
         forwarding.clear();
         forwardingEverywhere = false;
         defaultRoutes.clear();
-        deleteTable("inet");
-        deleteTable("bridge");
+        FAMILIES.forEach(this::deleteTable);
         tamperedWith = "";
     }
 
@@ -574,8 +575,11 @@ public final class FakeHost implements Links, Firewall {
         if (tables.isEmpty()) {
             return Seen.missing();
         }
-        String difference =
-                tables.size() == 2 ? tamperedWith : (tables.contains("inet") ? "bridge" : "inet") + " table is missing";
+        String difference = FAMILIES.stream()
+                .filter(family -> !tables.contains(family))
+                .findFirst()
+                .map(family -> family + " table is missing")
+                .orElse(tamperedWith);
         Set<FirewallElement> elements = new HashSet<>();
         sets.forEach(
                 (set, members) -> members.forEach((key, owner) -> elements.add(new FirewallElement(set, key, owner))));
@@ -588,7 +592,7 @@ public final class FakeHost implements Links, Firewall {
         if (failure != null) {
             return Seen.unknown(message(failure));
         }
-        if (tables.size() < 2) {
+        if (tables.size() < FAMILIES.size()) {
             return Seen.missing();
         }
         return Seen.present(candidates.stream()
@@ -617,7 +621,7 @@ public final class FakeHost implements Links, Firewall {
         silence();
         sets.clear();
         sets.putAll(fresh);
-        tables.addAll(Set.of("inet", "bridge"));
+        tables.addAll(FAMILIES);
         tamperedWith = "";
     }
 
@@ -664,8 +668,7 @@ public final class FakeHost implements Links, Firewall {
     @Override
     public synchronized void remove() throws HostException {
         fail("remove");
-        deleteTable("inet");
-        deleteTable("bridge");
+        FAMILIES.forEach(this::deleteTable);
         tamperedWith = "";
     }
 
