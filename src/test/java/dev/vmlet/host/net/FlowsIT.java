@@ -56,14 +56,14 @@ class FlowsIT {
                 new LinkName("vmb-flows"),
                 new MacAddress("52:00:00:00:aa:01"),
                 Mark.ofNetwork(town.installation, "net-1"),
-                Ipv4Prefix.parse("10.77.0.0/24"),
+                Ipv4Prefix.parse("10.87.0.0/24"),
                 1500,
                 Egress.MASQUERADE,
                 NetworkPolicy.PLAIN);
         town.build(network);
         town.install();
-        one = Town.nic(network, "52:00:00:00:00:11", "10.77.0.11");
-        two = Town.nic(network, "52:00:00:00:00:12", "10.77.0.12");
+        one = Town.nic(network, "52:00:00:00:00:11", "10.87.0.11");
+        two = Town.nic(network, "52:00:00:00:00:12", "10.87.0.12");
         first = town.plug(one, network);
         second = town.plug(two, network);
         outside = town.outside();
@@ -99,7 +99,7 @@ class FlowsIT {
             assertThat(drain(atTwo)).as("the port went").isZero();
             assertThat(Files.readAllLines(Path.of("/proc/net/nf_conntrack")))
                     .as("the flow that passes through")
-                    .anyMatch(flow -> flow.contains("src=10.77.0.12 dst=" + Town.OUTSIDE + " sport=40001"));
+                    .anyMatch(flow -> flow.contains("src=10.87.0.12 dst=" + Town.OUTSIDE + " sport=40001"));
         }
     }
 
