@@ -46,7 +46,7 @@ class LanE2E {
             return;
         }
         assumeTrue(before == null, "the guests did not become ready before");
-        before = Leftovers.now(cluster.agent());
+        before = Leftovers.atRest(cluster.agent());
         lan = new Lan(Files.createTempDirectory(cluster.dir(), "lan"));
         look = Lan.look();
         permanent = Lan.permanent();

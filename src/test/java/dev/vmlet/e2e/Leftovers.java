@@ -12,9 +12,12 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.assertj.core.api.Assertions;
 import org.awaitility.Awaitility;
@@ -89,6 +92,28 @@ public record Leftovers(
             }
         }
         return new Leftovers(linksNow(), tables, elements, cgroupsNow(agents), processesNow(agents), mounts, files);
+    }
+
+    /** A look that is to be kept, for comparison with a later one. */
+    public static Leftovers atRest(AgentProcess... agents) {
+        return atRest(() -> now(agents));
+    }
+
+    /**
+     * What two looks half a second apart agree on. An agent tries its Networks' way out with a tap that lives for some
+     * hundredths of a second: a single look may catch it, and nothing would ever look so again.
+     */
+    static <T> T atRest(Supplier<T> look) {
+        AtomicReference<T> last = new AtomicReference<>(look.get());
+        Awaitility.await("two looks at the host agree")
+                .atMost(Cluster.SOON)
+                .pollDelay(Duration.ofMillis(500))
+                .pollInterval(Duration.ofMillis(500))
+                .untilAsserted(() -> {
+                    T now = look.get();
+                    Assertions.assertThat(now).isEqualTo(last.getAndSet(now));
+                });
+        return Objects.requireNonNull(last.get());
     }
 
     /** Waits until nothing is left but the tables of agents that run. */
