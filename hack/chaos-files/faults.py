@@ -233,8 +233,10 @@ class Vandal:
             return None
         pid = vm.process[0]
         os.kill(pid, signal.SIGSTOP)
-        # It stops when it next leaves the kernel.
-        await_repair(lambda: host.state_of(pid) == "T", 0.2)
+        # It stops when it next leaves the kernel, which takes its time on a busy machine.
+        if await_repair(lambda: host.state_of(pid) == "T", 10) is None:
+            os.kill(pid, signal.SIGCONT)
+            return None
         repaired = lambda: host.state_of(pid) != "T"
         self.lasting.append(("guest process stopped", repaired, lambda: os.kill(pid, signal.SIGCONT)))
         return vm.name, repaired

@@ -223,16 +223,18 @@ abstract class ApiServerTroubleContract {
     /** Longer than a watch may take until its first word, and than it may be silent: one that says something stays. */
     @Test
     void aWatchThatTellsSomethingStays() throws Exception {
-        HeardWatches shortly = new HeardWatches(Duration.ofSeconds(2), Duration.ofSeconds(4));
+        HeardWatches shortly = new HeardWatches(Duration.ofSeconds(10), Duration.ofSeconds(12));
         Watched watched = new Watched();
         try (KubernetesClient hearing = ApiOptions.client(config(), shortly, watched);
                 var _ = hearing.resources(VirtualMachine.class).inNamespace(run).inform()) {
             await().atMost(PATIENCE).until(() -> watched.opened.get() == 1);
-            for (int i = 0; i < 10; i++) {
+            for (int i = 0; i < 15; i++) {
                 annotate(kept, "told", "" + i);
                 TimeUnit.SECONDS.sleep(1);
             }
-            assertThat(watched.opened.get()).as("watches opened in ten seconds").isEqualTo(1);
+            assertThat(watched.opened.get())
+                    .as("watches opened in fifteen seconds")
+                    .isEqualTo(1);
             await().atMost(PATIENCE).until(() -> watched.opened.get() > 1);
         }
     }

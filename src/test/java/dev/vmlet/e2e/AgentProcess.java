@@ -163,6 +163,7 @@ public final class AgentProcess implements AutoCloseable {
         try {
             Files.createDirectories(home);
             launchedAt = Files.size(log);
+            endSeen = false;
             process = new ProcessBuilder(command)
                     .redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
@@ -174,6 +175,7 @@ public final class AgentProcess implements AutoCloseable {
     }
 
     private long launchedAt;
+    private boolean endSeen;
 
     /** What it logged since its last start. */
     public String sinceLaunch() {
@@ -184,6 +186,11 @@ public final class AgentProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Whether it ended and nobody here had asked it to, or waited for it. */
+    boolean endedByItself() {
+        return process != null && !process.isAlive() && !endSeen;
     }
 
     public boolean isAlive() {
@@ -214,6 +221,7 @@ public final class AgentProcess implements AutoCloseable {
                 throw new AssertionError(
                         name + " did not end within " + patience.toSeconds() + " s; it says: " + logTail(20));
             }
+            endSeen = true;
             return it.exitValue();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

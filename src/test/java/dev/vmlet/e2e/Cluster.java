@@ -252,6 +252,12 @@ public final class Cluster implements AutoCloseable {
 
     /** {@code kubectl apply} of objects in the given text, which must be accepted. */
     public void apply(String yaml) {
+        if (controller.endedByItself()) {
+            // On a starved machine it loses its election, and ends as it should; in a Deployment it would be restarted.
+            System.out.println("the controller had ended by itself and is started again; its last words: "
+                    + controller.logTail(3));
+            controller.start();
+        }
         Command.Ended ended = tryApply(yaml);
         if (!ended.succeeded()) {
             throw new AssertionError("kubectl apply: " + ended.output() + "\nof\n" + yaml);

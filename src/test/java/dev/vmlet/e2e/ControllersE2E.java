@@ -31,10 +31,8 @@ class ControllersE2E {
 
         // An orderly end: the other need not wait until the Lease has stood still.
         assertThat(first.terminate()).isEqualTo(TERMINATED);
-        Cluster.await(
-                "the second leads",
-                Duration.ofSeconds(12),
-                () -> holder(cluster).startsWith("second_"));
+        assertThat(first.sinceLaunch()).contains("leadership given back");
+        Cluster.await("the second leads", Cluster.SOON, () -> leads(cluster, "second"));
         acts(cluster, "two");
 
         // A sudden one.

@@ -9,12 +9,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -149,7 +151,7 @@ class RightsE2E {
                 () -> cluster.kubectl(
                                 "get", "vm", "homeless", "-n", NS, "-o", "jsonpath={.status.conditions[*].reason}")
                         .contains("NotAssigned"));
-        // The same words again, which count up one Event when the agent ends.
+        // The same words again, which count up one Event.
         cluster.apply(vm(cluster, NS, "wrong", NODE, "cloudInit: {userDataSecretRef: {name: none}}"));
         Cluster.await("it is told", Cluster.SOON, () -> events(cluster, "wrong").contains("SecretNotFound"));
         cluster.kubectl("annotate", "vm", "wrong", "-n", NS, "again=1");
@@ -157,6 +159,9 @@ class RightsE2E {
             cluster.kubectl("delete", "vmnet", "lab", "-n", NS, "--wait=false");
             return events(cluster, "lab").contains("NetworkBeingDeleted");
         });
+        // It is kept for as long as its user is there, and that is said again and again.
+        awaitCounted(cluster, "wrong", "SecretNotFound");
+        awaitCounted(cluster, "lab", "NetworkBeingDeleted");
 
         agent.terminate();
         Cluster.await(
@@ -198,9 +203,26 @@ class RightsE2E {
         cluster.kubectl("delete", "vm", "homeless", "-n", NS, "--timeout=120s");
         cluster.kubectl("wait", "--for=delete", "vmnet/lab", "-n", NS, "--timeout=120s");
         leave(cluster, agent, NODE);
-        // It counts up its Events when it ends.
+        // It gives its Lease back, and takes it again.
         cluster.controller().terminate();
         cluster.controller().start();
+    }
+
+    /** An Event is counted up a minute after it was told again; the last second of a process need not suffice for it. */
+    private static void awaitCounted(Cluster cluster, String object, String reason) {
+        Cluster.await(
+                reason + " about " + object + " is counted up",
+                Duration.ofMinutes(3),
+                () -> Stream.of(cluster.kubectl(
+                                        "get",
+                                        "events",
+                                        "-n",
+                                        NS,
+                                        "--field-selector=involvedObject.name=" + object + ",reason=" + reason,
+                                        "-o",
+                                        "jsonpath={.items[*].count}")
+                                .split(" "))
+                        .anyMatch(count -> Integer.parseInt(count) >= 2));
     }
 
     /** The one that README's examples show. */

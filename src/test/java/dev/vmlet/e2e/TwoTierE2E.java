@@ -48,7 +48,7 @@ class TwoTierE2E {
             return;
         }
         assumeTrue(before == null, "the application did not become ready before");
-        before = Leftovers.now(cluster.agent());
+        before = Leftovers.atRest(cluster.agent());
         cluster.namespace(NS);
         cluster.apply(example("network-shop", cluster)
                 + example("network-shop-db", cluster)
@@ -76,7 +76,7 @@ class TwoTierE2E {
         write(shop, "/www/cgi-bin/index.cgi", """
                 #!/bin/sh
                 printf "Content-Type: text/plain\\r\\n\\r\\n"
-                nc -w 5 %s %d < /dev/null
+                nc -w 20 %s %d < /dev/null
                 """.formatted(database.address(), DB));
         shop.ssh("httpd -p " + WEB + " -h /www < /dev/null > /dev/null 2>&1");
         cluster.awaitReady(NS, "shop", "shop-db");
@@ -241,7 +241,7 @@ class TwoTierE2E {
         assertThat(asked(shop, first.address(), DB)).isEqualTo("stock 7");
         assertThat(asked(shop, second.address(), DB)).isEqualTo("stock 8");
         assertThat(second.ssh(ping(gateway(second.address())))).contains(" 0% packet loss");
-        assertThat(second.ssh(tcp(shop.address(), WEB))).isEqualTo("open");
+        assertThat(second.ssh(tcp(shop.address(), WEB, 20))).isEqualTo("open");
         assertThat(second.ssh(tcp(first.address(), DB))).isEqualTo("closed");
         assertThat(first.ssh(tcp(second.address(), DB))).isEqualTo("closed");
         assertThat(second.run(ping(first.address())).output()).contains("100% packet loss");
@@ -272,13 +272,19 @@ class TwoTierE2E {
         return "ping -c 2 -W 3 " + address;
     }
 
+    /** Where closed is expected, which is waited for in full. */
     private static String tcp(String address, int port) {
-        return "if nc -w 3 " + address + " " + port + " -e /bin/true 2>/dev/null; then echo open; else echo closed; fi";
+        return tcp(address, port, 3);
+    }
+
+    private static String tcp(String address, int port, int seconds) {
+        return "if nc -w " + seconds + " " + address + " " + port
+                + " -e /bin/true 2>/dev/null; then echo open; else echo closed; fi";
     }
 
     /** What a server says to a guest that says nothing. */
     private static String asked(Guest guest, String address, int port) {
-        return guest.ssh("nc -w 10 " + address + " " + port + " < /dev/null");
+        return guest.ssh("nc -w 20 " + address + " " + port + " < /dev/null");
     }
 
     private static String[] socat(String address, int port) {
