@@ -119,7 +119,7 @@ class ExitTruthIT {
 
     /** The guest was seen to run; with a plan that never starts anything, the record has to be told so here. */
     private void awaitRunning() {
-        Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> {
+        Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> {
             VmRecord record = record();
             return vmms.process(record) instanceof Seen.Present<GuestProcess>(GuestProcess.Alive _)
                     && observer.observeVm(id, java.util.Optional.empty())
@@ -152,8 +152,8 @@ class ExitTruthIT {
 
     // ---- guests of a few bytes ----
 
-    /** Three seconds by the BIOS's clock. */
-    private static final String WAIT = "30e4cd1a89d383c33730e4cd1a39da72f8";
+    /** Fifteen seconds by the BIOS's clock: until its low word is 273 ticks further, also when that wraps. */
+    private static final String WAIT = "30e4cd1a89d330e4cd1a29da81fa110172f4";
 
     /** A disk whose boot sector writes this to the first serial port, waits, and then does that. */
     private LaunchSpec guest(String says, String deed) throws Exception {
@@ -213,7 +213,7 @@ class ExitTruthIT {
         awaitRunning();
         int pid = pid();
         Awaitility.await()
-                .atMost(Duration.ofSeconds(60))
+                .atMost(Duration.ofMinutes(3))
                 .until(() -> observer.observeVm(id, java.util.Optional.empty())
                                 .guest()
                                 .reboots()
@@ -231,7 +231,7 @@ class ExitTruthIT {
         awaitRunning();
         Path log = Path.of(Hosts.paths(dir).serialLog(id.uid()));
         Awaitility.await()
-                .atMost(Duration.ofSeconds(20))
+                .atMost(Duration.ofSeconds(60))
                 .until(() -> Files.exists(log) && Files.readString(log).contains("working"));
         signal("KILL", pid());
         VmRecord.Exit exit = exit();

@@ -183,15 +183,14 @@ class LinuxVmmsIT {
         assertThat(vmms.traces()).doesNotContain(id.uid());
     }
 
-    /** Waits three seconds by the BIOS's clock, then powers the machine off as ACPI does (PM1a control of q35). */
+    /** Waits fifteen seconds by the BIOS's clock, then powers the machine off as ACPI does (PM1a control of q35). */
     private static byte[] diskThatPowersOff() {
         // Of some size: SeaBIOS boots no disk of a single sector.
         byte[] sector = new byte[1 << 20];
         byte[] code = HexFormat.of()
                 .parseHex(
-                        "30e4cd1a" // ticks since midnight, into dx
-                                + "89d383c337" // bx = dx + 55
-                                + "30e4cd1a39da72f8" // again until dx >= bx
+                        "30e4cd1a89d3" // ticks since midnight, of which dx has the low word, into bx
+                                + "30e4cd1a29da81fa110172f4" // again until dx - bx >= 273, whichever of them wrapped
                                 + "ba0406b80020ef" // out 0x604, SLP_EN
                                 + "f4ebfd");
         System.arraycopy(code, 0, sector, 0, code.length);
@@ -215,7 +214,7 @@ class LinuxVmmsIT {
         Awaitility.await().pollDelay(Duration.ofMillis(500)).until(() -> true);
         woken.clear();
         assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.RUNNING);
-        Awaitility.await().atMost(Duration.ofSeconds(30)).until(() -> woken.contains(id.uid()));
+        Awaitility.await().atMost(Duration.ofSeconds(60)).until(() -> woken.contains(id.uid()));
         assertThat(vmms.guest(record).kind()).isEqualTo(GuestState.Kind.POWERED_OFF);
     }
 
