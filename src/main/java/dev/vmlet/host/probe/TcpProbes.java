@@ -24,7 +24,9 @@ import org.slf4j.LoggerFactory;
 /**
  * Knocks at one TCP port of each watched guest, beside the loop. A closed port is tried by the {@link Pace} of what is
  * known of the guest, an open one every 20 s: a node spends its life looking at guests that do nothing, and a port that
- * closes is still noticed before the next full pass. Attempts run on virtual threads. Safe for use by several threads.
+ * closes is still noticed before the next full pass. A port that was open and gives no answer is knocked at once more
+ * before it counts as closed; a refusal is believed at once. Attempts run on virtual threads. Safe for use by several
+ * threads.
  *
  * <p>A guest is known to be up by a frame that its bridge learns from, or by its refusal, which tells it as well where a
  * bridge does not learn.
@@ -171,12 +173,13 @@ public final class TcpProbes implements Probes, AutoCloseable {
         }
     }
 
-    private boolean isWatched(Watch watch) {
-        return watches.get(watch.vmUid) == watch;
+    /** Whether this attempt may still tell something: its guest is watched, and no later attempt has overtaken it. */
+    private boolean isAwaited(Watch watch, long turn) {
+        return watches.get(watch.vmUid) == watch && watch.isCurrent(turn);
     }
 
     private void begin(Watch watch, long turn) {
-        if (!isWatched(watch) || !watch.isCurrent(turn)) {
+        if (!isAwaited(watch, turn)) {
             return;
         }
         if (!attempts.tryAcquire()) {
@@ -200,7 +203,11 @@ public final class TcpProbes implements Probes, AutoCloseable {
 
     private void attempt(Watch watch, long turn) {
         Answer answer = door.knock(watch.ip, watch.port, watch.patience());
-        if (watch.isCurrent(turn) && isWatched(watch) && watch.learn(answer)) {
+        if (answer == Answer.SILENT && isAwaited(watch, turn) && watch.reach() == Reach.OPEN) {
+            // One packet that was lost, or a guest that had no processor for a moment, takes no Service its endpoint.
+            answer = door.knock(watch.ip, watch.port, watch.patience());
+        }
+        if (isAwaited(watch, turn) && watch.learn(answer)) {
             wake.accept(watch.vmUid);
         }
     }
@@ -218,7 +225,7 @@ public final class TcpProbes implements Probes, AutoCloseable {
         }
     }
 
-    /** Forgets all. An attempt under way ends within a second and wakes nobody. */
+    /** Forgets all. An attempt under way ends within two seconds and wakes nobody. */
     @Override
     public void close() {
         watches.clear();

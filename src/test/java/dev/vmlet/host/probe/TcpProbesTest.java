@@ -140,6 +140,49 @@ class TcpProbesTest {
         assertThat(woken).containsExactly("a", "a");
     }
 
+    /** Gives these answers one after another, and the last for ever. */
+    private static final class ScriptedDoor implements Door {
+        private final Answer[] answers;
+        final AtomicInteger knocks = new AtomicInteger();
+
+        ScriptedDoor(Answer... answers) {
+            this.answers = answers;
+        }
+
+        @Override
+        public Answer knock(Ipv4Address address, int port, Duration patience) {
+            return answers[Math.min(knocks.getAndIncrement(), answers.length - 1)];
+        }
+    }
+
+    @Test
+    void oneLostPacketDoesNotCloseAnOpenPort() {
+        ScriptedDoor door = new ScriptedDoor(
+                Door.Answer.OPEN, Door.Answer.SILENT, Door.Answer.OPEN, Door.Answer.SILENT, Door.Answer.OPEN);
+        try (TcpProbes probing = new TcpProbes(woken::add, Duration.ofMillis(50), door)) {
+            probing.watch("a", LOOPBACK, 22);
+            await().atMost(Duration.ofSeconds(10)).until(() -> door.knocks.get() >= 7);
+            assertThat(probing.state("a")).isEqualTo(Reach.OPEN);
+        }
+        assertThat(woken).containsExactly("a");
+    }
+
+    @Test
+    void anOpenPortIsClosedByTwoSilencesOrOneRefusal() {
+        ScriptedDoor door = new ScriptedDoor(
+                Door.Answer.OPEN,
+                Door.Answer.SILENT,
+                Door.Answer.SILENT,
+                Door.Answer.OPEN,
+                Door.Answer.REFUSED,
+                Door.Answer.OPEN);
+        try (TcpProbes probing = new TcpProbes(woken::add, Duration.ofMillis(50), door)) {
+            probing.watch("a", LOOPBACK, 22);
+            await().atMost(Duration.ofSeconds(10)).until(() -> door.knocks.get() >= 7);
+        }
+        assertThat(woken).as("open, closed, open, closed, open").containsExactly("a", "a", "a", "a", "a");
+    }
+
     @Test
     void theLongerTheGuestTakesTheRarerItIsKnockedAt() {
         assertThat(List.of(
