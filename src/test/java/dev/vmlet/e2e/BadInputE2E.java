@@ -93,7 +93,7 @@ class BadInputE2E {
         static Host now(AgentProcess... agents) {
             SortedSet<String> images = new TreeSet<>();
             for (AgentProcess agent : agents) {
-                images.addAll(beneath(agent.stateDir().resolve("images")));
+                images.addAll(Leftovers.beneath(agent.stateDir().resolve("images")));
             }
             return new Host(
                     Leftovers.now(agents),
@@ -785,8 +785,8 @@ class BadInputE2E {
     private void onlyARecord() {
         Path record = agent.stateDir().resolve("vms").resolve(uid(ROW));
         staysSo(() -> assertThat(Host.now(agent).without(record)).isEqualTo(resting));
-        assertThat(beneath(record))
-                .containsExactly(
+        assertThat(Leftovers.beneath(record))
+                .containsExactlyInAnyOrder(
                         record.resolve("disks").toString(),
                         record.resolve("record.json").toString());
         theNeighbourIsUnharmed();
@@ -955,14 +955,5 @@ class BadInputE2E {
         List<String> command = new ArrayList<>(List.of("ip"));
         command.addAll(List.of(arguments));
         Command.of(command).run().mustSucceed();
-    }
-
-    private static SortedSet<String> beneath(Path dir) {
-        try (Stream<Path> all = Files.walk(dir)) {
-            return new TreeSet<>(
-                    all.filter(p -> !p.equals(dir)).map(Path::toString).toList());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }
