@@ -277,7 +277,7 @@ class Foreign:
         self.other = inst[:-1] + ("a" if inst[-1] != "a" else "b")
         self.inst, self.work = inst, work
         self.links = ["vmb-aaaaaaaaaa", "vmb-bbbbbbbbbb", "vmt-aaaaaaaaaa", "vmt-bbbbbbbbbb", "vmt-cccccccccc", "vmlet0"]
-        self.tables = [("inet", f"vmlet_{self.other}"), ("bridge", f"vmlet_{self.other}"), ("ip6", f"vmlet_{inst}"),
+        self.tables = [("inet", f"vmlet_{self.other}"), ("bridge", f"vmlet_{self.other}"), ("ip", f"vmlet_{inst}"),
                        ("inet", "vmlet"), ("inet", "filter")]
         self.cgroups = []
         self.process = None

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 
-FAMILIES = ("inet", "ip", "bridge")
+FAMILIES = ("inet", "bridge")
 
 
 def run(*command, check=True):

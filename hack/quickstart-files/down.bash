@@ -75,7 +75,7 @@ await_empty_inventory() {
 # Standalone leaves its tables when it ends, because they guard guests that outlive it. Here no guest does.
 remove_tables() { # <installation>
   local family
-  for family in inet ip bridge; do
+  for family in inet bridge; do
     if nft list table "$family" "vmlet_$1" > /dev/null 2>&1; then nft delete table "$family" "vmlet_$1"; fi
   done
 }

@@ -350,7 +350,7 @@ public final class Filter {
                 "≤ 50 ms");
     }
 
-    /** The whole network state: every link, our tables, each against what is to be there. */
+    /** The whole network state: every link, both tables, each against what is to be there. */
     private void look() throws Exception {
         for (int vm = 0; vm < VMS; vm++) {
             DesiredNic nic = nics.get(vm);

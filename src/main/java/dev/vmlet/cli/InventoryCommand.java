@@ -83,7 +83,7 @@ public final class InventoryCommand implements Callable<Integer> {
 
         private void firewall(Seen<FirewallState> firewall, Inventory inventory) {
             if (firewall instanceof Seen.Present<FirewallState>(FirewallState state)) {
-                String tables = "inet, ip and bridge vmlet_" + real.installation();
+                String tables = "inet and bridge vmlet_" + real.installation();
                 rows.add(new Row("tables", state.intact() ? tables : tables + ": " + state.difference(), NODE));
             }
             inventory.elements().stream()

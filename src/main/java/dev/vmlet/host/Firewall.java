@@ -39,7 +39,7 @@ public interface Firewall {
     Seen<List<Claim>> claims(Ipv4Address ip);
 
     /**
-     * Replaces our tables in one transaction and reads them back: a batch can succeed with a rule missing
+     * Replaces both tables in one transaction and reads them back: a batch can succeed with a rule missing
      * (google/nftables #170).
      *
      * @throws HostException.Refused when what is read back is not what was sent; the old tables are then gone
@@ -52,6 +52,6 @@ public interface Firewall {
     /** Deletes elements; one that is not there, or has no set any more, is no error. */
     void delete(Collection<FirewallElement> elements) throws HostException;
 
-    /** Removes our tables; succeeds when they are not there. */
+    /** Removes both tables; succeeds when they are not there. */
     void remove() throws HostException;
 }

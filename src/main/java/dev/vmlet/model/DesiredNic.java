@@ -62,7 +62,7 @@ public record DesiredNic(
                 : link.mark().equals(bridgeMark);
     }
 
-    /** This NIC's members of the firewall's sets: three, and about four for each port that is published. */
+    /** This NIC's members of the firewall's sets: three, and about two for each port that is published. */
     public List<FirewallElement> elements(String vmUid) {
         List<FirewallElement> elements = new ArrayList<>();
         elements.add(new FirewallElement(FirewallSet.TAPS, List.of(tap.value()), vmUid));
@@ -75,26 +75,27 @@ public record DesiredNic(
         for (PublishedPort port : ports) {
             String protocol = port.host().protocol().text();
             String guest = String.valueOf(port.guest());
-            elements.addAll(published(port, vmUid));
-            List<String> target = List.of(ip.toString(), protocol, guest);
-            FirewallElement through = new FirewallElement(FirewallSet.PUBLISHED_TO, target, vmUid);
+            elements.add(published(port, vmUid));
+            FirewallElement target =
+                    new FirewallElement(FirewallSet.PUBLISHED_TO, List.of(ip.toString(), protocol, guest), vmUid);
             // Two ports of the node may lead to one of the guest.
-            if (!elements.contains(through)) {
-                elements.add(new FirewallElement(FirewallSet.LED_TO, target, vmUid));
-                elements.add(through);
+            if (!elements.contains(target)) {
+                elements.add(target);
             }
         }
         return List.copyOf(elements);
     }
 
-    /** The two members by which a port of the node leads to the guest: its address, its port. */
-    public List<FirewallElement> published(PublishedPort port, String vmUid) {
-        String protocol = port.host().protocol().text();
-        String host = String.valueOf(port.host().port());
-        return List.of(
-                new FirewallElement(FirewallSet.PUBLISHED, List.of(protocol, host, ip.toString()), vmUid),
-                new FirewallElement(
-                        FirewallSet.PUBLISHED_PORT, List.of(protocol, host, String.valueOf(port.guest())), vmUid));
+    /** The member by which a port of the node leads to the guest. */
+    public FirewallElement published(PublishedPort port, String vmUid) {
+        return new FirewallElement(
+                FirewallSet.PUBLISHED,
+                List.of(
+                        port.host().protocol().text(),
+                        String.valueOf(port.host().port()),
+                        ip.toString(),
+                        String.valueOf(port.guest())),
+                vmUid);
     }
 
     /** What a change of the object does to a running guest's NIC; the rest waits for its next start. */

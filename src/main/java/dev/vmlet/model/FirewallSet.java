@@ -1,6 +1,6 @@
 package dev.vmlet.model;
 
-/** The sets of our tables. Chains are static; members of sets are all that changes with VMs and Networks. */
+/** The sets of our two tables. Chains are static; members of sets are all that changes with VMs and Networks. */
 public enum FirewallSet {
     /** Taps of guests: what enters by one of them must be in {@link #OK4}. Key: tap. */
     TAPS("bridge", "taps"),
@@ -25,13 +25,12 @@ public enum FirewallSet {
     EGRESS_PORTS("inet", "egress_ports"),
     /** Bridges whose guests may leave the node. Key: bridge. */
     EGRESS("inet", "egress"),
-    /** Ports of the node that lead to a guest; a map. Key: protocol, port of the node; then the guest's address. */
-    PUBLISHED("ip", "published"),
-    /** The other half of where they lead to; a map. Key: protocol, port of the node; then the guest's port. */
-    PUBLISHED_PORT("ip", "published_port"),
-    /** Ports of guests that the node's lead to, for who translates. Key: address, protocol, port. */
-    LED_TO("ip", "led_to"),
-    /** The same for who lets them through. Key: address, protocol, port. */
+    /**
+     * Ports of the node that lead to a guest; a map. Key: protocol, port of the node; then where it leads to: address, port
+     * of the guest.
+     */
+    PUBLISHED("inet", "published"),
+    /** Ports of guests that the node's lead to. Key: address, protocol, port. */
     PUBLISHED_TO("inet", "published_to"),
     /** Subnets whose packets are masqueraded when they leave the node. Key: prefix. */
     SUBNETS("inet", "subnets");
@@ -44,19 +43,14 @@ public enum FirewallSet {
         this.nftName = nftName;
     }
 
-    /** nft family of the table that holds the set: {@code inet}, {@code ip} or {@code bridge}. */
+    /** nft family of the table that holds the set: {@code inet} or {@code bridge}. */
     public String family() {
         return family;
     }
 
     /** How many parts of a member are its key; the others are what a map leads to. */
     public int keyParts(int all) {
-        return isMap() ? 2 : all;
-    }
-
-    /** Whether its members lead somewhere: those by which a port of the node is published. */
-    public boolean isMap() {
-        return this == PUBLISHED || this == PUBLISHED_PORT;
+        return this == PUBLISHED ? 2 : all;
     }
 
     /** Whether prefixes are among its members: the kernel answers for one with the interval around it. */

@@ -3,9 +3,9 @@ package dev.vmlet.model;
 import java.util.Set;
 
 /**
- * Our tables as read from the kernel.
+ * Our two tables as read from the kernel.
  *
- * @param intact all tables are there, with our mark at the current revision, and chains and sets are those that were installed
+ * @param intact both tables carry our mark at the current revision, and chains and sets are those that were installed
  * @param difference what is not as installed, a sentence; empty when intact
  * @param elements every element of every set of ours
  */

@@ -3,6 +3,7 @@ package dev.vmlet.plan;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DockerUser;
 import dev.vmlet.model.FirewallElement;
+import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.FirewallState;
 import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.InstallationId;
@@ -205,7 +206,7 @@ public final class HostPlanner {
      */
     private static Set<FirewallElement> unasked(Set<FirewallElement> recorded, Set<FirewallElement> standing) {
         return recorded.stream()
-                .filter(e -> !e.set().isMap() || standing.contains(e))
+                .filter(e -> e.set() != FirewallSet.PUBLISHED || standing.contains(e))
                 .collect(Collectors.toSet());
     }
 

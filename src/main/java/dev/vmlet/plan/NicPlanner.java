@@ -72,7 +72,7 @@ final class NicPlanner {
         List<PlannedStep> steps = new ArrayList<>();
         Set<FirewallElement> wanted = new HashSet<>(nic.elements(vm.uid()));
         List<PublishedPort> withheld = withheld(vm, nic, inForce, seen);
-        withheld.forEach(port -> nic.published(port, vm.uid()).forEach(wanted::remove));
+        withheld.forEach(port -> wanted.remove(nic.published(port, vm.uid())));
         Optional<Plan.Wait> waiting = withheld.stream().findFirst().map(port -> withheld(nic, port, seen));
         List<FirewallElement> surplus = inForce.stream()
                 .filter(e -> !wanted.contains(e))
@@ -172,8 +172,7 @@ final class NicPlanner {
         }
         return seen.listeners() instanceof Seen.Present<Set<ServicePort>>(Set<ServicePort> heard)
                 ? nic.ports().stream()
-                        .filter(port ->
-                                heard.contains(port.host()) && !inForce.containsAll(nic.published(port, vm.uid())))
+                        .filter(port -> heard.contains(port.host()) && !inForce.contains(nic.published(port, vm.uid())))
                         .toList()
                 : List.of();
     }
@@ -186,7 +185,7 @@ final class NicPlanner {
         List<PublishedPort> withheld = withheld(vm, nic, inForce, seen);
         List<FirewallElement> missing = nic.ports().stream()
                 .filter(port -> !withheld.contains(port))
-                .flatMap(port -> nic.published(port, vm.uid()).stream())
+                .map(port -> nic.published(port, vm.uid()))
                 .filter(e -> !inForce.contains(e))
                 .sorted(Looks.ELEMENTS)
                 .toList();

@@ -11,7 +11,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * The whole firewall of one installation as nft text: three tables, static chains over plain sets, so that a packet and
+ * The whole firewall of one installation as nft text: two tables, static chains over plain sets, so that a packet and
  * an update cost the same with one VM or a thousand.
  *
  * <p>Nothing here accepts what another table drops; an nft accept ends only the evaluation of its own hook's chain.
@@ -26,9 +26,7 @@ import java.util.stream.Stream;
  *   <li>Only a Network with egress has established flows to let through; one that loses it loses them at once.
  *   <li>What a guest began with the node is judged packet by packet: a port that {@code hostAccess} opens no more ends at once,
  *       as established flows would not.
- *   <li>A packet conntrack cannot place (invalid) would leave without masquerade. An answer of a published port whose
- *       connection it does not know, it takes for the first packet of another: that would leave with another sender, and the
- *       client would reset what the next packet of his own heals.
+ *   <li>A packet conntrack cannot place (invalid) would leave without masquerade.
  *   <li>The node's own packets from a gateway address to itself pass postrouting on lo.
  *   <li>Most packets are IPv4 of a guest that keeps to the rules, and each lookup costs them: so the set that nearly all of
  *       them are in is asked first, and one that tells little is not asked before it. Packets of other people's bridges
@@ -40,6 +38,7 @@ import java.util.stream.Stream;
  *   <li>A packet that came by a published port is let through by what it was translated to and back, not by the
  *       translation alone: others translate too, and what is published no longer ends at once. Of guests, those may use
  *       the node's ports that may leave it; they come with the node's address, or the answer would take the short way.
+ *   <li>A connection to 127.0.0.1 is not translated: the kernel lets no packet from there out on a bridge.
  *   <li>What a guest says of its own address is dropped where it is not true, so it is noted before: in a set that ARP alone
  *       fills, which needs no agent to be there and wakes none. A tap adds one address in ten seconds at most and each is
  *       forgotten two minutes after it was heard last, so that a guest that floods holds 13 places and takes nobody's.
@@ -52,7 +51,7 @@ import java.util.stream.Stream;
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
-    public static final int REVISION = 5;
+    public static final int REVISION = 4;
 
     private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
@@ -70,7 +69,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
     }
 
     /**
-     * One transaction that replaces our tables whatever state they are in. {@code table} before {@code delete table}
+     * One transaction that replaces both tables whatever state they are in. {@code table} before {@code delete table}
      * makes the delete succeed where there is none.
      */
     public String text() {
@@ -78,8 +77,6 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
         return """
                 table inet %1$s
                 delete table inet %1$s
-                table ip %1$s
-                delete table ip %1$s
                 table bridge %1$s
                 delete table bridge %1$s
                 table inet %1$s {
@@ -104,6 +101,8 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   set egress_to { type ifname . ipv4_addr; flags interval
                   }
                   set egress_ports { type ifname . ipv4_addr . inet_proto . inet_service; flags interval
+                  }
+                  map published { type inet_proto . inet_service : ipv4_addr . inet_service
                   }
                   set published_to { type ipv4_addr . inet_proto . inet_service
                   }
@@ -145,7 +144,6 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   chain from_guest {
                     meta nfproto != ipv4 counter name not_ipv4 drop
                     ct state invalid counter name invalid_state drop
-                    ct state new tcp flags & (syn | ack) != syn ip saddr . meta l4proto . th sport @published_to counter name invalid_state drop
                     ip daddr { 100.100.100.200, 168.63.129.16, 169.254.0.0/16, 192.0.0.192 } counter name metadata drop
                     iifname @egress accept
                     iifname . ip daddr @egress_to accept
@@ -158,6 +156,14 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     oifname . ip saddr @egress_to ct state established,related accept
                     oifname . ip saddr . meta l4proto . th sport @egress_ports ct state established,related accept
                     counter name unsolicited drop
+                  }
+                  chain prerouting {
+                    type nat hook prerouting priority -100; policy accept;
+                    fib daddr type local dnat ip to meta l4proto . th dport map @published
+                  }
+                  chain output {
+                    type nat hook output priority -100; policy accept;
+                    ip daddr != 127.0.0.0/8 fib daddr type local dnat ip to meta l4proto . th dport map @published
                   }
                   chain postrouting {
                     type nat hook postrouting priority 100; policy accept;
@@ -237,16 +243,14 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     add @spoke_lately { iifname } add @spoke { iifname . ether saddr . arp saddr ip }
                   }
                 }
-                """.formatted(t, mark()) + PublishedTable.text(t) + add(installation, elements);
+                """.formatted(t, mark()) + add(installation, elements);
     }
 
-    /** One transaction that removes our tables, whether they are there or not. */
+    /** One transaction that removes both tables, whether they are there or not. */
     public static String remove(InstallationId installation) {
         return """
                 table inet vmlet_%1$s
                 delete table inet vmlet_%1$s
-                table ip vmlet_%1$s
-                delete table ip vmlet_%1$s
                 table bridge vmlet_%1$s
                 delete table bridge vmlet_%1$s
                 """.formatted(installation);
@@ -291,7 +295,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
             case SAME ->
                 quote(element.key().get(0)) + " . " + quote(element.key().get(1));
             case SUBNETS, HELD -> element.key().get(0);
-            case PUBLISHED, PUBLISHED_PORT, PUBLISHED_TO, LED_TO ->
+            case PUBLISHED, PUBLISHED_TO ->
                 String.join(
                         " . ",
                         element.key()

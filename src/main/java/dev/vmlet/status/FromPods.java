@@ -50,7 +50,7 @@ final class FromPods {
             Set<FirewallElement> there =
                     look.elements() instanceof Seen.Present<Set<FirewallElement>>(var members) ? members : Set.of();
             for (PublishedPort port : nic.ports()) {
-                if (there.containsAll(nic.published(port, vmUid))) {
+                if (there.contains(nic.published(port, vmUid))) {
                     ways.add(port.host() + " (its port " + port.guest() + ")");
                 } else {
                     withheld.add(port.host().toString());

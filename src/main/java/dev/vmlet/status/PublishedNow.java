@@ -20,7 +20,7 @@ final class PublishedNow {
         List<String> ports = look != null
                         && look.elements() instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> members)
                 ? nic.ports().stream()
-                        .filter(port -> members.containsAll(
+                        .filter(port -> members.contains(
                                 nic.published(port, vm.getMetadata().getUid())))
                         .map(port -> port.host().toString())
                         .toList()

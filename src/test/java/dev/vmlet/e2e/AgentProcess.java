@@ -131,9 +131,9 @@ public final class AgentProcess implements AutoCloseable {
         }
         if (!arguments.getFirst().equals("controller")) {
             // The first thing it does; what is compared with later must have it.
-            Awaitility.await("the firewall tables of " + name)
+            Awaitility.await("both firewall tables of " + name)
                     .atMost(PATIENCE)
-                    .until(() -> List.of("inet", "bridge", "ip").stream()
+                    .until(() -> List.of("inet", "bridge").stream()
                             .allMatch(family -> Command.of(
                                             there("nft", "list", "table", family, "vmlet_" + installation()))
                                     .run()

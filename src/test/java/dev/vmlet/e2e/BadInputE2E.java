@@ -662,7 +662,7 @@ class BadInputE2E {
             deleteRows();
             other.terminate();
             cluster.kubectl("delete", "vmnode", node);
-            for (String family : List.of("inet", "bridge", "ip")) {
+            for (String family : List.of("inet", "bridge")) {
                 Command.of("nft", "delete", "table", family, "vmlet_" + other.installation())
                         .run()
                         .mustSucceed();

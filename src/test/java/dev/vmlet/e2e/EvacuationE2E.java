@@ -68,7 +68,7 @@ class EvacuationE2E {
         agent.terminate();
         cluster.kubectl("delete", "vmnode", NODE);
         cluster.kubectl("delete", "lease", NODE, "-n", "vmlet-system");
-        for (String family : new String[] {"inet", "bridge", "ip"}) {
+        for (String family : new String[] {"inet", "bridge"}) {
             Command.of("nft", "delete", "table", family, "vmlet_" + agent.installation())
                     .run()
                     .mustSucceed();

@@ -116,7 +116,7 @@ class ImagesE2E {
     private void end(AgentProcess ending, String node) {
         ending.terminate();
         cluster.kubectl("delete", "vmnode", node);
-        for (String family : List.of("inet", "bridge", "ip")) {
+        for (String family : List.of("inet", "bridge")) {
             Command.of("nft", "delete", "table", family, "vmlet_" + ending.installation())
                     .run()
                     .mustSucceed();

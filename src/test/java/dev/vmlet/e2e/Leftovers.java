@@ -57,8 +57,7 @@ public record Leftovers(
         for (AgentProcess agent : agents) {
             ours.add("vmlet_" + agent.installation());
         }
-        // nft 1.0.6 says of each rule that notes something in a map that it has no JSON for it.
-        for (JsonNode item : json("sh", "-c", "nft -j list ruleset 2>/dev/null").path("nftables")) {
+        for (JsonNode item : json("nft", "-j", "list", "ruleset").path("nftables")) {
             JsonNode table = item.path("table");
             if (ours.contains(table.path("name").asText())) {
                 tables.add(
@@ -126,7 +125,6 @@ public record Leftovers(
         for (AgentProcess agent : agents) {
             tables.add("bridge vmlet_" + agent.installation());
             tables.add("inet vmlet_" + agent.installation());
-            tables.add("ip vmlet_" + agent.installation());
         }
         new Leftovers(none, tables, none, none, none, none, none).awaitAgain(agents);
     }

@@ -263,7 +263,7 @@ class RightsE2E {
         agent.terminate();
         cluster.kubectl("delete", "vmnode", node);
         cluster.kubectl("delete", "lease", node, "-n", Identities.NAMESPACE);
-        for (String family : new String[] {"inet", "bridge", "ip"}) {
+        for (String family : new String[] {"inet", "bridge"}) {
             Command.of("nft", "delete", "table", family, "vmlet_" + agent.installation())
                     .run()
                     .mustSucceed();

@@ -59,9 +59,7 @@ public final class FakeHost implements Links, Firewall {
     private final Map<String, HostException> failures = new HashMap<>();
     private int lastIndex;
 
-    private static final List<String> FAMILIES = List.of("inet", "bridge", "ip");
-
-    /** Families of our tables that exist. */
+    /** Families of our tables that exist: {@code inet}, {@code bridge}. */
     private final Set<String> tables = new HashSet<>();
 
     /** Owners by set and key. */
@@ -120,12 +118,12 @@ public final class FakeHost implements Links, Firewall {
         return elements;
     }
 
-    public synchronized boolean allTablesExist() {
-        return tables.size() == FAMILIES.size();
+    public synchronized boolean bothTablesExist() {
+        return tables.size() == 2;
     }
 
     public synchronized boolean rulesAreIntact() {
-        return tables.size() == FAMILIES.size() && tamperedWith.isEmpty();
+        return tables.size() == 2 && tamperedWith.isEmpty();
     }
 
     public synchronized Set<InterfaceAddress> everyAddress(LinkName name) {
@@ -243,7 +241,8 @@ public final class FakeHost implements Links, Firewall {
         forwarding.clear();
         forwardingEverywhere = false;
         defaultRoutes.clear();
-        FAMILIES.forEach(this::deleteTable);
+        deleteTable("inet");
+        deleteTable("bridge");
         tamperedWith = "";
     }
 
@@ -575,11 +574,8 @@ public final class FakeHost implements Links, Firewall {
         if (tables.isEmpty()) {
             return Seen.missing();
         }
-        String difference = FAMILIES.stream()
-                .filter(family -> !tables.contains(family))
-                .findFirst()
-                .map(family -> family + " table is missing")
-                .orElse(tamperedWith);
+        String difference =
+                tables.size() == 2 ? tamperedWith : (tables.contains("inet") ? "bridge" : "inet") + " table is missing";
         Set<FirewallElement> elements = new HashSet<>();
         sets.forEach(
                 (set, members) -> members.forEach((key, owner) -> elements.add(new FirewallElement(set, key, owner))));
@@ -592,7 +588,7 @@ public final class FakeHost implements Links, Firewall {
         if (failure != null) {
             return Seen.unknown(message(failure));
         }
-        if (tables.size() < FAMILIES.size()) {
+        if (tables.size() < 2) {
             return Seen.missing();
         }
         return Seen.present(candidates.stream()
@@ -621,7 +617,7 @@ public final class FakeHost implements Links, Firewall {
         silence();
         sets.clear();
         sets.putAll(fresh);
-        tables.addAll(FAMILIES);
+        tables.addAll(Set.of("inet", "bridge"));
         tamperedWith = "";
     }
 
@@ -668,7 +664,8 @@ public final class FakeHost implements Links, Firewall {
     @Override
     public synchronized void remove() throws HostException {
         fail("remove");
-        FAMILIES.forEach(this::deleteTable);
+        deleteTable("inet");
+        deleteTable("bridge");
         tamperedWith = "";
     }
 

@@ -449,15 +449,13 @@ final class History {
             return;
         }
         world.say("somebody damages the tables");
-        switch (random.nextInt(5)) {
+        switch (random.nextInt(4)) {
             case 0 -> world.links.deleteTable("inet");
             case 1 -> world.links.deleteTable("bridge");
-            case 2 -> world.links.deleteTable("ip");
-            case 3 -> world.links.tamperWithRules();
+            case 2 -> world.links.tamperWithRules();
             default -> {
                 world.links.deleteTable("inet");
                 world.links.deleteTable("bridge");
-                world.links.deleteTable("ip");
             }
         }
     }

@@ -378,7 +378,7 @@ final class Oracle {
                 Link link = world.links.everyLink().get(name);
                 if (link != null
                         && link.mark().owner(Given.INSTALLATION) instanceof Owner.OfVm(String uid, var _)
-                        && world.links.allTablesExist()) {
+                        && world.links.bothTablesExist()) {
                     isGuarded(name, uid);
                 }
             }

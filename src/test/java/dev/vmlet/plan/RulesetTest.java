@@ -73,12 +73,10 @@ class RulesetTest {
     }
 
     @Test
-    void removesItsTablesAndNoOther() {
+    void removesBothTablesAndNoOther() {
         assertThat(Ruleset.remove(Given.INSTALLATION)).isEqualTo("""
                 table inet vmlet_inst2345
                 delete table inet vmlet_inst2345
-                table ip vmlet_inst2345
-                delete table ip vmlet_inst2345
                 table bridge vmlet_inst2345
                 delete table bridge vmlet_inst2345
                 """);

@@ -687,7 +687,7 @@ class VmPlannerTest {
         sees(Given.nic(), Set.of());
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(asked)))).isEqualTo("""
                 write what applies to a running guest too into the record of lab/web, because the object was changed
-                admit published{tcp . 8080 . 10.77.4.2}, published_port{tcp . 8080 . 80}, led_to{10.77.4.2 . tcp . 80}, published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
+                admit published{tcp . 8080 . 10.77.4.2 . 80}, published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
                 isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
                 """.formatted(T));
     }
@@ -698,7 +698,7 @@ class VmPlannerTest {
         sees(publishing(HTTP, HTTPS), Set.of());
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP)))))
                 .isEqualTo("""
-                        remove published{tcp . 8443 . 10.77.4.2}, published_port{tcp . 8443 . 443}, led_to{10.77.4.2 . tcp . 443}, published_to{10.77.4.2 . tcp . 443} from the firewall, because VM lab/web asks for it no longer
+                        remove published{tcp . 8443 . 10.77.4.2 . 443}, published_to{10.77.4.2 . tcp . 443} from the firewall, because VM lab/web asks for it no longer
                         write what applies to a running guest too into the record of lab/web, because the object was changed
                         isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
                         """.formatted(T));
@@ -710,7 +710,7 @@ class VmPlannerTest {
         Plan plan = plan(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS))));
         assertThat(Texts.of(plan)).isEqualTo("""
                 write what applies to a running guest too into the record of lab/web, because the object was changed
-                admit led_to{10.77.4.2 . tcp . 80}, published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
+                admit published_to{10.77.4.2 . tcp . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2
                 isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members
                 wait PT30S for HostPortTaken: spec.networks[net].ports: a process of the node listens on tcp/8080; choose another hostPort, or end that process
                 """.formatted(T));
@@ -722,7 +722,7 @@ class VmPlannerTest {
         record = Seen.present(running(publishing(HTTP, HTTPS)));
         sees(Given.nic(), Set.of(HTTPS.host()));
         assertThat(unresolved(RunStrategy.ALWAYS, "", SECRETLESS)).isEqualTo("""
-                admit published{tcp . 8080 . 10.77.4.2}, published_port{tcp . 8080 . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
+                admit published{tcp . 8080 . 10.77.4.2 . 80} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
                 wait PT30S for SecretNotFound: no Secret s
                 """);
         assertThat(unresolved(
@@ -746,8 +746,8 @@ class VmPlannerTest {
                         Seen.present(Given.bridge())));
         assertThat(text(Given.desiredVm(RunStrategy.ALWAYS, List.of(publishing(HTTP, HTTPS)))))
                 .isEqualTo("""
-                        remove published{tcp . 8080 . 10.77.4.2}, published_port{tcp . 8080 . 80} from the firewall, because the addresses of the cluster's Services are this node's [drift]
-                        admit led_to{10.77.4.2 . tcp . 443}, published_to{10.77.4.2 . tcp . 443} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
+                        remove published{tcp . 8080 . 10.77.4.2 . 80} from the firewall, because the addresses of the cluster's Services are this node's [drift]
+                        admit published_to{10.77.4.2 . tcp . 443} in the firewall, because VM lab/web publishes ports of 10.77.4.2 [drift]
                         isolate %1$s from the other guests of its bridge, because isolation of Network lab/net is Members [drift]
                         wait PT30S for HostPortTaken: spec.networks[net].ports: kube-proxy serves this node in IPVS mode, so that every ClusterIP is an address of the node, and tcp/8080 of each would lead to the guest; take the ports out, or give kube-proxy another mode and delete its link kube-ipvs0
                         """.formatted(T));

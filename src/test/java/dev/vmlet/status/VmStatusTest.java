@@ -143,8 +143,7 @@ class VmStatusTest {
                 .isEqualTo("True Published: Pods of this node and of others reach the guest at 192.0.2.7, tcp/8080 (its"
                         + " port 80), udp/53 (its port 5353), and nothing else of it.");
         // A process of the node listens there, so that it is withheld.
-        members.remove(
-                publishing.published(publishing.ports().getFirst(), "vm-1").getLast());
+        members.remove(publishing.published(publishing.ports().getFirst(), "vm-1"));
         elements(Seen.present(members));
         assertThat(published()).contains(List.of("udp/53"));
         assertThat(fromPods())

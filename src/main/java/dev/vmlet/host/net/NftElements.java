@@ -34,7 +34,6 @@ final class NftElements implements AutoCloseable {
     private static final int NEWSETELEM = SUBSYSTEM | 12;
     private static final int GETSETELEM = SUBSYSTEM | 13;
     private static final int NFPROTO_INET = 1;
-    private static final int NFPROTO_IPV4 = 2;
     private static final int NFPROTO_BRIDGE = 7;
     private static final int NFGENMSG = 4;
 
@@ -93,20 +92,19 @@ final class NftElements implements AutoCloseable {
     }
 
     private static boolean leadsWhereItShould(FirewallElement element, NetlinkMessage answer) throws KernelRefusal {
-        if (!element.set().isMap()) {
+        if (element.set() != FirewallSet.PUBLISHED) {
             return true;
         }
-        String place = element.key().getLast();
         byte[] data = answer.attributes(NFGENMSG)
                 .nested(LIST_ELEMENTS)
                 .nested(LIST_ELEMENT)
                 .nested(ELEMENT_DATA)
                 .bytes(DATA_VALUE)
                 .orElse(new byte[0]);
-        byte[] expected = element.set() == FirewallSet.PUBLISHED
-                ? Ipv4Address.parse(place).bytes()
-                : port(place);
-        return Arrays.equals(data, expected);
+        ByteArrayOutputStream expected = new ByteArrayOutputStream();
+        put(expected, Ipv4Address.parse(element.key().get(2)).bytes(), 4);
+        put(expected, port(element.key().get(3)), 4);
+        return Arrays.equals(data, expected.toByteArray());
     }
 
     /** What was heard from behind the tap, the latest first; no value when our table is not there. */
@@ -168,12 +166,7 @@ final class NftElements implements AutoCloseable {
 
     private static NetlinkRequest request(int type, String family, int flags) {
         return new NetlinkRequest(type, flags)
-                .put8(
-                        switch (family) {
-                            case "inet" -> NFPROTO_INET;
-                            case "ip" -> NFPROTO_IPV4;
-                            default -> NFPROTO_BRIDGE;
-                        })
+                .put8(family.equals("inet") ? NFPROTO_INET : NFPROTO_BRIDGE)
                 .put8(0)
                 .put16(0);
     }
@@ -235,11 +228,11 @@ final class NftElements implements AutoCloseable {
                 put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
                 put(bytes, port(key.get(2)), 4);
             }
-            case PUBLISHED, PUBLISHED_PORT -> {
+            case PUBLISHED -> {
                 put(bytes, new byte[] {(byte) protocol(key.get(0))}, 4);
                 put(bytes, port(key.get(1)), 4);
             }
-            case PUBLISHED_TO, LED_TO -> {
+            case PUBLISHED_TO -> {
                 put(bytes, Ipv4Address.parse(key.get(0)).bytes(), 4);
                 put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
                 put(bytes, port(key.get(2)), 4);

@@ -15,28 +15,20 @@ import dev.vmlet.model.Speech;
 import dev.vmlet.plan.Ruleset;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumMap;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import java.util.stream.Collectors;
 
-/** Our tables in the network namespace this process runs in, through libnftables. */
+/** Our two tables in the network namespace this process runs in, through libnftables. */
 public final class NftFirewall implements Firewall, AutoCloseable {
-    /** Of our tables, in the order in which {@link Ruleset} makes them. */
-    private static final List<String> FAMILIES = List.of("inet", "bridge", "ip");
-
-    /** The family of the one whose rules note in maps what packets tell. */
-    private static final String NOTING = "ip";
-
     private final InstallationId installation;
     private final String table;
     private final Baseline baseline;
@@ -63,33 +55,24 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         return nft;
     }
 
-    /** Those of our tables that are there, by family. */
-    private record Tables(Map<String, NftTable> byFamily) {
-        List<NftObject> objects() {
-            return byFamily.values().stream().flatMap(t -> t.objects().stream()).toList();
-        }
-
-        Set<FirewallElement> elements() {
-            return byFamily.values().stream()
-                    .flatMap(t -> t.elements().stream())
-                    .collect(Collectors.toSet());
-        }
-    }
-
     @Override
     public Seen<FirewallState> observe() {
         Lock lock = tables.readLock();
         lock.lock();
         try {
-            Tables seen = list();
-            if (seen.byFamily().isEmpty()) {
+            Optional<NftTable> inet = list("inet");
+            Optional<NftTable> bridge = list("bridge");
+            if (inet.isEmpty() && bridge.isEmpty()) {
                 return Seen.missing();
             }
-            String difference = difference(seen, new Ruleset(installation, Set.of()));
+            Set<FirewallElement> elements = new HashSet<>();
+            inet.ifPresent(t -> elements.addAll(t.elements()));
+            bridge.ifPresent(t -> elements.addAll(t.elements()));
+            String difference = difference(inet, bridge, new Ruleset(installation, Set.of()));
             if (difference.isEmpty()) {
-                difference = baseline.difference(seen.objects());
+                difference = baseline.difference(objects(inet, bridge));
             }
-            return Seen.present(new FirewallState(difference.isEmpty(), difference, seen.elements()));
+            return Seen.present(new FirewallState(difference.isEmpty(), difference, elements));
         } catch (HostException | IOException e) {
             return Seen.unknown("look at firewall " + table + ": " + e.getMessage());
         } finally {
@@ -97,51 +80,40 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         }
     }
 
-    private Tables list() throws HostException {
-        Map<String, NftTable> found = new LinkedHashMap<>();
-        for (String family : FAMILIES) {
-            String operation = "list table " + family + " " + table;
-            try {
-                found.put(
-                        family,
-                        family.equals(NOTING) ? listText(operation) : NftTable.parse(nft.run(operation, operation)));
-            } catch (NftRefusal e) {
-                if (!e.isNotThere()) {
-                    throw e.during(operation);
-                }
+    private Optional<NftTable> list(String family) throws HostException {
+        String operation = "list table " + family + " " + table;
+        try {
+            return Optional.of(NftTable.parse(nft.run(operation, operation)));
+        } catch (NftRefusal e) {
+            if (e.isNotThere()) {
+                return Optional.empty();
             }
+            throw e.during(operation);
         }
-        return new Tables(found);
     }
 
-    /**
-     * As text: nft 1.0.6 complains on the standard error output of each rule that notes something in a map when it is to say
-     * it in JSON. Without members, for packets may bring many; those of the sets we know are asked for by set.
-     */
-    private NftTable listText(String operation) throws NftRefusal, HostException {
-        List<NftObject> objects = RulesetShape.objects(nft.rules(operation, operation));
-        Set<FirewallElement> elements = new HashSet<>();
-        for (FirewallSet set : FirewallSet.values()) {
-            if (set.family().equals(NOTING)) {
-                elements.addAll(members(set));
-            }
+    private String difference(Optional<NftTable> inet, Optional<NftTable> bridge, Ruleset ruleset) {
+        if (inet.isEmpty()) {
+            return "inet table " + table + " is missing";
         }
-        return new NftTable("", objects, elements);
-    }
-
-    private static String difference(Tables seen, Ruleset ruleset) {
-        Map<String, Integer> shape = new TreeMap<>();
-        for (String family : FAMILIES) {
-            NftTable each = seen.byFamily().get(family);
-            if (each == null) {
-                return family + " table " + ruleset.table() + " is missing";
-            }
-            if (!family.equals(NOTING) && !each.mark().equals(ruleset.mark())) {
+        if (bridge.isEmpty()) {
+            return "bridge table " + table + " is missing";
+        }
+        for (NftTable each : List.of(inet.get(), bridge.get())) {
+            if (!each.mark().equals(ruleset.mark())) {
                 return "mark is \"" + each.mark() + "\", expected \"" + ruleset.mark() + "\"";
             }
-            shape.putAll(each.shape());
         }
-        return RulesetShape.difference(RulesetShape.of(ruleset.text()), shape);
+        Map<String, Integer> seen = inet.get().shape();
+        seen.putAll(bridge.get().shape());
+        return RulesetShape.difference(RulesetShape.of(ruleset.text()), seen);
+    }
+
+    private static List<NftObject> objects(Optional<NftTable> inet, Optional<NftTable> bridge) {
+        List<NftObject> objects = new ArrayList<>();
+        inet.ifPresent(t -> objects.addAll(t.objects()));
+        bridge.ifPresent(t -> objects.addAll(t.objects()));
+        return objects;
     }
 
     @Override
@@ -149,10 +121,8 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         Lock lock = tables.readLock();
         lock.lock();
         try {
-            for (String family : FAMILIES) {
-                if (!single.tableExists(family)) {
-                    return Seen.missing();
-                }
+            if (!single.tableExists("inet") || !single.tableExists("bridge")) {
+                return Seen.missing();
             }
             Set<FirewallElement> found = new HashSet<>();
             Map<FirewallSet, Set<FirewallElement>> listed = new EnumMap<>(FirewallSet.class);
@@ -183,12 +153,9 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                 : members.contains(candidate);
     }
 
-    /**
-     * All of one set. A set with intervals is asked so for a single one, because the kernel answers with the interval around
-     * it; they belong to Networks: few.
-     */
+    /** Of a set with intervals: for one the kernel answers with the interval around it. They belong to Networks: few. */
     private Set<FirewallElement> members(FirewallSet set) throws HostException {
-        String listing = "list " + (set.isMap() ? "map " : "set ") + set.family() + " " + table + " " + set.nftName();
+        String listing = "list set " + set.family() + " " + table + " " + set.nftName();
         try {
             return NftTable.parse(nft.run(listing, listing)).elements();
         } catch (NftRefusal e) {
@@ -235,16 +202,17 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         lock.lock();
         try {
             commit(operation, ruleset.text());
-            Tables seen = list();
-            String difference = difference(seen, ruleset);
+            Optional<NftTable> inet = list("inet");
+            Optional<NftTable> bridge = list("bridge");
+            String difference = difference(inet, bridge, ruleset);
             if (difference.isEmpty()) {
-                difference = absent(ruleset.elements(), seen.elements());
+                difference = absent(ruleset.elements(), inet, bridge);
             }
             if (!difference.isEmpty()) {
                 baseline.delete();
                 throw new HostException.Refused(operation + ": read back something else: " + difference, null);
             }
-            baseline.write(seen.objects());
+            baseline.write(objects(inet, bridge));
         } catch (IOException e) {
             throw new HostException.Refused(
                     operation + ": installed, but what was installed cannot be written to " + baseline.file() + ": "
@@ -255,10 +223,11 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         }
     }
 
-    private static String absent(Set<FirewallElement> expected, Set<FirewallElement> seen) {
+    private static String absent(Set<FirewallElement> expected, Optional<NftTable> inet, Optional<NftTable> bridge) {
         Set<String> absent = new TreeSet<>();
         for (FirewallElement element : expected) {
-            if (!seen.contains(element)) {
+            Optional<NftTable> holder = element.set().family().equals("inet") ? inet : bridge;
+            if (holder.isEmpty() || !holder.get().elements().contains(element)) {
                 absent.add(element.toString());
             }
         }

@@ -25,7 +25,6 @@ final class Nftables implements AutoCloseable {
     private static final int OUTPUT_STATELESS = 1 << 2;
     private static final int OUTPUT_HANDLE = 1 << 3;
     private static final int OUTPUT_JSON = 1 << 4;
-    private static final int OUTPUT_TERSE = 1 << 11;
     private static final int LC_ALL_MASK = 0x1fbf;
 
     private final BlockingQueue<Pointer> idle = new ArrayBlockingQueue<>(CONTEXTS);
@@ -50,11 +49,6 @@ final class Nftables implements AutoCloseable {
     /** As {@link #run}, but what is printed is nft's own text for people, with handles and without packet counts. */
     String text(String operation, String commands) throws NftRefusal, HostException {
         return run(operation, commands, false, OUTPUT_HANDLE | OUTPUT_STATELESS);
-    }
-
-    /** As {@link #run}, but what is printed is nft's own text, without what changes by itself: counts, handles, members. */
-    String rules(String operation, String commands) throws NftRefusal, HostException {
-        return run(operation, commands, false, OUTPUT_TERSE | OUTPUT_STATELESS);
     }
 
     /** As {@link #run}, but the kernel only says whether it would, and keeps nothing. */

@@ -200,7 +200,7 @@ class PacketsIT {
         }
     }
 
-    /** What a repair does while packets of others cross: our tables replaced in one transaction, again and again. */
+    /** What a repair does while packets of others cross: both tables replaced in one transaction, again and again. */
     @Test
     void aReplacementOfTheTablesLosesNoPacket() throws Exception {
         Map<String, Integer> ports = new ConcurrentHashMap<>();

@@ -130,10 +130,10 @@ final class Town implements AutoCloseable {
                 List.of());
     }
 
-    /** Packets by the name of the counter, of all tables. */
+    /** Packets by the name of the counter, of both tables. */
     Map<String, Long> counters() throws Exception {
         Map<String, Long> packets = new TreeMap<>();
-        for (String family : new String[] {"inet", "ip", "bridge"}) {
+        for (String family : new String[] {"inet", "bridge"}) {
             String list = "list counters table " + family + " " + names().table();
             for (JsonNode item : new JsonMapper().readTree(nft.run(list, list)).path("nftables")) {
                 JsonNode counter = item.path("counter");
