@@ -92,6 +92,9 @@ def many_cycles(rounds, options):
                 first = now
             print(f"| {done} cycles | {(time.monotonic() - begin) / 60:.1f} min | "
                   + " | ".join(f"{value} {name}" for name, value in now.facts.items()) + " |", flush=True)
+    if rounds.agent.ended_by_itself:
+        # Nor would the figures be those of one life.
+        raise Broken("agents that ended by themselves", "\n".join(rounds.agent.ended_by_itself))
     rounds.settle()
     # What it has put off, it has done after a full pass.
     rounds.pause(40, 41)

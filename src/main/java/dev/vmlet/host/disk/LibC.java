@@ -1,6 +1,7 @@
 package dev.vmlet.host.disk;
 
 import java.io.IOException;
+import java.lang.ref.Reference;
 import jnr.constants.platform.Errno;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Memory;
@@ -107,6 +108,11 @@ final class LibC {
         how.putLong(0, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         how.putLong(8, 0);
         how.putLong(16, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-        return (int) checked("openat2", C.syscall(SYS_OPENAT2, folder, path, how, 24));
+        try {
+            return (int) checked("openat2", C.syscall(SYS_OPENAT2, folder, path, how, 24));
+        } finally {
+            // Else it may be freed while the call goes on.
+            Reference.reachabilityFence(how);
+        }
     }
 }

@@ -1,5 +1,6 @@
 package dev.vmlet.host.net;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -55,37 +56,41 @@ final class Kernel {
     void bindNetlink(int fd) throws KernelRefusal {
         ByteBuffer address = buffer(12);
         address.putShort(0, (short) AF_NETLINK);
-        check(libc.bind(fd, address, 12), "bind(AF_NETLINK)");
+        check(held(address, () -> libc.bind(fd, address, 12)), "bind(AF_NETLINK)");
     }
 
     void setOption(int fd, int level, int option, int value) throws KernelRefusal {
         ByteBuffer bytes = buffer(4).putInt(0, value);
-        check(libc.setsockopt(fd, level, option, bytes, 4), "setsockopt(" + level + ", " + option + ")");
+        setOption(fd, level, option, bytes, "setsockopt(" + level + ", " + option + ")");
     }
 
     /** Bounds each receive and send on the socket; the call then fails with EAGAIN. */
     void setTimeouts(int fd, long seconds) throws KernelRefusal {
         ByteBuffer timeval = buffer(16).putLong(0, seconds);
-        check(libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, 16), "setsockopt(SO_RCVTIMEO)");
-        check(libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeval, 16), "setsockopt(SO_SNDTIMEO)");
+        setOption(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, "setsockopt(SO_RCVTIMEO)");
+        setOption(fd, SOL_SOCKET, SO_SNDTIMEO, timeval, "setsockopt(SO_SNDTIMEO)");
+    }
+
+    private void setOption(int fd, int level, int option, ByteBuffer value, String call) throws KernelRefusal {
+        check(held(value, () -> libc.setsockopt(fd, level, option, value, value.capacity())), call);
     }
 
     /** Sends the bytes between position and limit as one datagram. */
     void send(int fd, ByteBuffer bytes) throws KernelRefusal {
-        check(retried(() -> libc.send(fd, bytes, bytes.remaining(), 0)), "send");
+        check(held(bytes, () -> libc.send(fd, bytes, bytes.remaining(), 0)), "send");
     }
 
     /** Writes the bytes at once or not at all, as a tap takes a frame. */
     void write(int fd, byte[] bytes) throws KernelRefusal {
         ByteBuffer copy = buffer(bytes.length).put(bytes).flip();
-        check(retried(() -> libc.write(fd, copy, bytes.length)), "write");
+        check(held(copy, () -> libc.write(fd, copy, bytes.length)), "write");
     }
 
     /** Receives one datagram; the buffer is then ready to be read. EMSGSIZE when it did not fit. */
     void receive(int fd, ByteBuffer into) throws KernelRefusal {
         into.clear();
         // MSG_TRUNC makes recv tell the datagram's own length; without it a cut message looks whole.
-        long length = check(retried(() -> libc.recv(fd, into, into.capacity(), MSG_TRUNC)), "recv");
+        long length = check(held(into, () -> libc.recv(fd, into, into.capacity(), MSG_TRUNC)), "recv");
         if (length > into.capacity()) {
             throw new KernelRefusal(Errno.EMSGSIZE, "datagram of " + length + " bytes, room for " + into.capacity());
         }
@@ -97,7 +102,7 @@ final class Kernel {
     }
 
     void ioctl(int fd, long request, ByteBuffer argument, String name) throws KernelRefusal {
-        check(libc.ioctl(fd, request, argument), name);
+        check(held(argument, () -> libc.ioctl(fd, request, argument)), name);
     }
 
     void ioctl(int fd, long request, long argument, String name) throws KernelRefusal {
@@ -110,14 +115,15 @@ final class Kernel {
     }
 
     void signal(int eventfd) throws KernelRefusal {
-        check(libc.write(eventfd, buffer(8).putLong(0, 1), 8), "write to eventfd");
+        ByteBuffer one = buffer(8).putLong(0, 1);
+        check(held(one, () -> libc.write(eventfd, one, 8)), "write to eventfd");
     }
 
     /** Waits without limit until one of the two is readable, and says whether it is the first. */
     boolean awaitFirst(int first, int second) throws KernelRefusal {
         ByteBuffer descriptors = buffer(16);
         descriptors.putInt(0, first).putShort(4, POLLIN).putInt(8, second).putShort(12, POLLIN);
-        check(retried(() -> libc.poll(descriptors, 2, -1)), "poll");
+        check(held(descriptors, () -> libc.poll(descriptors, 2, -1)), "poll");
         // The second wins: it is the request to stop.
         return descriptors.getShort(14) == 0;
     }
@@ -126,7 +132,7 @@ final class Kernel {
     boolean awaitWithin(int fd, Duration longest) throws KernelRefusal {
         ByteBuffer descriptor = buffer(8);
         descriptor.putInt(0, fd).putShort(4, POLLIN);
-        return check(retried(() -> libc.poll(descriptor, 1, (int) longest.toMillis())), "poll") > 0;
+        return check(held(descriptor, () -> libc.poll(descriptor, 1, (int) longest.toMillis())), "poll") > 0;
     }
 
     /** The name of the link with this index in the network namespace of the calling thread; empty when it is gone. */
@@ -153,12 +159,20 @@ final class Kernel {
         long run();
     }
 
-    private long retried(Call call) {
-        while (true) {
-            long result = call.run();
-            if (result >= 0 || runtime.getLastError() != Errno.EINTR.intValue()) {
-                return result;
+    /**
+     * Makes the call, again when a signal interrupts it. Its memory is held until it has returned: what Java does not look at
+     * afterwards may be collected, and freed, while the kernel waits in the call and is yet to write into it.
+     */
+    private long held(ByteBuffer memory, Call call) {
+        try {
+            while (true) {
+                long result = call.run();
+                if (result >= 0 || runtime.getLastError() != Errno.EINTR.intValue()) {
+                    return result;
+                }
             }
+        } finally {
+            Reference.reachabilityFence(memory);
         }
     }
 

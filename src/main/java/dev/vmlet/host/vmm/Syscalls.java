@@ -1,6 +1,7 @@
 package dev.vmlet.host.vmm;
 
 import java.io.IOException;
+import java.lang.ref.Reference;
 import jnr.constants.platform.Errno;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Pointer;
@@ -62,8 +63,13 @@ final class Syscalls {
 
     /** Number of ready descriptors; 0 also when a signal interrupted the wait. */
     static int poll(Pointer fds, int count, int timeoutMillis) throws IOException {
-        int ready = C.poll(fds, count, timeoutMillis);
-        return ready < 0 && errno() == Errno.EINTR ? 0 : (int) call("poll", ready);
+        try {
+            int ready = C.poll(fds, count, timeoutMillis);
+            return ready < 0 && errno() == Errno.EINTR ? 0 : (int) call("poll", ready);
+        } finally {
+            // Else it may be freed while the kernel waits to write into it.
+            Reference.reachabilityFence(fds);
+        }
     }
 
     /** Adds one to an eventfd. A full counter is as good as a written one. */
