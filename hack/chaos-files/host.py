@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 
 
 FAMILIES = ("inet", "bridge")
@@ -16,6 +17,21 @@ def run(*command, check=True):
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
     return done.stdout
+
+
+def listed(*command):
+    """What a tool lists as JSON. A text that is none is a failed look, as an error's exit is, and is shown and asked for
+    again: nft 1.0.6 writes half of its list now and then, and ends with 0."""
+    for attempt in range(5):
+        text = run(*command)
+        try:
+            return json.loads(text)
+        except ValueError as e:
+            at = getattr(e, "pos", 0)
+            what = f"{' '.join(command)}: {e} of {len(text)}: {text[max(0, at - 300):at]!r} <HERE> {text[at:at + 100]!r}"
+            print(f"look {attempt + 1} of 5: {what}", flush=True)
+            time.sleep(0.05)
+    raise RuntimeError(what)
 
 
 def read(path):
@@ -51,8 +67,8 @@ def state_of(pid):
 
 def links():
     """By name: what ip tells of each link, with its addresses."""
-    found = {link["ifname"]: link for link in json.loads(run("ip", "-j", "-d", "link", "show"))}
-    for link in json.loads(run("ip", "-j", "-4", "addr", "show")):
+    found = {link["ifname"]: link for link in listed("ip", "-j", "-d", "link", "show")}
+    for link in listed("ip", "-j", "-4", "addr", "show"):
         if link.get("ifname") in found:
             found[link["ifname"]]["addresses"] = sorted(
                 f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", []))
@@ -62,7 +78,7 @@ def links():
 def neighbours():
     """MAC addresses that the node knows for good, by link and IPv4 address."""
     return {(entry["dev"], entry["dst"]): entry.get("lladdr")
-            for entry in json.loads(run("ip", "-j", "-4", "neigh", "show", "nud", "permanent"))}
+            for entry in listed("ip", "-j", "-4", "neigh", "show", "nud", "permanent")}
 
 
 def alias(link):
@@ -70,7 +86,7 @@ def alias(link):
 
 
 def ruleset():
-    return json.loads(run("nft", "-j", "list", "ruleset"))["nftables"]
+    return listed("nft", "-j", "list", "ruleset")["nftables"]
 
 
 def elements(items, table):
