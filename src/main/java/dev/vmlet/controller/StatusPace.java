@@ -14,7 +14,7 @@ import java.util.Set;
  * When a status that differs from the written one is worth a write. A start passes through states that last some
  * milliseconds; each written would cost the API server, every watcher and the start itself more than it tells anybody.
  * So a state that is on its way to the next may stay unwritten for {@link #LATEST}: what is written was seen, and what
- * lasts is written.
+ * lasts is written. {@link #LATEST_STEP} where a start is told of already: of a hundred at once each step lasts.
  *
  * <p>An edit of a Network concerns all VMs of all its nodes at once, mostly by no more than what waits for their next
  * start. That is written too, but one after another: a thread that waits for the API server to take one of ten thousand
@@ -28,6 +28,8 @@ final class StatusPace {
     /** What is new in a status. */
     enum Change {
         NEWS,
+        /** The VM is on its way to running, and what is written says so, of an earlier part of the way. */
+        A_STEP_FURTHER,
         /** Nobody has knocked yet at the port of a guest that was there before this agent: its answer comes in a moment. */
         BEFORE_A_KNOCK,
         /** Nothing but what waits for the guest's next start. */
@@ -36,6 +38,9 @@ final class StatusPace {
 
     /** The oldest unwritten change is at most this old. */
     static final Duration LATEST = Duration.ofMillis(300);
+
+    /** The same where a start that is told of already has come a step further: a hundred at once take that long. */
+    static final Duration LATEST_STEP = Duration.ofSeconds(2);
 
     /** Until the first write of what only waits: a person who has edited one VM looks at it. */
     static final Duration SOON = Duration.ofMillis(200);
@@ -92,7 +97,8 @@ final class StatusPace {
         boolean passing = change == Change.BEFORE_A_KNOCK
                 || plan.waitingFor().map(w -> PASSING.contains(w.reason())).orElse(false);
         Instant since = passing ? unwrittenSince.computeIfAbsent(uid, _ -> now) : now;
-        Duration left = passing ? Duration.between(now, since.plus(LATEST)) : Duration.ZERO;
+        Duration latest = change == Change.A_STEP_FURTHER ? LATEST_STEP : LATEST;
+        Duration left = passing ? Duration.between(now, since.plus(latest)) : Duration.ZERO;
         if (left.isPositive() || apart.equals(APART)) {
             return left;
         }

@@ -224,6 +224,9 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         if (StatusNews.isOnlyWhatWaits(status, vm.getStatus())) {
             return StatusPace.Change.WHAT_WAITS;
         }
+        if (StatusNews.isAStepFurther(status, vm.getStatus())) {
+            return StatusPace.Change.A_STEP_FURTHER;
+        }
         boolean adopted = record(round.after)
                 .flatMap(VmRecord::launch)
                 .map(launch -> launch.startedAt().isBefore(born))

@@ -33,6 +33,15 @@ class StatusPaceTest {
     }
 
     @Test
+    void letsAStartThatIsToldOfGoFurtherForAWhileButTellsAtOnceWhatHoldsItUp() {
+        Change further = Change.A_STEP_FURTHER;
+        assertThat(pace.left("vm-1", PASSING, further, NOW)).isEqualTo(StatusPace.LATEST_STEP);
+        assertThat(pace.left("vm-1", PASSING, further, NOW.plus(StatusPace.LATEST_STEP)))
+                .isEqualTo(Duration.ZERO);
+        assertThat(pace.left("vm-1", LASTING, further, NOW)).isEqualTo(Duration.ZERO);
+    }
+
+    @Test
     void waitsAMomentForTheFirstAnswerOfAGuestThatWasThereBefore() {
         assertThat(pace.left("vm-1", Plan.nothing(), Change.BEFORE_A_KNOCK, NOW))
                 .isEqualTo(StatusPace.LATEST);

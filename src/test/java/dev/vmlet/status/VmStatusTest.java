@@ -6,6 +6,7 @@ import dev.vmlet.api.Condition;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineSpec;
 import dev.vmlet.api.VirtualMachineStatus;
+import dev.vmlet.api.VirtualMachineStatus.Phase;
 import dev.vmlet.model.ArpWitness;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.DesiredVm;
@@ -795,5 +796,32 @@ class VmStatusTest {
         assertThat(StatusNews.isOnlyWhatWaits(with(waits, "Ready", "other"), before))
                 .isFalse();
         assertThat(StatusNews.isOnlyWhatWaits(waits, null)).isFalse();
+    }
+
+    @Test
+    void knowsAStartThatHasComeFurther() {
+        VirtualMachineStatus turn = onItsWay(Phase.Pending, 3L, 1);
+        assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Starting, 3L, 1), turn))
+                .isTrue();
+        assertThat(StatusNews.isAStepFurther(turn, onItsWay(Phase.Preparing, 3L, 1)))
+                .isTrue();
+        assertThat(StatusNews.isAStepFurther(turn, null)).isFalse();
+        assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Running, 3L, 1), turn))
+                .as("arrived")
+                .isFalse();
+        assertThat(StatusNews.isAStepFurther(turn, onItsWay(Phase.Running, 3L, 1)))
+                .as("fallen back")
+                .isFalse();
+        assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Starting, 4L, 1), turn))
+                .as("edited")
+                .isFalse();
+        assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Starting, 3L, 2), turn))
+                .as("another start")
+                .isFalse();
+    }
+
+    private static VirtualMachineStatus onItsWay(Phase phase, long generation, int restarts) {
+        return new VirtualMachineStatus(
+                phase, null, null, null, null, null, restarts, null, generation, null, List.of());
     }
 }
