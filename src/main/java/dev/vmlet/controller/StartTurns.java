@@ -35,7 +35,7 @@ final class StartTurns {
         }
         StartQueue.Answer answer = queue.ask(uid, clock.instant());
         queue = answer.next();
-        return answer.before().map(before -> answer.next().hold(plan, before)).orElse(plan);
+        return answer.before().map(_ -> answer.next().hold(plan)).orElse(plan);
     }
 
     /** After the plan was carried out: who neither starts nor waits for its turn makes room. */

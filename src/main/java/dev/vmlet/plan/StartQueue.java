@@ -31,7 +31,7 @@ import java.util.Optional;
 public record StartQueue(int parallelism, Map<String, Instant> starting, Map<String, Instant> waiting) {
     /** A start that takes longer counts no more. */
     static final Duration START_PATIENCE = Duration.ofSeconds(60);
-    /** Who waits asks again as often, so that its message stays true. */
+    /** Who waits asks again as often, so that it is known to wait still. */
     public static final Duration ASK_AGAIN = Duration.ofSeconds(10);
     /** Who has not asked for so long has gone, or has other troubles. */
     static final Duration SILENCE = ASK_AGAIN.multipliedBy(3);
@@ -120,8 +120,11 @@ public record StartQueue(int parallelism, Map<String, Instant> starting, Map<Str
         return plan.steps().stream().anyMatch(planned -> planned.step() instanceof Step.SpawnVmm);
     }
 
-    /** What of the plan can be done before its VM's turn has come: all but the start and the note of it. */
-    public Plan hold(Plan plan, int before) {
+    /**
+     * What of the plan can be done before its VM's turn has come: all but the start and the note of it. Its message does
+     * not tell how many are ahead: with each start it would be another for all who wait, and be written for each.
+     */
+    public Plan hold(Plan plan) {
         List<PlannedStep> steps = new ArrayList<>();
         for (PlannedStep planned : plan.steps()) {
             boolean start = planned.step() instanceof Step.SpawnVmm
@@ -132,7 +135,7 @@ public record StartQueue(int parallelism, Map<String, Instant> starting, Map<Str
             }
         }
         String message = "Waits for its turn: " + parallelism + (parallelism == 1 ? " guest starts" : " guests start")
-                + " at once (--start-parallelism), " + before + (before == 1 ? " waits" : " wait") + " before it.";
+                + " at once (--start-parallelism).";
         return new Plan(steps, Optional.of(new Plan.Wait(Reason.WaitingForTurn, message, ASK_AGAIN)));
     }
 

@@ -34,7 +34,7 @@ class StartQueueTest {
     }
 
     @Test
-    void startsAFewAndTellsTheOthersHowManyAreBeforeThem() {
+    void startsAFewAndKnowsOfTheOthersHowManyAreBeforeThem() {
         assertThat(ask("a", NOW)).isEmpty();
         assertThat(ask("b", NOW)).isEmpty();
         assertThat(ask("c", NOW)).contains(0);
@@ -92,13 +92,13 @@ class StartQueueTest {
         Plan plan = new Plan(steps, Optional.of(new Plan.Wait(Reason.Starting, "waiting", Duration.ofMillis(100))));
 
         assertThat(StartQueue.starts(plan)).isTrue();
-        Plan held = queue.hold(plan, 3);
+        Plan held = queue.hold(plan);
         assertThat(held)
                 .isEqualTo(new Plan(
                         before,
                         Optional.of(new Plan.Wait(
                                 Reason.WaitingForTurn,
-                                "Waits for its turn: 2 guests start at once (--start-parallelism), 3 wait before it.",
+                                "Waits for its turn: 2 guests start at once (--start-parallelism).",
                                 Duration.ofSeconds(10)))));
         assertThat(StartQueue.starts(held)).isFalse();
     }
