@@ -11,9 +11,6 @@ import dev.vmlet.model.ForeignRule;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
-import dev.vmlet.model.MacAddress;
-import dev.vmlet.model.Mark;
-import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkPolicy;
 import dev.vmlet.model.Passage;
 import dev.vmlet.model.Protocol;
@@ -117,15 +114,7 @@ class PassageIT {
     }
 
     private DesiredNetwork network(String bridge, String mac, String subnet, Egress egress, List<Destination> allowed) {
-        return new DesiredNetwork(
-                new NetworkId("lab", bridge, "net-" + bridge),
-                new LinkName(bridge),
-                new MacAddress(mac),
-                Mark.ofNetwork(town.installation, "net-" + bridge),
-                Ipv4Prefix.parse(subnet),
-                1500,
-                egress,
-                new NetworkPolicy(false, List.of(), allowed, List.of()));
+        return town.network(bridge, mac, subnet, egress, new NetworkPolicy(false, List.of(), allowed, List.of()));
     }
 
     @BeforeEach

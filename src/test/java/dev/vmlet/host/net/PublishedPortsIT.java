@@ -10,11 +10,7 @@ import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
-import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
-import dev.vmlet.model.MacAddress;
-import dev.vmlet.model.Mark;
-import dev.vmlet.model.NetworkId;
 import dev.vmlet.model.NetworkPolicy;
 import dev.vmlet.model.Protocol;
 import dev.vmlet.model.PublishedPort;
@@ -33,7 +29,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterAll;
@@ -81,17 +76,18 @@ class PublishedPortsIT {
             town.build(network);
         }
         town.install();
-        web = publishing(
+        web = Town.publishing(
                 Town.nic(open, "52:00:00:00:00:11", ONE),
                 port(Protocol.TCP, HOST_WEB, WEB),
                 port(Protocol.UDP, 53, 53));
         one = town.plug(web, open);
         two = town.plug(Town.nic(open, "52:00:00:00:00:12", "10.77.0.12"), open);
         lonely = town.plug(
-                publishing(Town.nic(closed, "52:00:00:00:00:21", "10.78.0.11"), port(Protocol.TCP, HOST_DB, DB)),
+                Town.publishing(Town.nic(closed, "52:00:00:00:00:21", "10.78.0.11"), port(Protocol.TCP, HOST_DB, DB)),
                 closed);
         left = town.plug(
-                publishing(Town.nic(apart, "52:00:00:00:00:51", "10.79.0.11"), port(Protocol.TCP, 8081, WEB)), apart);
+                Town.publishing(Town.nic(apart, "52:00:00:00:00:51", "10.79.0.11"), port(Protocol.TCP, 8081, WEB)),
+                apart);
         right = town.plug(Town.nic(apart, "52:00:00:00:00:52", "10.79.0.12"), apart);
         outside = town.outside();
         pod = town.keep(Peer.plug("pod", "52:00:00:00:00:61", POD + "/24", POD_GATEWAY));
@@ -112,33 +108,11 @@ class PublishedPortsIT {
     }
 
     private DesiredNetwork network(String bridge, String subnet, Egress egress, NetworkPolicy policy) {
-        return new DesiredNetwork(
-                new NetworkId("lab", bridge, "net-" + bridge),
-                new LinkName(bridge),
-                new MacAddress("52:00:00:00:aa:0" + (bridge.charAt(4) - 'a' + 1)),
-                Mark.ofNetwork(town.installation, "net-" + bridge),
-                Ipv4Prefix.parse(subnet),
-                1500,
-                egress,
-                policy);
+        return town.network(bridge, "52:00:00:00:aa:0" + (bridge.charAt(4) - 'a' + 1), subnet, egress, policy);
     }
 
     private static PublishedPort port(Protocol protocol, int host, int guest) {
         return new PublishedPort(new ServicePort(protocol, host), guest);
-    }
-
-    private static DesiredNic publishing(DesiredNic nic, PublishedPort... ports) {
-        return nic.withLivePartOf(Optional.of(new DesiredNic(
-                nic.network(),
-                nic.bridge(),
-                nic.bridgeMark(),
-                nic.tap(),
-                nic.mark(),
-                nic.mac(),
-                nic.ip(),
-                nic.mtu(),
-                nic.isolated(),
-                List.of(ports))));
     }
 
     @AfterAll

@@ -4,13 +4,19 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredNic;
+import dev.vmlet.model.Egress;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.InstallationId;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Ipv4Address;
+import dev.vmlet.model.Ipv4Prefix;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.MacAddress;
+import dev.vmlet.model.Mark;
+import dev.vmlet.model.NetworkId;
+import dev.vmlet.model.NetworkPolicy;
+import dev.vmlet.model.PublishedPort;
 import dev.vmlet.plan.Ruleset;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -18,6 +24,7 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -111,6 +118,18 @@ final class Town implements AutoCloseable {
         return thing;
     }
 
+    DesiredNetwork network(String bridge, String mac, String subnet, Egress egress, NetworkPolicy policy) {
+        return new DesiredNetwork(
+                new NetworkId("lab", bridge, "net-" + bridge),
+                new LinkName(bridge),
+                new MacAddress(mac),
+                Mark.ofNetwork(installation, "net-" + bridge),
+                Ipv4Prefix.parse(subnet),
+                1500,
+                egress,
+                policy);
+    }
+
     static DesiredNic nic(DesiredNetwork network, String mac, String ip) {
         String end = ip.substring(ip.lastIndexOf('.') + 1);
         String third = ip.split("\\.")[1];
@@ -119,7 +138,7 @@ final class Town implements AutoCloseable {
                 network.bridge(),
                 network.mark(),
                 new LinkName("vmt-" + third + "-" + end),
-                dev.vmlet.model.Mark.ofNic(
+                Mark.ofNic(
                         new InstallationId("aaaaaaaa"),
                         "vm-" + end,
                         network.id().uid()),
@@ -128,6 +147,20 @@ final class Town implements AutoCloseable {
                 network.mtu(),
                 network.policy().isolated(),
                 List.of());
+    }
+
+    static DesiredNic publishing(DesiredNic nic, PublishedPort... ports) {
+        return nic.withLivePartOf(Optional.of(new DesiredNic(
+                nic.network(),
+                nic.bridge(),
+                nic.bridgeMark(),
+                nic.tap(),
+                nic.mark(),
+                nic.mac(),
+                nic.ip(),
+                nic.mtu(),
+                nic.isolated(),
+                List.of(ports))));
     }
 
     /** Packets by the name of the counter, of both tables. */
