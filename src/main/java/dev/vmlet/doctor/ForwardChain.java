@@ -75,6 +75,6 @@ public record ForwardChain(
 
     /** What makes it let guests through, in its keeper's own words. */
     String remedy(Ipv4Prefix pool, Optional<LinkName> uplink) {
-        return keeper().remedy(family, table, name, pool, uplink);
+        return keeper().remedy(family, table, name, name, pool, uplink);
     }
 }

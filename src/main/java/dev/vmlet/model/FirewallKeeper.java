@@ -16,6 +16,14 @@ public enum FirewallKeeper {
     /** What stands for nft's family where a table is one of iptables-legacy, which nft does not see. */
     public static final String LEGACY = "legacy";
 
+    private static final String FIREWALLD_TABLE = "firewalld";
+
+    /** Beside the other while firewalld is in panic, at the hooks of raw, and while it reloads, at those of filter. */
+    private static final String FIREWALLD_DROPS_ALL = "firewalld_policy_drop";
+
+    /** Of ufw's chains those whose rules its own commands write. */
+    private static final String UFW_WRITTEN = "ufw-user-";
+
     private static final Set<String> IPTABLES_TABLES = Set.of("filter", "nat", "mangle", "raw", "security");
 
     private final String text;
@@ -34,7 +42,7 @@ public enum FirewallKeeper {
      * @param chains names of all chains of the table
      */
     public static FirewallKeeper of(String family, String table, String base, Set<String> chains) {
-        if (table.equals("firewalld")) {
+        if (table.equals(FIREWALLD_TABLE) || table.equals(FIREWALLD_DROPS_ALL)) {
             return FIREWALLD;
         }
         if (chains.contains("ufw-user-forward") || chains.contains("ufw-before-forward")) {
@@ -65,19 +73,25 @@ public enum FirewallKeeper {
     /**
      * What makes a table let guests through, in its keeper's own words.
      *
+     * @param chain where their packets end
      * @param base the base chain through which their packets enter the table
      * @param range guests' addresses
      * @param uplink by which they leave, where that is known
      */
-    public String remedy(String family, String table, String base, Ipv4Prefix range, Optional<LinkName> uplink) {
+    public String remedy(
+            String family, String table, String chain, String base, Ipv4Prefix range, Optional<LinkName> uplink) {
         String iptables = family.equals(LEGACY) ? "iptables-legacy" : "iptables";
         return switch (this) {
             case DOCKER ->
                 docker(iptables + " -I DOCKER-USER", uplink.map(LinkName::value).orElse("<uplink>"))
-                        + " (at each boot, after Docker; or give the agent --manage-docker-user)";
-            case UFW -> "ufw route allow from " + range + "; ufw route allow to " + range;
-            case FIREWALLD ->
-                "firewall-cmd --permanent --zone=trusted --add-source=" + range + "; firewall-cmd --reload";
+                        + " (after Docker, at each boot and each reload of firewalld; or give the agent"
+                        + " --manage-docker-user)";
+            case UFW -> {
+                // It adds a rule behind those that are there: behind the one that drops.
+                String allow = chain.startsWith(UFW_WRITTEN) ? "ufw route prepend allow" : "ufw route allow";
+                yield allow + " from " + range + "; " + allow + " to " + range;
+            }
+            case FIREWALLD -> firewalld(table, base, range);
             case IPTABLES, IPTABLES_LEGACY ->
                 insert(iptables + (table.equals("filter") ? "" : " -t " + table), base)
                         + " (and keep them for the next boot)";
@@ -89,6 +103,15 @@ public enum FirewallKeeper {
                         + "\" accept (and keep them where that table is written)";
             }
         };
+    }
+
+    private static String firewalld(String table, String base, Ipv4Prefix range) {
+        if (table.equals(FIREWALLD_DROPS_ALL)) {
+            return base.startsWith("raw_")
+                    ? "firewall-cmd --panic-off"
+                    : "firewall-cmd --reload (nothing is left to do where that was just running)";
+        }
+        return "firewall-cmd --permanent --zone=trusted --add-source=" + range + "; firewall-cmd --reload";
     }
 
     /** An accept there is Docker's last word too: one that named no uplink would open all containers to guests. */

@@ -22,6 +22,6 @@ public record ForeignRule(FirewallKeeper keeper, String family, String table, St
      * @param uplink by which they leave, where that is known
      */
     public String remedy(Ipv4Prefix range, Optional<LinkName> uplink) {
-        return keeper.remedy(family, table, base, range, uplink);
+        return keeper.remedy(family, table, chain, base, range, uplink);
     }
 }

@@ -303,7 +303,7 @@ class CheckupTest {
                         "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
                                 + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i"
                                 + " vmb-+ -o eth0 -j ACCEPT; iptables -I DOCKER-USER -i eth0 -o vmb-+ -j ACCEPT; iptables"
-                                + " -I DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)"),
+                                + " -I DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (after Docker, at each boot and each reload of firewalld; or give the agent --manage-docker-user)"),
                 new Row(
                         "a packet that somebody's rule dropped",
                         h -> probed(h, new Passage.Dropped(mine, Ipv4Prefix.parse("10.208.0.0/12"))),
@@ -343,7 +343,7 @@ class CheckupTest {
                         "warn  iptables' FORWARD chain (Docker) drops what it does not know: guests reach nothing"
                                 + " outside their Network — iptables -I DOCKER-USER -i vmb-+ -o eth0 -j ACCEPT;"
                                 + " iptables -I DOCKER-USER -i eth0 -o vmb-+ -j ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o"
-                                + " vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)"),
+                                + " vmb-+ -j ACCEPT (after Docker, at each boot and each reload of firewalld; or give the agent --manage-docker-user)"),
                 new Row(
                         "ufw, and br_netfilter",
                         h -> {

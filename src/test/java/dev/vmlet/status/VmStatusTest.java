@@ -262,7 +262,7 @@ class VmStatusTest {
                         "what guests of Network net send out of this node is dropped by the policy of iptables' FORWARD"
                                 + " chain (Docker), as a probe packet showed; to let them through: iptables -I DOCKER-USER -i"
                                 + " vmb-+ -o eth0 -j ACCEPT; iptables -I DOCKER-USER -i eth0 -o vmb-+ -j ACCEPT; iptables -I"
-                                + " DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
+                                + " DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (after Docker, at each boot and each reload of firewalld; or give the agent --manage-docker-user)");
         assertThat(new Passage.Dropped(
                                 new ForeignRule(FirewallKeeper.DOCKER, "ip", "filter", "FORWARD", "FORWARD", ""),
                                 Ipv4Prefix.parse("10.77.4.0/24"))

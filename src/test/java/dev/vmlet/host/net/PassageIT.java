@@ -46,18 +46,29 @@ class PassageIT {
             + " iptables -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
     private static final String LEGACY = "; iptables-legacy is in use here, which nobody is told of: iptables-legacy -S"
             + " FORWARD shows its rules";
+    /** As {@code RealFirewallsIT} sees it. */
     private static final String FIREWALLD = """
             table inet firewalld
             delete table inet firewalld
             table inet firewalld {
               chain filter_FORWARD {
-                type filter hook forward priority 10; policy accept;
+                type filter hook forward priority filter + 10; policy accept;
                 ct state { established, related } accept
-                ip saddr != 192.0.2.0/24 jump filter_FORWARD_IN_ZONES
-                reject with icmpx type admin-prohibited
+                ct status dnat accept
+                iifname "lo" accept
+                ct state invalid drop
+                jump filter_FORWARD_ZONES
+                reject with icmpx admin-prohibited
               }
-              chain filter_FORWARD_IN_ZONES {
+              chain filter_FORWARD_ZONES {
                 %s
+                goto filter_FWD_public
+              }
+              chain filter_FWD_trusted {
+                accept
+              }
+              chain filter_FWD_public {
+                reject with icmpx admin-prohibited
               }
             }
             """;
@@ -189,21 +200,47 @@ class PassageIT {
                         dropped(FirewallKeeper.UFW, "ip", "filter", "FORWARD", "FORWARD", ""),
                         ""),
                 new Row(
-                        "firewalld rejects what no zone knows",
+                        "ufw drops by a rule that an operator gave it",
+                        "iptables -N ufw-before-forward; iptables -A FORWARD -j ufw-before-forward; iptables -N"
+                                + " ufw-user-forward; iptables -A ufw-before-forward -j ufw-user-forward; iptables -A"
+                                + " ufw-user-forward -d 198.41.0.0/16 -j DROP",
+                        dropped(
+                                FirewallKeeper.UFW,
+                                "ip",
+                                "filter",
+                                "ufw-user-forward",
+                                "FORWARD",
+                                "ip daddr 198.41.0.0/16 drop"),
+                        ""),
+                new Row(
+                        "firewalld rejects what its default zone does not know",
                         nft(FIREWALLD.formatted("")),
                         dropped(
                                 FirewallKeeper.FIREWALLD,
                                 "inet",
                                 "firewalld",
-                                "filter_FORWARD",
+                                "filter_FWD_public",
                                 "filter_FORWARD",
                                 "reject with icmpx admin-prohibited"),
                         ""),
                 new Row(
                         "firewalld trusts the guests' addresses, and is reloaded",
-                        nft(FIREWALLD.formatted("ip saddr 10.0.0.0/8 accept"))
-                                + nft(FIREWALLD.formatted("ip saddr 10.0.0.0/8 accept")),
+                        nft(FIREWALLD.formatted("ip saddr 10.0.0.0/8 goto filter_FWD_trusted"))
+                                + nft(FIREWALLD.formatted("ip saddr 10.0.0.0/8 goto filter_FWD_trusted")),
                         open,
+                        ""),
+                new Row(
+                        "firewalld is in the middle of a reload",
+                        nft(
+                                "table inet firewalld_policy_drop { chain filter_forward { type filter hook forward priority"
+                                        + " filter + 9; policy drop; ct state { established, related } accept; }; }"),
+                        dropped(
+                                FirewallKeeper.FIREWALLD,
+                                "inet",
+                                "firewalld_policy_drop",
+                                "filter_forward",
+                                "filter_forward",
+                                ""),
                         ""),
                 new Row(
                         "A table of nft sends guests to a chain that drops them",
@@ -229,7 +266,7 @@ class PassageIT {
 
     private static String docker() {
         return "iptables -I DOCKER-USER -i vmb-+ -o uplink -j ACCEPT; iptables -I DOCKER-USER -i uplink -o vmb-+ -j"
-                + " ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)";
+                + " ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o vmb-+ -j ACCEPT (after Docker, at each boot and each reload of firewalld; or give the agent --manage-docker-user)";
     }
 
     /** The tables of iptables-legacy, once used, stay as long as the namespace. */

@@ -123,7 +123,7 @@ class SurveyIT {
                         "warn  a packet sent as a guest would send it is dropped by the policy of iptables' FORWARD chain"
                                 + " (Docker): guests reach nothing outside their Network — iptables -I DOCKER-USER -i vmb-+ -o up0 -j ACCEPT;"
                                 + " iptables -I DOCKER-USER -i up0 -o vmb-+ -j ACCEPT; iptables -I DOCKER-USER -i vmb-+ -o"
-                                + " vmb-+ -j ACCEPT (at each boot, after Docker; or give the agent --manage-docker-user)");
+                                + " vmb-+ -j ACCEPT (after Docker, at each boot and each reload of firewalld; or give the agent --manage-docker-user)");
         // What these commands of iptables-nft write.
         nft(
                 "insert rule ip filter DOCKER-USER iifname \"vmb-*\" oifname up0 counter accept",
