@@ -6,6 +6,7 @@ import dev.vmlet.api.VmNode;
 import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LinkName;
+import dev.vmlet.model.NicObservation;
 import dev.vmlet.resolve.NetworkResolver;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
@@ -136,6 +137,11 @@ public final class Wakes {
     }
 
     public void wakeLink(LinkName link) {
+        if (link.equals(NicObservation.CLUSTER_IPS)) {
+            // While it is there no VM publishes a port, and from when it goes they do again.
+            wakeVms();
+            return;
+        }
         String uid = owners.get(link);
         if (uid != null) {
             wakeOwner(uid);
