@@ -206,8 +206,8 @@ func openTap(name string) (int, error) {
 	return fd, nil
 }
 
-// guest answers ARP for its own address and accepts every TCP connection, without a byte of data. Without a seed it
-// answers for every address: the anti-spoofing rules of vmlet let only those for its own through. But while somebody has
+// guest answers ARP for its own address and accepts every TCP connection; who sends something is told as whom it comes.
+// Without a seed it answers for every address: the anti-spoofing rules of vmlet let only those for its own through. But while somebody has
 // flushed them, the host would learn wrong neighbours from that, and keep them long after.
 func guest(tap int, macText string, own net.IP) {
 	mac, err := net.ParseMAC(macText)
@@ -264,47 +264,55 @@ func reply(in []byte, mac net.HardwareAddr, own net.IP) []byte {
 	return nil
 }
 
-// tcp answers a SYN with SYN+ACK, or RST+ACK while it refuses, and a FIN with FIN+ACK (RFC 9293); everything else needs no answer.
+// tcp answers a SYN with SYN+ACK, or RST+ACK while it refuses, data with a line that says whose it is, and a FIN with
+// FIN+ACK (RFC 9293); everything else needs no answer. It keeps nothing of a connection: where it stands in the stream of
+// its own is what the other side acknowledges.
 func tcp(ip, out []byte) []byte {
 	header := int(ip[0]&15) * 4
-	if ip[9] != 6 || len(ip) < header+20 {
+	total := int(binary.BigEndian.Uint16(ip[2:]))
+	if ip[9] != 6 || total > len(ip) || total < header+20 {
 		return nil
 	}
-	segment := ip[header:]
-	flags := segment[13]
-	sequence := binary.BigEndian.Uint32(segment[4:]) + 1
-	mine, answer := uint32(1000), byte(0x12)
+	segment := ip[header:total]
+	offset := int(segment[12]>>4) * 4
+	if offset < 20 || offset > len(segment) {
+		return nil
+	}
+	flags, data := segment[13], uint32(len(segment)-offset)
+	mine, theirs := binary.BigEndian.Uint32(segment[8:]), binary.BigEndian.Uint32(segment[4:])
+	var answer byte
+	var says []byte
 	switch {
 	case flags&0x04 != 0:
 		return nil
 	case flags&0x02 != 0 && refusing.Load():
-		mine, answer = 0, 0x14
+		mine, theirs, answer = 0, theirs+1, 0x14
 	case flags&0x02 != 0:
+		mine, theirs, answer = 1000, theirs+1, 0x12
+	case data > 0:
+		theirs, answer = theirs+data, 0x18
+		says = fmt.Appendf(nil, "%s\n", net.IP(ip[12:16]))
 	case flags&0x01 != 0:
-		mine, answer = 1001, 0x11
+		theirs, answer = theirs+1, 0x11
 	default:
 		return nil
 	}
-	packet := make([]byte, 40)
-	packet[0], packet[8], packet[9] = 0x45, 64, 6
-	binary.BigEndian.PutUint16(packet[2:], 40)
-	copy(packet[12:], ip[16:20])
-	copy(packet[16:], ip[12:16])
-	binary.BigEndian.PutUint16(packet[10:], checksum(0, packet[:20]))
-	reply := packet[20:]
+	length := 20 + len(says)
+	reply := make([]byte, length)
 	copy(reply[0:], segment[2:4])
 	copy(reply[2:], segment[0:2])
 	binary.BigEndian.PutUint32(reply[4:], mine)
-	binary.BigEndian.PutUint32(reply[8:], sequence)
+	binary.BigEndian.PutUint32(reply[8:], theirs)
 	reply[12], reply[13] = 0x50, answer
 	binary.BigEndian.PutUint16(reply[14:], 64240)
+	copy(reply[20:], says)
 	// The pseudo header: both addresses, the protocol, the length.
-	sum := uint32(6 + 20)
+	sum := uint32(6 + length)
 	for i := 12; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(packet[i:]))
+		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
 	}
-	binary.BigEndian.PutUint16(reply[16:], checksum(sum, reply))
-	return append(out, packet...)
+	binary.BigEndian.PutUint16(reply[16:], checksum(sum, padded(reply)))
+	return append(append(out, ipv4(6, ip[16:20], ip[12:16], length)...), reply...)
 }
 
 func checksum(sum uint32, bytes []byte) uint16 {

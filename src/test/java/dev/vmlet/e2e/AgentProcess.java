@@ -249,6 +249,11 @@ public final class AgentProcess implements AutoCloseable {
         return home.resolve("run");
     }
 
+    /** Whether it ever got as far as to choose its {@link #installation}. */
+    boolean hasInstalled() {
+        return Files.exists(stateDir().resolve("installation"));
+    }
+
     public String installation() {
         try {
             return Files.readString(stateDir().resolve("installation")).strip();

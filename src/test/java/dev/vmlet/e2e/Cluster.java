@@ -131,6 +131,11 @@ public final class Cluster implements AutoCloseable {
         helm(upgrade.toArray(String[]::new));
     }
 
+    /** One of those that hack/envtest/install provides. */
+    Path program(String name) {
+        return assets.resolve(name);
+    }
+
     Identities identities() {
         return identities;
     }
@@ -240,7 +245,7 @@ public final class Cluster implements AutoCloseable {
     /** kubectl with another kubeconfig. */
     Command kubectlAt(Path other, String... arguments) {
         List<String> command =
-                new ArrayList<>(List.of(assets.resolve("kubectl").toString(), "--kubeconfig", other.toString()));
+                new ArrayList<>(List.of(program("kubectl").toString(), "--kubeconfig", other.toString()));
         command.addAll(List.of(arguments));
         return Command.of(command).within(BOOT.plusSeconds(30));
     }
@@ -265,8 +270,7 @@ public final class Cluster implements AutoCloseable {
     }
 
     Command.Ended tryApply(String yaml) {
-        return Command.of(
-                        assets.resolve("kubectl").toString(), "--kubeconfig", kubeconfig.toString(), "apply", "-f", "-")
+        return Command.of(program("kubectl").toString(), "--kubeconfig", kubeconfig.toString(), "apply", "-f", "-")
                 .reading(yaml)
                 .run();
     }
@@ -443,7 +447,10 @@ public final class Cluster implements AutoCloseable {
             }
         }
         text.append("--- the end of the log of the controller\n").append(controller.logTail(20));
-        text.append('\n').append(Leftovers.now(agents.toArray(AgentProcess[]::new)));
+        text.append('\n')
+                .append(Leftovers.now(
+                        // Of one that was never started there is nothing.
+                        agents.stream().filter(AgentProcess::hasInstalled).toArray(AgentProcess[]::new)));
         return text.toString();
     }
 
@@ -470,7 +477,7 @@ public final class Cluster implements AutoCloseable {
 
     /** An installation keeps its empty cgroup for the next guest; here none will come. */
     private static void removeCgroups(AgentProcess agent) {
-        if (!Files.exists(agent.stateDir().resolve("installation"))) {
+        if (!agent.hasInstalled()) {
             return;
         }
         Command.of("sh", "-c", """

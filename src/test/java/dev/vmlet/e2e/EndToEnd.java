@@ -25,7 +25,8 @@ import org.opentest4j.TestAbortedException;
  *
  * <ul>
  *   <li>{@code VMLET_E2E=1}: src/test/netns/bin/java made namespaces for this JVM ({@code ./mvnw -Pe2e verify}, as root),
- *   <li>{@code KUBEBUILDER_ASSETS} names a directory with etcd, kube-apiserver and kubectl (hack/envtest/install),
+ *   <li>{@code KUBEBUILDER_ASSETS} names a directory with etcd, kube-apiserver, kubectl and kube-proxy
+ *       (hack/envtest/install),
  *   <li>{@code VMLET_HELM} names a helm (hack/helm/install),
  *   <li>{@code VMLET_GUESTS} names a directory with the guests {@code tiny} (hack/guests/tiny) and, for the test that
  *       needs it, {@code cloud} (hack/guests/cloud).

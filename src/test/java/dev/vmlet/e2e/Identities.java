@@ -26,16 +26,34 @@ final class Identities {
         cluster.apply("{apiVersion: v1, kind: Node, metadata: {name: " + node + "}}");
         String pod = "vmlet-agent-" + node;
         cluster.apply(pod(pod, "vmlet-agent", node));
-        return write("agent-" + node, token("vmlet-agent", "--bound-object-kind=Pod", "--bound-object-name=" + pod));
+        return write(
+                "agent-" + node,
+                token(NAMESPACE, "vmlet-agent", "--bound-object-kind=Pod", "--bound-object-name=" + pod));
     }
 
     /** The same with a token that is bound to nothing, as somebody gets who may ask for tokens of the account. */
     Path agentOfNoNode() {
-        return write("agent-of-no-node", token("vmlet-agent"));
+        return write("agent-of-no-node", token(NAMESPACE, "vmlet-agent"));
     }
 
     Path controller() {
-        return write("controller", token("vmlet-controller"));
+        return write("controller", token(NAMESPACE, "vmlet-controller"));
+    }
+
+    /** The identity and the rights that kubeadm gives to kube-proxy: a role that every API server comes with. */
+    Path kubeProxy(String node) {
+        cluster.apply("""
+                apiVersion: v1
+                kind: ServiceAccount
+                metadata: {name: kube-proxy, namespace: kube-system}
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: ClusterRoleBinding
+                metadata: {name: kube-proxy}
+                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:node-proxier}
+                subjects: [{kind: ServiceAccount, name: kube-proxy, namespace: kube-system}]
+                """);
+        return write("kube-proxy-" + node, token("kube-system", "kube-proxy"));
     }
 
     private static String pod(String name, String account, String node) {
@@ -50,8 +68,8 @@ final class Identities {
                 """.formatted(name, NAMESPACE, node, account);
     }
 
-    private String token(String account, String... bound) {
-        List<String> command = new ArrayList<>(List.of("create", "token", account, "-n", NAMESPACE, "--duration=24h"));
+    private String token(String namespace, String account, String... bound) {
+        List<String> command = new ArrayList<>(List.of("create", "token", account, "-n", namespace, "--duration=24h"));
         command.addAll(List.of(bound));
         return cluster.kubectl(command.toArray(String[]::new));
     }

@@ -16,7 +16,10 @@ import java.util.TreeSet;
  * cgroups and users, in which installations keep apart by their names. Its guests are a stand-in's.
  */
 final class NodeInNamespace implements AutoCloseable {
+    private final String name;
     private final OtherNamespace there;
+    private final String address;
+    private final String gateway;
     private final AgentProcess agent;
 
     /**
@@ -24,13 +27,15 @@ final class NodeInNamespace implements AutoCloseable {
      * @param standIn see {@link #buildStandIn}
      */
     NodeInNamespace(Cluster cluster, String name, int number, Path standIn, String... options) {
+        this.name = name;
         there = new OtherNamespace("node " + name);
         String uplink = "node" + number;
-        String gateway = "198.51.100." + (4 * number + 1);
+        gateway = "198.51.100." + (4 * number + 1);
+        address = "198.51.100." + (4 * number + 2);
         here("ip", "link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", there.pid());
         here("ip", "addr", "add", gateway + "/30", "dev", uplink);
         here("ip", "link", "set", uplink, "up");
-        run("ip", "addr", "add", "198.51.100." + (4 * number + 2) + "/30", "dev", "eth0");
+        run("ip", "addr", "add", address + "/30", "dev", "eth0");
         run("ip", "link", "set", "eth0", "up");
         run("ip", "route", "add", "default", "via", gateway);
         List<String> all = new ArrayList<>(List.of("--qemu", standIn.toString()));
@@ -41,7 +46,7 @@ final class NodeInNamespace implements AutoCloseable {
     }
 
     /** The address of the machine that its API server's certificate knows besides loopback. */
-    private static void reachesTheServerByItsUplink(Path kubeconfig) {
+    static void reachesTheServerByItsUplink(Path kubeconfig) {
         try {
             String text = Files.readString(kubeconfig);
             Files.writeString(kubeconfig, text.replace("https://127.0.0.1:", "https://" + Outside.NODE + ":"));
@@ -67,6 +72,41 @@ final class NodeInNamespace implements AutoCloseable {
 
     AgentProcess agent() {
         return agent;
+    }
+
+    String name() {
+        return name;
+    }
+
+    /** Of its uplink. */
+    String address() {
+        return address;
+    }
+
+    /** The address of this JVM's namespace on that link. */
+    String gateway() {
+        return gateway;
+    }
+
+    /** As a network plugin makes it: a namespace whose address is behind a link of the node. It ends with its own close. */
+    OtherNamespace pod(String podAddress, String podGateway) {
+        OtherNamespace pod = new OtherNamespace("a pod of node " + name);
+        run("ip", "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", pod.pid());
+        run("ip", "addr", "add", podGateway + "/24", "dev", "pod0");
+        run("ip", "link", "set", "pod0", "up");
+        pod.run("ip", "addr", "add", podAddress + "/24", "dev", "eth0");
+        pod.run("ip", "link", "set", "eth0", "up");
+        pod.run("ip", "route", "add", "default", "via", podGateway);
+        return pod;
+    }
+
+    List<String> enter(String... command) {
+        return there.enter(command);
+    }
+
+    /** Starts a command on this node that goes on until somebody ends it. */
+    Process start(Path log, String... command) {
+        return there.start(log, command);
     }
 
     /** Runs a command on this node, which must succeed; returns what it printed. */
