@@ -22,7 +22,7 @@ final class Kernel {
     static final int NETLINK_ROUTE = 0;
     static final int NETLINK_NETFILTER = 12;
     static final int SOL_SOCKET = 1;
-    static final int SO_RCVBUFFORCE = 33;
+    private static final int SO_RCVBUFFORCE = 33;
     static final int SO_RCVTIMEO = 20;
     static final int SO_SNDTIMEO = 21;
     static final int SOL_NETLINK = 270;
@@ -69,6 +69,18 @@ final class Kernel {
         ByteBuffer timeval = buffer(16).putLong(0, seconds);
         setOption(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, "setsockopt(SO_RCVTIMEO)");
         setOption(fd, SOL_SOCKET, SO_SNDTIMEO, timeval, "setsockopt(SO_SNDTIMEO)");
+    }
+
+    /** Lets a socket hold more than it does by default, where this may be done: by root of the first user namespace. */
+    void enlargeQueue(int fd, int bytes) throws KernelRefusal {
+        try {
+            setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes);
+        } catch (KernelRefusal e) {
+            // A short queue overflows sooner, which whoever reads must be ready for.
+            if (e.errno() != Errno.EPERM) {
+                throw e;
+            }
+        }
     }
 
     private void setOption(int fd, int level, int option, ByteBuffer value, String call) throws KernelRefusal {

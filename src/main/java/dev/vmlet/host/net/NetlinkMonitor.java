@@ -78,7 +78,7 @@ final class NetlinkMonitor implements AutoCloseable {
     private int open() throws KernelRefusal {
         int opened = kernel.netlinkSocket(protocol);
         try {
-            enlargeQueue(opened);
+            kernel.enlargeQueue(opened, QUEUE_BYTES);
             kernel.bindNetlink(opened);
             for (int group : groups) {
                 kernel.setOption(opened, Kernel.SOL_NETLINK, Kernel.NETLINK_ADD_MEMBERSHIP, group);
@@ -87,17 +87,6 @@ final class NetlinkMonitor implements AutoCloseable {
         } catch (KernelRefusal e) {
             kernel.close(opened);
             throw e;
-        }
-    }
-
-    private void enlargeQueue(int opened) throws KernelRefusal {
-        try {
-            kernel.setOption(opened, Kernel.SOL_SOCKET, Kernel.SO_RCVBUFFORCE, QUEUE_BYTES);
-        } catch (KernelRefusal e) {
-            // Needs CAP_NET_ADMIN in the first user namespace. A short queue overflows sooner, and that is handled.
-            if (e.errno() != Errno.EPERM) {
-                throw e;
-            }
         }
     }
 

@@ -41,6 +41,13 @@ final class PassageProbe {
 
     private static final int GROUP_NFTRACE = 9;
     private static final int RECEIVE_BYTES = 64 * 1024;
+
+    /**
+     * The kernel tells of each rule that matches and each chain that ends, about 2 KiB each with its overhead, and nobody
+     * reads meanwhile. firewalld by iptables says a hundred, more than are held by default, and a proxy of Services hundreds.
+     */
+    private static final int QUEUE_BYTES = 8 * 1024 * 1024;
+
     private static final Duration DEADLINE = Duration.ofSeconds(1);
 
     /** The kernel tells of a packet while it carries it; on another processor where it spreads them (RPS). */
@@ -214,6 +221,7 @@ final class PassageProbe {
             int socket = kernel.netlinkSocket(Kernel.NETLINK_NETFILTER);
             try {
                 kernel.bindNetlink(socket);
+                kernel.enlargeQueue(socket, QUEUE_BYTES);
                 kernel.setOption(socket, Kernel.SOL_NETLINK, Kernel.NETLINK_ADD_MEMBERSHIP, GROUP_NFTRACE);
                 kernel.write(tap, packet.frame());
                 hear(socket, trace);

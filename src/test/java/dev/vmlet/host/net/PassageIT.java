@@ -3,6 +3,7 @@ package dev.vmlet.host.net;
 import static dev.vmlet.host.net.Town.OUTSIDE;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.vmlet.host.vmm.Hosts;
 import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.Destination;
 import dev.vmlet.model.Egress;
@@ -25,6 +26,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -75,6 +77,7 @@ class PassageIT {
 
     private final SecureRandom chance = new SecureRandom();
     private final Nftables nft = new Nftables();
+    private Path directory = Path.of("");
     private Town town;
     private PassageProbe probe;
     private Peer outside;
@@ -94,7 +97,8 @@ class PassageIT {
     }
 
     @BeforeAll
-    void build(@TempDir Path directory) throws Exception {
+    void build(@TempDir Path temporary) throws Exception {
+        directory = temporary;
         OwnNamespace.require();
         town = new Town("passagee", directory);
         probe = new PassageProbe(town.links, nft, "passagee");
@@ -349,6 +353,21 @@ class PassageIT {
         assertThat(probe.throughBridge(packet(listed), POOL))
                 .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "udp dport 53 drop"));
         assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
+    }
+
+    /** The kernel tells of each, and all at once. */
+    @Test
+    void aPacketThatTwoThousandRulesMatchIsFollowedToItsEnd() throws Exception {
+        Assumptions.assumeTrue(
+                Hosts.isRootOfTheMachine(), "needs root of the machine: others' sockets hold no more than a hundred");
+        Path rules = directory.resolve("many.nft");
+        Files.writeString(
+                rules,
+                "table inet fw { chain f { type filter hook forward priority 0; " + "counter; ".repeat(2000)
+                        + "tcp dport 443 drop; }; }");
+        OwnNamespace.run("nft", "-f", rules.toString());
+        assertThat(probe.throughBridge(packet(open), POOL))
+                .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "tcp dport 443 drop"));
     }
 
     @Test
