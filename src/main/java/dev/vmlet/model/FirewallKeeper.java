@@ -21,6 +21,9 @@ public enum FirewallKeeper {
     /** Beside the other while firewalld is in panic, at the hooks of raw, and while it reloads, at those of filter. */
     private static final String FIREWALLD_DROPS_ALL = "firewalld_policy_drop";
 
+    /** What firewalld calls its chain of zones where it writes by iptables, from 0.9 on and before. */
+    private static final Set<String> FIREWALLD_ZONES = Set.of("FORWARD_ZONES", "FORWARD_IN_ZONES");
+
     /** Of ufw's chains those whose rules its own commands write. */
     private static final String UFW_WRITTEN = "ufw-user-";
 
@@ -51,6 +54,9 @@ public enum FirewallKeeper {
         if (chains.contains("DOCKER-USER")) {
             return DOCKER;
         }
+        if (chains.stream().anyMatch(FIREWALLD_ZONES::contains)) {
+            return FIREWALLD;
+        }
         if (family.equals(LEGACY)) {
             return IPTABLES_LEGACY;
         }
@@ -62,12 +68,11 @@ public enum FirewallKeeper {
 
     /** Where a chain is, as its keeper would say. */
     public String place(String family, String table, String chain) {
-        return switch (this) {
-            case NFTABLES, FIREWALLD -> "chain " + chain + " of nft table " + family + " " + table;
-            case IPTABLES_LEGACY -> "iptables-legacy's " + chain + " chain";
-            case DOCKER, UFW, IPTABLES ->
-                (family.equals(LEGACY) ? "iptables-legacy's " : "iptables' ") + chain + " chain";
-        };
+        boolean ofNft = this == NFTABLES || this == FIREWALLD && !IPTABLES_TABLES.contains(table);
+        if (ofNft) {
+            return "chain " + chain + " of nft table " + family + " " + table;
+        }
+        return (family.equals(LEGACY) ? "iptables-legacy's " : "iptables' ") + chain + " chain";
     }
 
     /**

@@ -129,7 +129,10 @@ public final class ForeignFirewalls implements AutoCloseable {
             boolean verdict = false;
             boolean condition = false;
             for (JsonNode expression : item.path("rule").path("expr")) {
-                boolean refusal = expression.has("drop") || expression.has("reject");
+                // Of iptables-nft a REJECT is an extension of its own.
+                boolean refusal = expression.has("drop")
+                        || expression.has("reject")
+                        || expression.path("xt").path("name").asText().equals("REJECT");
                 verdict |= refusal;
                 condition |= !refusal && !expression.has("counter") && !expression.has("log");
             }

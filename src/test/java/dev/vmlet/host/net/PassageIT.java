@@ -247,6 +247,12 @@ class PassageIT {
                                 ""),
                         ""),
                 new Row(
+                        "firewalld writes by iptables",
+                        "iptables -N FORWARD_ZONES; iptables -A FORWARD -j FORWARD_ZONES; iptables -N FWD_public;"
+                                + " iptables -A FORWARD_ZONES -g FWD_public; iptables -A FWD_public -j DROP",
+                        dropped(FirewallKeeper.FIREWALLD, "ip", "filter", "FWD_public", "FORWARD", "drop"),
+                        ""),
+                new Row(
                         "A table of nft sends guests to a chain that drops them",
                         nft("table inet fw { chain f { type filter hook forward priority 0; policy accept; iifname"
                                 + " \"vmb-*\" jump g; }; chain g { counter; tcp dport 443 counter drop; udp dport 53 drop;"
@@ -346,15 +352,6 @@ class PassageIT {
                 .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "tcp dport 400-500 drop"));
     }
 
-    @Test
-    void aNetworkWithAListIsTriedByWhatItAllows() throws Exception {
-        assertThat(probe.throughBridge(packet(listed), POOL)).isEqualTo(new Passage.Open());
-        sh(nft("table inet fw { chain f { type filter hook forward priority 0; udp dport 53 drop; }; }"));
-        assertThat(probe.throughBridge(packet(listed), POOL))
-                .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "udp dport 53 drop"));
-        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
-    }
-
     /** The kernel tells of each, and all at once. */
     @Test
     void aPacketThatTwoThousandRulesMatchIsFollowedToItsEnd() throws Exception {
@@ -368,6 +365,15 @@ class PassageIT {
         OwnNamespace.run("nft", "-f", rules.toString());
         assertThat(probe.throughBridge(packet(open), POOL))
                 .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "tcp dport 443 drop"));
+    }
+
+    @Test
+    void aNetworkWithAListIsTriedByWhatItAllows() throws Exception {
+        assertThat(probe.throughBridge(packet(listed), POOL)).isEqualTo(new Passage.Open());
+        sh(nft("table inet fw { chain f { type filter hook forward priority 0; udp dport 53 drop; }; }"));
+        assertThat(probe.throughBridge(packet(listed), POOL))
+                .isEqualTo(dropped(FirewallKeeper.NFTABLES, "inet", "fw", "f", "f", "udp dport 53 drop"));
+        assertThat(probe.throughBridge(packet(open), POOL)).isEqualTo(new Passage.Open());
     }
 
     @Test

@@ -2,6 +2,7 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.host.vmm.Hosts;
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -60,14 +61,19 @@ final class RealFirewalls implements AutoCloseable {
         this.holder = holder;
     }
 
+    /** Skips the test, saying why, where they cannot be. */
+    static void require() throws IOException {
+        OwnNamespace.require();
+        Assumptions.assumeTrue(
+                Hosts.isRootOfTheMachine(), "needs root of the machine: real firewalls with mounts of their own");
+    }
+
     /**
-     * Skips the test, saying why, where a program is missing or this is not root of the machine.
+     * Skips the test, saying why, where a program is missing.
      *
      * @param memory an empty directory
      */
     static RealFirewalls moveIn(Path memory, String... programs) throws Exception {
-        Assumptions.assumeTrue(
-                Hosts.isRootOfTheMachine(), "needs root of the machine: real firewalls with mounts of their own");
         Path files = Path.of(Optional.ofNullable(System.getenv(FILES)).orElse("/nonexistent"));
         for (String program : programs) {
             Assumptions.assumeTrue(

@@ -53,9 +53,12 @@ class RealFirewallsIT {
     private static final Passage OPEN = new Passage.Open();
     private static final Duration PATIENCE = Duration.ofSeconds(20);
     private static final int SHUT_MILLIS = 600;
+    private static final int NODES_OWN = 9100;
     private static final int OPEN_MILLIS = 8000;
     private static final String FIREWALLD_REMEDY =
             "firewall-cmd --permanent --zone=trusted --add-source=10.208.0.0/12; firewall-cmd --reload";
+
+    private static final String UFW_REMEDY = "ufw route allow from 10.208.0.0/12; ufw route allow to 10.208.0.0/12";
 
     /** Where these programs would leave something, if it were the machine's own. */
     private static final List<Path> THEIRS = Stream.of(
@@ -89,13 +92,18 @@ class RealFirewallsIT {
 
     @BeforeEach
     void build() throws Exception {
-        OwnNamespace.require();
+        RealFirewalls.require();
         linksBefore = links();
         forwardingBefore = OwnNamespace.output("sysctl", "-n", "net.ipv4.ip_forward");
         theirsBefore = THEIRS.stream().filter(Files::exists).toList();
         town = new Town("realfire", dir);
         probe = new PassageProbe(town.links, nft, "realfire");
-        network = town.network("vmb-a", "52:00:00:00:aa:01", "10.208.7.0/24", Egress.MASQUERADE, NetworkPolicy.PLAIN);
+        network = town.network(
+                "vmb-a",
+                "52:00:00:00:aa:01",
+                "10.208.7.0/24",
+                Egress.MASQUERADE,
+                new NetworkPolicy(false, List.of(), List.of(), List.of(new ServicePort(Protocol.TCP, NODES_OWN))));
         town.build(network);
         town.install();
         guest = town.plug(
@@ -108,7 +116,7 @@ class RealFirewallsIT {
 
     @AfterEach
     void nothingIsLeft() throws Exception {
-        if (!OwnNamespace.isPrivate()) {
+        if (town == null) {
             return;
         }
         nft.close();
@@ -160,6 +168,16 @@ class RealFirewallsIT {
 
     private boolean portIsReached(int millis) throws Exception {
         return connects(guest, 80, outside, NODE_OUTSIDE, 8080, millis);
+    }
+
+    /** The port of the node that the Network opens. */
+    private boolean nodeIsReached(int millis) throws Exception {
+        try (ServerSocket _ = new ServerSocket(NODES_OWN);
+                Socket _ = guest.within(() -> connect("10.208.7.1", NODES_OWN, millis))) {
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private static boolean connects(Peer server, int port, Peer client, String address, int at, int millis)
@@ -373,6 +391,7 @@ class RealFirewallsIT {
             assertThat(ourTables()).isEqualTo(ours);
         }
         assertThat(lets()).contains(new Let(Side.FROM, POOL.toString()));
+        assertThat(nodeIsReached(OPEN_MILLIS)).isTrue();
         firewalls.stop("firewalld");
         isOpen();
         assertThat(ourTables()).isEqualTo(ours);
@@ -403,15 +422,36 @@ class RealFirewallsIT {
     }
 
     @Test
+    void firewalldThatWritesByIptablesIsKnownAllTheSame() throws Exception {
+        RealFirewalls firewalls = firewalls("firewalld", "firewall-cmd", "dbus-daemon", "iptables");
+        firewalls.sh("sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf");
+        firewalls.startFirewalld();
+        Passage says = says();
+        assertThat(says)
+                .isInstanceOfSatisfying(
+                        Passage.Dropped.class,
+                        dropped -> assertThat(dropped.by().what())
+                                .startsWith("the rule \"")
+                                .endsWith("\" in iptables' FWD_public chain (firewalld)"));
+        isShut();
+        runRemedy(firewalls, says, FIREWALLD_REMEDY);
+        isOpen();
+        assertThat(lets()).contains(new Let(Side.FROM, POOL.toString()));
+        firewalls.sh("firewall-cmd --complete-reload");
+        isOpen();
+    }
+
+    @Test
     void ufwRoutesGuestsAsToldAndGoesOnToAfterAReloadAndABoot() throws Exception {
         RealFirewalls firewalls = firewalls("ufw", "iptables");
         String ours = ourTables();
-        firewalls.sh("ufw --force enable; ufw default deny routed");
+        assertThat(nodeIsReached(OPEN_MILLIS)).isTrue();
+        firewalls.sh("ufw default deny routed; ufw --force enable");
         Passage says = says();
         assertThat(says).isEqualTo(dropped(FirewallKeeper.UFW, "ip", "filter", "FORWARD", "FORWARD", ""));
         isShut();
         assertThat(portIsReached(SHUT_MILLIS)).isFalse();
-        runRemedy(firewalls, says, "ufw route allow from 10.208.0.0/12; ufw route allow to 10.208.0.0/12");
+        runRemedy(firewalls, says, UFW_REMEDY);
         isOpen();
         for (String again : List.of("ufw reload", "/lib/ufw/ufw-init force-stop; /lib/ufw/ufw-init start")) {
             throughAConnection(() -> {
@@ -421,13 +461,36 @@ class RealFirewallsIT {
             isOpen();
         }
         assertThat(lets()).contains(new Let(Side.FROM, POOL.toString()), new Let(Side.TO, POOL.toString()));
+        assertThat(nodeIsReached(SHUT_MILLIS))
+                .as("hostAccess, which README says ufw closes")
+                .isFalse();
+        firewalls.sh("ufw allow from 10.208.0.0/12 to any port " + NODES_OWN);
+        assertThat(nodeIsReached(OPEN_MILLIS)).isTrue();
         assertThat(ourTables()).isEqualTo(ours);
+    }
+
+    /** They share the table. */
+    @Test
+    void whereDockerAndUfwAreWhatUfwIsToldIsEnoughForBoth() throws Exception {
+        RealFirewalls firewalls = firewalls("dockerd", "ufw", "iptables");
+        firewalls.sh("ufw default deny routed; ufw --force enable");
+        firewalls.startDocker();
+        Passage says = says();
+        assertThat(says).isEqualTo(dropped(FirewallKeeper.UFW, "ip", "filter", "FORWARD", "FORWARD", ""));
+        isShut();
+        runRemedy(firewalls, says, UFW_REMEDY);
+        isOpen();
     }
 
     @Test
     void ufwWithARuleOfTheOperatorsAgainstGuestsIsGivenOneBeforeIt() throws Exception {
         RealFirewalls firewalls = firewalls("ufw", "iptables");
-        firewalls.sh("ufw --force enable; ufw default reject routed; ufw route deny from any");
+        firewalls.sh("ufw default reject routed; ufw --force enable");
+        assertThat(says()).isInstanceOfSatisfying(Passage.Dropped.class, dropped -> {
+            assertThat(dropped.by().chain()).isEqualTo("ufw-reject-forward");
+            assertThat(dropped.remedy()).isEqualTo(UFW_REMEDY);
+        });
+        firewalls.sh("ufw route deny from any");
         Passage says = says();
         assertThat(says).isEqualTo(dropped(FirewallKeeper.UFW, "ip", "filter", "ufw-user-forward", "FORWARD", "drop"));
         isShut();
@@ -436,13 +499,5 @@ class RealFirewallsIT {
                 says,
                 "ufw route prepend allow from 10.208.0.0/12; ufw route prepend allow to 10.208.0.0/12");
         isOpen();
-        firewalls.sh("ufw reload");
-        isOpen();
-        firewalls.sh("ufw --force reset; ufw --force enable; ufw default reject routed");
-        assertThat(says()).isInstanceOfSatisfying(Passage.Dropped.class, dropped -> {
-            assertThat(dropped.by().chain()).isEqualTo("ufw-reject-forward");
-            assertThat(dropped.remedy())
-                    .isEqualTo("ufw route allow from 10.208.0.0/12; ufw route allow to 10.208.0.0/12");
-        });
     }
 }
