@@ -208,7 +208,7 @@ public final class Creation {
                 count + " VMs at once: first create call → all running",
                 Row.of("%.1f s (all Ready %.1f s)", running, ready),
                 "",
-                "≤ 10 s");
+                "≤ 8 s");
         int writes = made.stream().mapToInt(l -> l.writesUntilReady).max().orElse(0);
         Row.note("writes to a VM until Ready, of %d at once: most %d", count, writes);
     }
