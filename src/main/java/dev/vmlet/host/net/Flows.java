@@ -3,14 +3,17 @@ package dev.vmlet.host.net;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
 import dev.vmlet.model.Protocol;
+import dev.vmlet.model.ServicePort;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.NetworkInterface;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Collection;
+import java.util.EnumSet;
+import java.util.List;
 import java.util.Optional;
-import java.util.TreeSet;
+import java.util.Set;
 import jnr.constants.platform.Errno;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,7 +21,10 @@ import org.slf4j.LoggerFactory;
 /**
  * What the kernel remembers of connections (conntrack, include/uapi/linux/netfilter/nfnetlink_conntrack.h). A connection is
  * translated by its first packet, and UDP has no other end than silence: a sender who never pauses would keep the way that
- * he had when a published port came, moved or went. TCP needs none of this: what no longer leads anywhere is refused.
+ * he had when a published port came, moved or went. TCP is forgotten when a port goes: its next packet then finds that
+ * nobody is there and is answered so, where it would go on to a guest's address that has no guest any more, nor, once the
+ * Network has left the node, a bridge: it would leave by the default route. When a port comes, TCP keeps its way: what is
+ * open then is open with the node itself.
  *
  * <p>Safe for use by several threads.
  */
@@ -44,27 +50,35 @@ final class Flows implements AutoCloseable {
     /** CTA_FILTER_F_CTA_PROTO_NUM and CTA_FILTER_F_CTA_PROTO_DST_PORT of net/netfilter/nf_internals.h. */
     private static final int BY_PROTOCOL_AND_PORT = 1 << 3 | 1 << 5;
 
-    private static final int UDP = 17;
-
     private final NetlinkSockets netlink = new NetlinkSockets(new Kernel(), Kernel.NETLINK_NETFILTER);
 
     /**
-     * Forgets the UDP flows to ports of this node that these members of the firewall publish. One that is not forgotten is
-     * no failure of what was asked: it goes when its sender pauses, and is logged.
+     * Of these members of the firewall, which publish ports of this node, the UDP flows to those ports go. What is not
+     * forgotten is no failure of what was asked: it goes when its sender pauses, and is logged.
      */
-    void forgetThoseTo(Collection<FirewallElement> changed) {
-        TreeSet<Integer> ports = new TreeSet<>();
-        for (FirewallElement element : changed) {
-            if (element.set() == FirewallSet.PUBLISHED && element.key().get(0).equals(Protocol.UDP.text())) {
-                ports.add(Integer.parseInt(element.key().get(1)));
-            }
-        }
-        for (int port : ports) {
+    void published(Collection<FirewallElement> added) {
+        forget(added, EnumSet.of(Protocol.UDP));
+    }
+
+    /** The same, and TCP too. */
+    void unpublished(Collection<FirewallElement> deleted) {
+        forget(deleted, EnumSet.of(Protocol.TCP, Protocol.UDP));
+    }
+
+    private void forget(Collection<FirewallElement> changed, Set<Protocol> protocols) {
+        List<ServicePort> ports = changed.stream()
+                .filter(element -> element.set() == FirewallSet.PUBLISHED)
+                .flatMap(element -> protocols.stream()
+                        .filter(protocol -> element.key().get(0).equals(protocol.text()))
+                        .map(protocol -> new ServicePort(
+                                protocol, Integer.parseInt(element.key().get(1)))))
+                .toList();
+        for (ServicePort port : ports) {
             try {
                 forget(port);
             } catch (KernelRefusal | IOException e) {
                 log.atWarn()
-                        .addKeyValue("port", Protocol.UDP.text() + "/" + port)
+                        .addKeyValue("port", port.toString())
                         .addKeyValue("cause", e.getMessage())
                         .log(
                                 "flows to a published port were not forgotten; who sends without a pause keeps the old way");
@@ -72,7 +86,7 @@ final class Flows implements AutoCloseable {
         }
     }
 
-    private void forget(int port) throws KernelRefusal, IOException {
+    private void forget(ServicePort port) throws KernelRefusal, IOException {
         for (NetlinkMessage flow : netlink.exchange(socket -> socket.dump(flowsTo(port)))) {
             NetlinkAttributes told = flow.attributes(NFGENMSG);
             Optional<byte[]> tuple = told.bytes(TUPLE_ORIG);
@@ -83,11 +97,13 @@ final class Flows implements AutoCloseable {
         }
     }
 
-    private static boolean isTo(int port, NetlinkAttributes tuple) throws KernelRefusal {
+    private static boolean isTo(ServicePort port, NetlinkAttributes tuple) throws KernelRefusal {
         NetlinkAttributes protocol = tuple.nested(TUPLE_PROTO);
-        return protocol.bytes(PROTO_NUM).filter(n -> n[0] == UDP).isPresent()
+        return protocol.bytes(PROTO_NUM)
+                        .filter(n -> n[0] == port.protocol().number())
+                        .isPresent()
                 && protocol.bytes(PROTO_DST_PORT)
-                        .filter(p -> ByteBuffer.wrap(p).getShort() == (short) port)
+                        .filter(p -> ByteBuffer.wrap(p).getShort() == (short) port.port())
                         .isPresent();
     }
 
@@ -96,16 +112,16 @@ final class Flows implements AutoCloseable {
         return to.isPresent() && NetworkInterface.getByInetAddress(InetAddress.getByAddress(to.get())) != null;
     }
 
-    private static NetlinkRequest flowsTo(int port) {
+    private static NetlinkRequest flowsTo(ServicePort port) {
         NetlinkRequest request = request(GET, NetlinkRequest.DUMP);
         int tuple = request.begin(TUPLE_ORIG);
         int protocol = request.begin(TUPLE_PROTO);
-        request.attribute(PROTO_NUM, new byte[] {UDP})
+        request.attribute(PROTO_NUM, new byte[] {(byte) port.protocol().number()})
                 .attribute(
                         PROTO_DST_PORT,
                         ByteBuffer.allocate(2)
                                 .order(ByteOrder.BIG_ENDIAN)
-                                .putShort((short) port)
+                                .putShort((short) port.port())
                                 .array())
                 .end(protocol)
                 .end(tuple);

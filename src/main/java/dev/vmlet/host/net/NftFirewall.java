@@ -243,7 +243,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         lock.lock();
         try {
             commit("add " + names(elements) + " to firewall " + table, Ruleset.add(installation, elements));
-            flows.forgetThoseTo(elements);
+            flows.published(elements);
         } finally {
             lock.unlock();
         }
@@ -264,7 +264,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                     deleted(operation, List.of(element));
                 }
             }
-            flows.forgetThoseTo(elements);
+            flows.unpublished(elements);
         } finally {
             lock.unlock();
         }

@@ -24,6 +24,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -273,14 +274,33 @@ class PublishedPortsIT {
             town.firewall.delete(published);
             try {
                 socket.getOutputStream().write('b');
+                assertThatThrownBy(() -> socket.getInputStream().read())
+                        .as("the node says that nobody is there")
+                        .isInstanceOf(SocketException.class)
+                        .hasMessage("Connection reset");
                 assertThatThrownBy(() -> accepted.getInputStream().read()).isInstanceOf(SocketTimeoutException.class);
-                accepted.getOutputStream().write('c');
-                assertThatThrownBy(() -> socket.getInputStream().read()).isInstanceOf(SocketTimeoutException.class);
             } finally {
                 town.firewall.add(published);
             }
         }
         assertThat(town.firewall.contained(published)).isEqualTo(Seen.present(Set.copyOf(published)));
+    }
+
+    /** As after somebody else's nft, which tells nobody to forget. */
+    @Test
+    void whatIsPublishedAgainKeepsItsConnections() throws Exception {
+        List<FirewallElement> published = web.elements("vm-" + ONE).stream()
+                .filter(e -> e.set() == FirewallSet.PUBLISHED)
+                .toList();
+        try (ServerSocket server = one.within(() -> new ServerSocket(WEB));
+                Socket socket = outside.within(() -> connect(NODE_OUTSIDE, HOST_WEB));
+                Socket accepted = server.accept()) {
+            accepted.setSoTimeout(2000);
+            OwnNamespace.run("nft", "flush", "map", "inet", town.names().table(), "published");
+            town.firewall.add(published);
+            socket.getOutputStream().write('b');
+            assertThat(accepted.getInputStream().read()).isEqualTo('b');
+        }
     }
 
     @Test
