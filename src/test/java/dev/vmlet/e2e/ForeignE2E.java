@@ -166,7 +166,7 @@ class ForeignE2E {
                                     + " is dropped by the policy of iptables' FORWARD chain (Docker)"));
             String message = Objects.requireNonNull(networkReady(cluster).message());
             // As a person would take it from there.
-            sh(message.replaceFirst(".* to let them through: ", "").replaceFirst(" \\(at each boot.*", ""));
+            sh(message.replaceFirst(".* to let them through: ", "").replaceFirst(" \\(.*", ""));
             Cluster.await(
                     "the condition is true again",
                     Cluster.SOON,
