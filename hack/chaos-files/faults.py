@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import time
 import uuid
 
@@ -301,6 +302,40 @@ class Clock:
     def set(self, offset):
         write(self.file + ".new", offset + "\n")
         os.rename(self.file + ".new", self.file)
+
+
+class RefusingKernel:
+    """The agent's messages to the kernel and its VMMs, and their answers, fail now and then: strace's fault injection."""
+
+    ERRORS = ["ENOBUFS", "EBUSY", "ENOMEM", "EPERM", "EINTR"]
+
+    def __init__(self):
+        self.program = shutil.which("strace")
+
+    def refuse(self, pid, error, first, step):
+        """From the first of these calls on each step-th fails, until it is ended; None where the agent cannot be traced."""
+        calls = "sendto,sendmsg,recvfrom,recvmsg"
+        tracer = subprocess.Popen(
+            [self.program, "-f", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}",
+             "-e", f"inject={calls}:error={error}:when={first}+{step}"], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 5
+        while tracer.poll() is None and time.monotonic() < deadline:
+            status = host.read(f"/proc/{pid}/status")
+            if status is None or f"TracerPid:\t{tracer.pid}\n" in status:
+                return tracer
+            time.sleep(0.01)
+        self.let_go(tracer)
+        return None
+
+    @staticmethod
+    def let_go(tracer):
+        """It lets its threads go before it ends."""
+        tracer.terminate()
+        try:
+            tracer.wait(10)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+            tracer.wait()
 
 
 def power_cut(stage, inst):

@@ -58,6 +58,7 @@ class Rounds:
         self.vandal = faults.Vandal(self.stage, self.world, self.checker, self.foreign, self.random)
         self.ballast = faults.Ballast(self.stage)
         self.clock = faults.Clock(self.stage)
+        self.kernel = faults.RefusingKernel()
         if not self.clock.library:
             print("no libfaketime here: no jumps of the agent's clock", flush=True)
         for _ in range(self.options.vms):
@@ -329,6 +330,29 @@ class Rounds:
             pass  # It ended, and its successor has the usual limit.
         self.did("it can again")
 
+    def round_of_refusing_kernel(self):
+        """What the agent says to the kernel and to VMMs fails now and then for some seconds."""
+        self.pause(0, 2)
+        if not self.kernel.program:
+            print("no strace here: no message of the agent to the kernel fails", flush=True)
+            return
+        error, first, step = self.random.choice(self.kernel.ERRORS), self.random.randint(1, 5), self.random.randint(3, 12)
+        tracer = self.kernel.refuse(self.agent.process.pid, error, first, step)
+        if tracer is None:
+            print("the agent ended meanwhile or cannot be traced here: none of its messages to the kernel fails", flush=True)
+            return
+        try:
+            self.tally.add(f"agent's messages to the kernel refused: {error}")
+            self.did(f"each {step}th message of the agent to the kernel fails with {error}, from the {first}th on")
+            for _ in range(self.random.randint(1, 3)):
+                self.operations(self.random.randint(0, 2))
+                if self.random.random() < 0.4:
+                    self.vandalise(self.random.choice(self.vandal.kinds()), timed=False)
+                self.pause(1, 3)
+        finally:
+            self.kernel.let_go(tracer)
+        self.did("they arrive again")
+
     def round_of_hidden_evidence(self):
         """A witness of a guest is away for some seconds: not knowing must not pass for absence."""
         settled = [vm for vm in self.world.running() if vm.process]
@@ -371,7 +395,7 @@ class Rounds:
 
     KINDS = (["round_of_kills"] * 6 + ["round_of_halts"] * 2 + ["round_of_vandalism"] * 4 + ["round_of_exits"] * 2
              + ["round_of_api_trouble"] * 4 + ["round_of_server_death", "round_of_full_disk", "round_of_clock_jumps", "round_of_starved_agent",
-                "round_of_hidden_evidence", "round_of_reboot"])
+                "round_of_hidden_evidence", "round_of_reboot", "round_of_refusing_kernel"])
 
     def play(self, number, kind):
         self.log = []

@@ -61,6 +61,7 @@ final class Nftables implements AutoCloseable {
         Pointer context = take(operation);
         // libnftables reports errors by strerror(3), and the JVM has set the user's language for the process.
         Pointer before = all.libc().uselocale(all.plainLocale());
+        boolean inStep = false;
         try {
             all.nft().nft_ctx_set_dry_run(context, dry);
             all.nft().nft_ctx_output_set_flags(context, output);
@@ -70,11 +71,28 @@ final class Nftables implements AutoCloseable {
             if (failed != 0) {
                 throw new NftRefusal(error);
             }
+            inStep = true;
             return printed;
         } finally {
+            idle.add(inStep ? context : renewed(all.nft(), context));
             all.libc().uselocale(before);
-            idle.add(context);
         }
+    }
+
+    /**
+     * Another context in place of one whose call failed. Its socket may hold answers that nobody has read (ENOBUFS, ENOMEM),
+     * and libnftables would take them for those to the next call, and so on: "Protocol error" for good.
+     */
+    private static Pointer renewed(LibNftables nft, Pointer context) {
+        nft.nft_ctx_free(context);
+        return fresh(nft);
+    }
+
+    private static Pointer fresh(LibNftables nft) {
+        Pointer context = nft.nft_ctx_new(0);
+        nft.nft_ctx_buffer_output(context);
+        nft.nft_ctx_buffer_error(context);
+        return context;
     }
 
     private Pointer take(String operation) throws HostException {
@@ -120,10 +138,7 @@ final class Nftables implements AutoCloseable {
         LibC libc = LibraryLoader.create(LibC.class).load("c");
         Pointer plainLocale = libc.newlocale(LC_ALL_MASK, "C", null);
         for (int i = 0; i < CONTEXTS; i++) {
-            Pointer context = nft.nft_ctx_new(0);
-            nft.nft_ctx_buffer_output(context);
-            nft.nft_ctx_buffer_error(context);
-            idle.add(context);
+            idle.add(fresh(nft));
         }
         return new Libraries(nft, libc, plainLocale);
     }
