@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
 /**
@@ -192,7 +193,9 @@ final class RealFirewalls implements AutoCloseable {
         holder.destroyForcibly();
         try {
             // Their processes end with it, and only then is what they hold free.
-            holder.waitFor();
+            if (!holder.waitFor(30, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("the firewalls' processes did not end within 30 s of SIGKILL");
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
