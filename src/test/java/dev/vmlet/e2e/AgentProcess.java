@@ -38,14 +38,7 @@ public final class AgentProcess implements AutoCloseable {
         this.java = java;
         this.arguments = arguments;
         this.started = started;
-        Path logs = Path.of("target", "e2e");
-        try {
-            Files.createDirectories(logs);
-            this.log = logs.resolve(name + ".log");
-            Files.writeString(log, "");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        this.log = Logs.fresh(name);
     }
 
     static AgentProcess agent(Cluster cluster, String nodeName, List<String> options) {

@@ -47,12 +47,7 @@ final class KubeProxy implements AutoCloseable {
         }
         kubeconfig = cluster.identities().kubeProxy(name);
         NodeInNamespace.reachesTheServerByItsUplink(kubeconfig);
-        log = Path.of("target", "e2e", "kube-proxy-" + name + ".log");
-        try {
-            Files.writeString(log, "");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        log = Logs.fresh("kube-proxy-" + name);
     }
 
     /**
