@@ -1,6 +1,7 @@
 package dev.vmlet.host.net;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,10 +39,7 @@ public final class OwnNamespace {
 
     /** Runs a command here, as somebody else on the host would; fails the test when the command does. */
     public static void run(String... command) throws IOException, InterruptedException {
-        int exit = exitOf(command);
-        if (exit != 0) {
-            throw new AssertionError(String.join(" ", command) + ": exit code " + exit);
-        }
+        output(command);
     }
 
     /** What a command prints; fails the test when the command does. */
@@ -52,6 +50,18 @@ public final class OwnNamespace {
             throw new AssertionError(String.join(" ", command) + ": exit code " + exit + ": " + output);
         }
         return output.toString();
+    }
+
+    /** Deletes a link, if it is there still. */
+    static void takeAway(String link) {
+        try {
+            var _ = exitOf("ip", "link", "delete", link);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
     }
 
     static int exitOf(String... command) throws IOException, InterruptedException {

@@ -35,6 +35,7 @@ final class Peer implements AutoCloseable {
 
     private final Posix posix = LibraryLoader.create(Posix.class).load("c");
     private final Process holder;
+    private final String linkHere;
     private int raw = -1;
 
     /** Public because jnr-ffi binds public interfaces only. */
@@ -60,8 +61,9 @@ final class Peer implements AutoCloseable {
         long recv(int fd, ByteBuffer bytes, @size_t long length, int flags);
     }
 
-    private Peer(Process holder) {
+    private Peer(Process holder, String linkHere) {
         this.holder = holder;
+        this.linkHere = linkHere;
     }
 
     /** A peer whose link here has this name, with this MAC and address (with prefix length), up, gateway as default. */
@@ -73,7 +75,7 @@ final class Peer implements AutoCloseable {
 
     /** The same with its link here still down. */
     static Peer plugDown(String linkHere, String mac, String address, String gateway) throws Exception {
-        Peer peer = new Peer(new ProcessBuilder("unshare", "--net", "sleep", "600").start());
+        Peer peer = new Peer(new ProcessBuilder("unshare", "--net", "sleep", "600").start(), linkHere);
         String pid = String.valueOf(peer.holder.pid());
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
         while (OwnNamespace.namespace(pid).equals(OwnNamespace.namespace("self"))) {
@@ -229,6 +231,9 @@ final class Peer implements AutoCloseable {
         if (raw >= 0) {
             posix.close(raw);
         }
+        // A namespace takes its links along when the kernel gets to it, which may be after the next test wants the
+        // name.
+        OwnNamespace.takeAway(linkHere);
         holder.destroyForcibly();
     }
 }
