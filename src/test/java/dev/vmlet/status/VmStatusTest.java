@@ -50,6 +50,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 class VmStatusTest {
@@ -820,10 +821,23 @@ class VmStatusTest {
         assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Starting, 3L, 2), turn))
                 .as("another start")
                 .isFalse();
+        var ended = new VirtualMachineStatus.LastExit("VmmKilled", "by signal 9", NOW.toString());
+        assertThat(StatusNews.isAStepFurther(onItsWay(Phase.Starting, 3L, 1, ended), turn))
+                .as("ended in between, which somebody waits to read")
+                .isFalse();
+        assertThat(StatusNews.isAStepFurther(
+                        onItsWay(Phase.Starting, 3L, 1, ended), onItsWay(Phase.Pending, 3L, 1, ended)))
+                .as("started again after an end that is told of")
+                .isTrue();
     }
 
     private static VirtualMachineStatus onItsWay(Phase phase, long generation, int restarts) {
+        return onItsWay(phase, generation, restarts, null);
+    }
+
+    private static VirtualMachineStatus onItsWay(
+            Phase phase, long generation, int restarts, VirtualMachineStatus.@Nullable LastExit lastExit) {
         return new VirtualMachineStatus(
-                phase, null, null, null, null, null, restarts, null, generation, null, List.of());
+                phase, null, null, null, null, null, restarts, lastExit, generation, null, List.of());
     }
 }
