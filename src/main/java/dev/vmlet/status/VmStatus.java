@@ -12,7 +12,6 @@ import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.DiskState;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.GuestProcess;
-import dev.vmlet.model.GuestState;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.LaunchSpec;
 import dev.vmlet.model.Link;
@@ -21,11 +20,9 @@ import dev.vmlet.model.Reach;
 import dev.vmlet.model.Readiness;
 import dev.vmlet.model.Reason;
 import dev.vmlet.model.Resolution;
-import dev.vmlet.model.RunStrategy;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmObservation;
 import dev.vmlet.model.VmRecord;
-import dev.vmlet.plan.Exits;
 import dev.vmlet.plan.Outcome;
 import dev.vmlet.plan.Plan;
 import java.time.Duration;
@@ -42,7 +39,7 @@ import org.jspecify.annotations.Nullable;
 public final class VmStatus {
     static final String RESTART_REQUIRED = "RestartRequired";
 
-    private static final Set<Reason> NETWORK = EnumSet.of(
+    static final Set<Reason> NETWORK = EnumSet.of(
             Reason.NetworkNotFound,
             Reason.NetworkBeingDeleted,
             Reason.NetworkNotReady,
@@ -59,7 +56,7 @@ public final class VmStatus {
             Reason.BridgeMissing,
             Reason.AddressPending,
             Reason.FirewallNotReady);
-    private static final Set<Reason> DISKS = EnumSet.of(
+    static final Set<Reason> DISKS = EnumSet.of(
             Reason.PreparingDisks,
             Reason.ImageNotFound,
             Reason.ImageRefused,
@@ -93,7 +90,7 @@ public final class VmStatus {
         this.seen = seen;
         this.node = node;
         this.now = now;
-        this.record = seen.record() instanceof Seen.Present<VmRecord>(VmRecord r) ? Optional.of(r) : Optional.empty();
+        this.record = recordIn(seen);
     }
 
     /** @param node the address that leads others to the node; empty where it has no way out, or nobody could look */
@@ -188,7 +185,7 @@ public final class VmStatus {
         boolean alive = process() instanceof GuestProcess.Alive;
         VmRecord.Exit exit = record.flatMap(VmRecord::lastExit).orElse(null);
         return new VirtualMachineStatus(
-                phase(),
+                VmPhase.of(resolution, plan, outcome, seen, blind().isPresent()),
                 addresses(),
                 vm.getSpec() == null ? null : vm.getSpec().nodeName(),
                 alive ? launch.map(this::vmm).orElse(null) : null,
@@ -203,8 +200,18 @@ public final class VmStatus {
                 conditions.list());
     }
 
-    private @Nullable GuestProcess process() {
+    static Optional<VmRecord> recordIn(VmObservation seen) {
+        return seen.record() instanceof Seen.Present<VmRecord>(VmRecord record)
+                ? Optional.of(record)
+                : Optional.empty();
+    }
+
+    static @Nullable GuestProcess processIn(VmObservation seen) {
         return seen.process() instanceof Seen.Present<GuestProcess>(GuestProcess process) ? process : null;
+    }
+
+    private @Nullable GuestProcess process() {
+        return processIn(seen);
     }
 
     /** What holds the object up, whatever part it belongs to: a refusal, a failed step, or what the plan waits for. */
@@ -493,61 +500,6 @@ public final class VmStatus {
 
     private static Verdict upToDate() {
         return new Verdict(Status.False, Reason.AsExpected, "The guest runs with all that its spec asks for.");
-    }
-
-    private Phase phase() {
-        if (blind().isPresent()) {
-            return Phase.Unknown;
-        }
-        if (process() instanceof GuestProcess.Alive) {
-            if (record.flatMap(VmRecord::stop).isPresent()) {
-                return Phase.Stopping;
-            }
-            GuestState.Kind kind = seen.guest().kind();
-            boolean up = kind == GuestState.Kind.RUNNING || kind.isPaused() || ran();
-            return up ? Phase.Running : Phase.Starting;
-        }
-        if (process() instanceof GuestProcess.Ended
-                && record.flatMap(VmRecord::stop).isPresent()) {
-            // Not in the record yet: Stopped would stand beside the lastExit of the run before.
-            return Phase.Stopping;
-        }
-        if (!(resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm desired))) {
-            return Phase.Pending;
-        }
-        if (desired.runStrategy() == RunStrategy.HALTED) {
-            return Phase.Stopped;
-        }
-        if (plan.waitingFor()
-                .map(w -> w.reason() == Reason.Evacuated || w.reason() == Reason.HostShutdown)
-                .orElse(false)) {
-            return Phase.Stopped;
-        }
-        Optional<VmRecord.Exit> exit = record.flatMap(VmRecord::lastExit);
-        if (exit.isPresent()) {
-            boolean failed = exit.get().reason() != Reason.GuestPoweredOff
-                    && exit.get().reason() != Reason.StoppedOnRequest
-                    && exit.get().reason() != Reason.HostRebooted
-                    && exit.get().reason() != Reason.Evacuated
-                    && exit.get().reason() != Reason.HostShutdown
-                    && exit.get().reason() != Reason.TapLost;
-            boolean waits =
-                    plan.waitingFor().map(w -> w.reason() == Reason.BackOff).orElse(false);
-            if (!Exits.startsAgain(desired.runStrategy(), exit.get(), desired.restartToken())) {
-                return failed ? Phase.Failed : Phase.Stopped;
-            }
-            if (waits) {
-                return failed ? Phase.Failed : Phase.Starting;
-            }
-        }
-        if (outcome.failed().isPresent()) {
-            return Phase.Failed;
-        }
-        return plan.waitingFor()
-                .map(w -> NETWORK.contains(w.reason()) || w.reason() == Reason.WaitingForTurn
-                        ? Phase.Pending
-                        : DISKS.contains(w.reason()) ? Phase.Preparing : Phase.Starting)
-                .orElse(Phase.Pending);
     }
 
     private List<VirtualMachineStatus.Address> addresses() {
