@@ -2,6 +2,7 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Protocol;
 import dev.vmlet.model.ServicePort;
 import java.io.IOException;
@@ -11,9 +12,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Collection;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 import jnr.constants.platform.Errno;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,6 +30,9 @@ import org.slf4j.LoggerFactory;
  * Network has left the node, a bridge: it would leave by the default route. When a port comes, TCP keeps its way: what is
  * open then is open with the node itself.
  *
+ * <p>A guest that goes takes all its connections along, those that it began too: whoever gets its address next must not hear
+ * what was meant for it.
+ *
  * <p>Safe for use by several threads.
  */
 final class Flows implements AutoCloseable {
@@ -34,12 +41,21 @@ final class Flows implements AutoCloseable {
     private static final int SUBSYSTEM = 1 << 8;
     private static final int GET = SUBSYSTEM | 1;
     private static final int DELETE = SUBSYSTEM | 2;
+    private static final int STATISTICS = SUBSYSTEM | 5;
+    private static final int STATISTICS_ENTRIES = 1;
+    /** So many flows are looked through here, by one walk of the kernel instead of two for each guest. */
+    private static final int FEW = 4096;
+
+    private final int few;
+
     private static final int NFGENMSG = 4;
     private static final int AF_INET = 2;
 
     private static final int TUPLE_ORIG = 1;
     private static final int TUPLE_IP = 1;
     private static final int TUPLE_PROTO = 2;
+    private static final int TUPLE_REPLY = 2;
+    private static final int IP_V4_SRC = 1;
     private static final int IP_V4_DST = 2;
     private static final int PROTO_NUM = 1;
     private static final int PROTO_DST_PORT = 3;
@@ -47,10 +63,25 @@ final class Flows implements AutoCloseable {
     private static final int FILTER = 25;
     private static final int FILTER_ORIG = 1;
     private static final int FILTER_REPLY = 2;
-    /** CTA_FILTER_F_CTA_PROTO_NUM and CTA_FILTER_F_CTA_PROTO_DST_PORT of net/netfilter/nf_internals.h. */
+    /** CTA_FILTER_F_CTA_IP_SRC of net/netfilter/nf_internals.h. */
+    private static final int BY_SOURCE = 1;
+    /** CTA_FILTER_F_CTA_PROTO_NUM and CTA_FILTER_F_CTA_PROTO_DST_PORT of the same. */
     private static final int BY_PROTOCOL_AND_PORT = 1 << 3 | 1 << 5;
 
+    /** Whose flows somebody is about to forget; guarded by itself. */
+    private final Set<Ipv4Address> gone = new HashSet<>();
+
+    private final ReentrantLock looking = new ReentrantLock();
     private final NetlinkSockets netlink = new NetlinkSockets(new Kernel(), Kernel.NETLINK_NETFILTER);
+
+    Flows() {
+        this(FEW);
+    }
+
+    /** @param few with more flows than that the kernel is asked for those of one guest at a time */
+    Flows(int few) {
+        this.few = few;
+    }
 
     /**
      * Of these members of the firewall, which publish ports of this node, the UDP flows to those ports go. What is not
@@ -60,9 +91,70 @@ final class Flows implements AutoCloseable {
         forget(added, EnumSet.of(Protocol.UDP));
     }
 
-    /** The same, and TCP too. */
-    void unpublished(Collection<FirewallElement> deleted) {
-        forget(deleted, EnumSet.of(Protocol.TCP, Protocol.UDP));
+    /** The same, and TCP too; and where an address is no guest's any more, all that was with it. */
+    void deleted(Collection<FirewallElement> members) {
+        forget(members, EnumSet.of(Protocol.TCP, Protocol.UDP));
+        Set<Ipv4Address> guests = members.stream()
+                .filter(element -> element.set() == FirewallSet.HELD)
+                .map(element -> Ipv4Address.parse(element.key().get(0)))
+                .collect(Collectors.toSet());
+        if (!guests.isEmpty()) {
+            forgetWithOthers(guests);
+        }
+    }
+
+    /**
+     * Each look walks the whole of the kernel's table, which is tens of milliseconds on a large machine: who comes while
+     * somebody looks waits, and one of those then looks for all.
+     */
+    private void forgetWithOthers(Set<Ipv4Address> guests) {
+        synchronized (gone) {
+            gone.addAll(guests);
+        }
+        looking.lock();
+        try {
+            Set<Ipv4Address> all;
+            synchronized (gone) {
+                all = Set.copyOf(gone);
+                gone.clear();
+            }
+            if (!all.isEmpty()) {
+                forgetGuests(all);
+            }
+        } catch (KernelRefusal | IOException e) {
+            log.atWarn()
+                    .addKeyValue("addresses", guests.toString())
+                    .addKeyValue("cause", e.getMessage())
+                    .log(
+                            "flows of a guest that is gone were not forgotten; answers to it may reach the next one there");
+        } finally {
+            looking.unlock();
+        }
+    }
+
+    private void forgetGuests(Set<Ipv4Address> guests) throws KernelRefusal, IOException {
+        if (count() <= few) {
+            forget(
+                    request(GET, NetlinkRequest.DUMP),
+                    told -> guests.contains(sender(told, TUPLE_ORIG)) || guests.contains(sender(told, TUPLE_REPLY)));
+            return;
+        }
+        for (Ipv4Address guest : guests) {
+            // What it began, and what was begun with it, under whatever address of the node.
+            for (int direction : new int[] {TUPLE_ORIG, TUPLE_REPLY}) {
+                forget(flowsFrom(guest, direction), told -> guest.equals(sender(told, direction)));
+            }
+        }
+    }
+
+    /** How many flows this network namespace has. */
+    private int count() throws KernelRefusal {
+        int entries = Integer.MAX_VALUE;
+        for (NetlinkMessage answer : netlink.exchange(socket -> socket.ask(request(STATISTICS, NetlinkRequest.ACK)))) {
+            Optional<byte[]> told = answer.attributes(NFGENMSG).bytes(STATISTICS_ENTRIES);
+            entries = told.map(bytes -> ByteBuffer.wrap(bytes).getInt()).orElse(Integer.MAX_VALUE);
+        }
+        return entries;
     }
 
     private void forget(Collection<FirewallElement> changed, Set<Protocol> protocols) {
@@ -87,14 +179,30 @@ final class Flows implements AutoCloseable {
     }
 
     private void forget(ServicePort port) throws KernelRefusal, IOException {
-        for (NetlinkMessage flow : netlink.exchange(socket -> socket.dump(flowsTo(port)))) {
+        // What only passes through this node to a port of that number is none of ours.
+        forget(flowsTo(port), told -> isTo(port, told.nested(TUPLE_ORIG)) && isLocal(told.nested(TUPLE_ORIG)));
+    }
+
+    private interface Judge {
+        boolean isMeant(NetlinkAttributes flow) throws KernelRefusal, IOException;
+    }
+
+    private void forget(NetlinkRequest which, Judge judge) throws KernelRefusal, IOException {
+        for (NetlinkMessage flow : netlink.exchange(socket -> socket.dump(which))) {
             NetlinkAttributes told = flow.attributes(NFGENMSG);
             Optional<byte[]> tuple = told.bytes(TUPLE_ORIG);
-            // What only passes through this node to a port of that number is none of ours.
-            if (tuple.isPresent() && isTo(port, told.nested(TUPLE_ORIG)) && isLocal(told.nested(TUPLE_ORIG))) {
+            if (tuple.isPresent() && judge.isMeant(told)) {
                 delete(tuple.get(), told.bytes(ID));
             }
         }
+    }
+
+    private static Ipv4Address sender(NetlinkAttributes flow, int direction) throws KernelRefusal {
+        return flow.nested(direction)
+                .nested(TUPLE_IP)
+                .bytes(IP_V4_SRC)
+                .map(Ipv4Address::of)
+                .orElse(Ipv4Address.UNSPECIFIED);
     }
 
     private static boolean isTo(ServicePort port, NetlinkAttributes tuple) throws KernelRefusal {
@@ -125,10 +233,23 @@ final class Flows implements AutoCloseable {
                                 .array())
                 .end(protocol)
                 .end(tuple);
-        // Linux 5.8 and newer filter by it; an older kernel answers with all, of which isTo takes none too many.
+        return filtered(request, BY_PROTOCOL_AND_PORT, 0);
+    }
+
+    /** @param direction whose sender it is: of the first packet, or of its answers */
+    private static NetlinkRequest flowsFrom(Ipv4Address guest, int direction) {
+        NetlinkRequest request = request(GET, NetlinkRequest.DUMP);
+        int tuple = request.begin(direction);
+        int ip = request.begin(TUPLE_IP);
+        request.attribute(IP_V4_SRC, guest.bytes()).end(ip).end(tuple);
+        return filtered(request, direction == TUPLE_ORIG ? BY_SOURCE : 0, direction == TUPLE_REPLY ? BY_SOURCE : 0);
+    }
+
+    /** Linux 5.8 and newer filter by it; an older kernel answers with all, which is why each is looked at again. */
+    private static NetlinkRequest filtered(NetlinkRequest request, int original, int reply) {
         int filter = request.begin(FILTER);
-        return request.attribute(FILTER_ORIG, BY_PROTOCOL_AND_PORT)
-                .attribute(FILTER_REPLY, 0)
+        return request.attribute(FILTER_ORIG, original)
+                .attribute(FILTER_REPLY, reply)
                 .end(filter);
     }
 

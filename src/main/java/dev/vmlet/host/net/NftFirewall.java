@@ -264,7 +264,7 @@ public final class NftFirewall implements Firewall, AutoCloseable {
                     deleted(operation, List.of(element));
                 }
             }
-            flows.unpublished(elements);
+            flows.deleted(elements);
         } finally {
             lock.unlock();
         }

@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
+import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,8 +32,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** A sender of UDP who never pauses, and a published port that comes, moves and goes. */
+/** Senders of UDP who never pause, while a published port comes, moves and goes, and a guest. */
 @Tag("netns")
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class FlowsIT {
@@ -107,6 +110,54 @@ class FlowsIT {
                 System.out.println("SKIPPED in part: FlowsIT: " + remembered + " cannot be read by this user");
             }
         }
+    }
+
+    @Test
+    void whoeverGetsAnAddressNextHearsNothingThatWasMeantForTheGuestBefore() throws Exception {
+        List<FirewallElement> members = two.elements("vm-" + two.ip());
+        endsWhatWasBegunBy(() -> {
+            town.firewall.delete(members);
+            town.firewall.add(members);
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, Integer.MAX_VALUE - 1})
+    void findsTheFlowsOfAGuestAmongManyAndAmongFew(int few) throws Exception {
+        try (Flows flows = new Flows(few)) {
+            endsWhatWasBegunBy(() -> flows.deleted(two.elements("vm-" + two.ip())));
+        }
+    }
+
+    private interface End {
+        void come() throws Exception;
+    }
+
+    private void endsWhatWasBegunBy(End end) throws Exception {
+        try (DatagramSocket guest = second.within(() -> new DatagramSocket(45_000));
+                DatagramSocket other = first.within(() -> new DatagramSocket(45_001));
+                DatagramSocket world = outside.within(() -> new DatagramSocket(HOST_PORT))) {
+            DatagramPacket heard = new DatagramPacket(new byte[1], 1);
+            world.setSoTimeout(10_000);
+            send(other, Town.OUTSIDE);
+            world.receive(heard);
+            SocketAddress toOther = heard.getSocketAddress();
+            send(guest, Town.OUTSIDE);
+            world.receive(heard);
+            SocketAddress toGuest = heard.getSocketAddress();
+            answer(world, toGuest);
+            assertThat(drain(guest)).as("while it is there").isOne();
+
+            end.come();
+            answer(world, toGuest);
+            answer(world, toOther);
+            assertThat(drain(other)).as("its neighbour").isOne();
+            assertThat(drain(guest)).as("the next guest").isZero();
+        }
+    }
+
+    private static void answer(DatagramSocket from, SocketAddress to) throws IOException {
+        from.send(new DatagramPacket(new byte[] {2}, 1, to));
     }
 
     private static List<FirewallElement> published(DesiredNic nic) {
