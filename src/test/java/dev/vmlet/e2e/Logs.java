@@ -10,7 +10,7 @@ import java.nio.file.Path;
  * names in it, so each has a directory of its own.
  */
 final class Logs {
-    private static final Path DIRECTORY = Path.of("target", "e2e", "jvm-" + System.getProperty("e2e.jvm", "1"));
+    private static final Path DIRECTORY = Path.of("target", "e2e", System.getProperty("e2e.jvm", "jvm"));
 
     private Logs() {}
 
