@@ -148,14 +148,14 @@ final class Burials {
         }
     }
 
-    /** By server-side apply: the list is ours alone. Conflicts when the VmNode was changed since it was read. */
+    /** By server-side apply: the list is this manager's alone, and other fields are another's. Conflicts when the VmNode was changed since it was read. */
     private static VmNode write(VmNode read, List<Tombstone> stones, KubernetesClient client) {
         VmNode bare = new VmNode();
         bare.setMetadata(new ObjectMetaBuilder()
                 .withName(read.getMetadata().getName())
                 .withResourceVersion(read.getMetadata().getResourceVersion())
                 .build());
-        bare.setSpec(new VmNodeSpec(stones));
+        bare.setSpec(new VmNodeSpec(stones, null));
         return client.resource(bare)
                 .patch(
                         new PatchContext.Builder()

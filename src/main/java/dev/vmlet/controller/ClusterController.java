@@ -18,6 +18,7 @@ public final class ClusterController implements AutoCloseable {
     private final boolean services;
     private final Operator operator;
     private final EventRecorder events;
+    private final Clock clock;
 
     public ClusterController(KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, Clock clock) {
         this(client, pool, clusterRanges, true, clock);
@@ -28,6 +29,7 @@ public final class ClusterController implements AutoCloseable {
             KubernetesClient client, Ipv4Prefix pool, List<Ipv4Prefix> clusterRanges, boolean services, Clock clock) {
         this.client = client;
         this.services = services;
+        this.clock = clock;
         this.events = new EventRecorder(client, "controller", "", clock);
         this.operator = Operators.create(client);
         var cidrs = new CidrReconciler(pool, clusterRanges, events, clock);
@@ -69,9 +71,18 @@ public final class ClusterController implements AutoCloseable {
     }
 
     public void start() {
+        boolean possible = services && ServiceReconciler.isPossible(client);
+        var told = new NodeServicesReconciler(possible, clock);
+        operator.register(
+                told,
+                Operators.configure(operator, told, "vmlet-controller-node-services")
+                        .withFieldManager("vmlet-controller")
+                        .withOnUpdateFilter(NodeServicesReconciler::concerns)
+                        .withGenerationAware(false)
+                        .build());
         if (!services) {
             log.atInfo().log("no VM is put behind a Service: --services is false");
-        } else if (ServiceReconciler.isPossible(client)) {
+        } else if (possible) {
             var slices = new ServiceReconciler(events);
             operator.register(
                     slices,

@@ -110,6 +110,45 @@ public final class ServiceEndpoints {
                 : new ServiceEndpoints(service, there, addressOfNode).answer(asked.get(), vms);
     }
 
+    /** A port of a Service and a VM behind it, by the port of its node that leads there. */
+    record Behind(VirtualMachine vm, io.fabric8.kubernetes.api.model.ServicePort port, int hostPort) {}
+
+    /**
+     * What is behind the Service, whether it is ready or not; none where it cannot have VMs behind it.
+     *
+     * @param vms those of the Service's namespace
+     * @return no value where what is there is to stay as it is, for nobody can read what the Service asks for
+     */
+    static Optional<List<Behind>> behind(Service service, List<VirtualMachine> vms) {
+        Optional<String> asked = asked(service);
+        if (asked.isEmpty()
+                || new ServiceEndpoints(service, List.of(), _ -> Optional.empty())
+                        .conflict()
+                        .isPresent()) {
+            return Optional.of(List.of());
+        }
+        Predicate<Map<String, String>> selects;
+        try {
+            selects = LabelSelector.parse(asked.get());
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
+        if (asked.get().isBlank()) {
+            return Optional.empty();
+        }
+        List<Behind> all = new ArrayList<>();
+        for (VirtualMachine vm : vms) {
+            if (selects.test(Objects.requireNonNullElse(vm.getMetadata().getLabels(), Map.of()))) {
+                service.getSpec()
+                        .getPorts()
+                        .forEach(port -> find(vm, port)
+                                .map(Published::hostPort)
+                                .ifPresent(host -> all.add(new Behind(vm, port, host))));
+            }
+        }
+        return Optional.of(all);
+    }
+
     private Answer answer(String selector, List<VirtualMachine> vms) {
         Optional<String> conflict = conflict();
         if (conflict.isPresent()) {
@@ -300,7 +339,7 @@ public final class ServiceEndpoints {
         return ports;
     }
 
-    private static String protocol(io.fabric8.kubernetes.api.model.ServicePort asked) {
+    static String protocol(io.fabric8.kubernetes.api.model.ServicePort asked) {
         return Objects.requireNonNullElse(asked.getProtocol(), "TCP");
     }
 

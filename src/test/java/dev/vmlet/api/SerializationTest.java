@@ -97,7 +97,7 @@ class SerializationTest {
     void keepsEmptyObjects() {
         assertThat(lenient.asJson(new Readiness(null, null, new Readiness.None())))
                 .isEqualTo("{\"none\":{}}");
-        assertThat(lenient.asJson(new VmNodeSpec(null))).isEqualTo("{}");
+        assertThat(lenient.asJson(new VmNodeSpec(null, null))).isEqualTo("{}");
     }
 
     @Test

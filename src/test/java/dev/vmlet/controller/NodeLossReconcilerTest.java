@@ -217,13 +217,15 @@ class NodeLossReconcilerTest {
         loseTheNode();
         assertThat(web()).isNull();
         assertThat(vmNode().getSpec())
-                .isEqualTo(new VmNodeSpec(List.of(new Tombstone(
-                        uid,
-                        "default",
-                        "web",
-                        "ticket 4711: the machine burnt down",
-                        "2026-01-01T12:00:40Z",
-                        List.of()))));
+                .isEqualTo(new VmNodeSpec(
+                        List.of(new Tombstone(
+                                uid,
+                                "default",
+                                "web",
+                                "ticket 4711: the machine burnt down",
+                                "2026-01-01T12:00:40Z",
+                                List.of())),
+                        null));
         assertThat(events("ForceDeleted"))
                 .containsExactly(
                         "VirtualMachine: deleted by force: ticket 4711: the machine burnt down. Node a has not been"

@@ -266,7 +266,7 @@ class RefusedWritesE2E {
                     "confirm a removal or ask for evacuation, on a VmNode",
                     "annotate vmnode other vmlet.dev/confirm-removal=x",
                     "",
-                    "the controller may write the tombstones of VmNode other, nothing else: an annotation there is a"
+                    "the controller may write the spec of VmNode other, nothing else: an annotation there is a"
                             + " person's word"),
             new Row(
                     "take the finalizer off a slice that is not deleted",
