@@ -127,6 +127,7 @@ public final class Agent implements AutoCloseable {
                 warmth,
                 pulse,
                 parts.clock);
+        LocalServices services = new LocalServices(() -> parts.facts.get().reservedPorts());
         UserDataReader userData = new UserDataReader(parts.client, parts.clock, parts.wakes::wakeVm);
 
         var vms = new VirtualMachineReconciler(
@@ -140,6 +141,7 @@ public final class Agent implements AutoCloseable {
                 parts.wishes,
                 applier,
                 parts.wakes,
+                services,
                 reports,
                 warmth,
                 parts.metrics,
@@ -200,6 +202,7 @@ public final class Agent implements AutoCloseable {
                 new ImageKeeper(parts.host.disks(), applier, parts.facts, parts.clock, parts.metrics),
                 parts.downtimes,
                 parts.wakes,
+                services,
                 reports,
                 events,
                 warmth,

@@ -89,6 +89,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
     private final Rebuild rebuild;
     private final Applier applier;
     private final Wakes wakes;
+    private final LocalServices services;
     private final Reports reports;
     private final Warmth warmth;
     private final AgentMetrics metrics;
@@ -114,6 +115,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
             Wishes wishes,
             Applier applier,
             Wakes wakes,
+            LocalServices services,
             Reports reports,
             Warmth warmth,
             AgentMetrics metrics,
@@ -129,6 +131,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         this.rebuild = new Rebuild(planner);
         this.applier = applier;
         this.wakes = wakes;
+        this.services = services;
         this.reports = reports;
         this.warmth = warmth;
         this.metrics = metrics;
@@ -202,6 +205,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Round round = rounds(vm);
         VirtualMachineStatus status = status(vm, round);
         measure(vm, status);
+        services.know(vm.getMetadata().getUid(), status).forEach(wakes::wakeVm);
         if (round.outcome.failed().isPresent()) {
             throw failed(vm, round.outcome.failed().get(), status);
         }
@@ -282,6 +286,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         reports.notLost(vm);
         wishes.forget(vm.getMetadata().getUid());
+        services.leaves(vm.getMetadata().getUid()).forEach(wakes::wakeVm);
         Round round = round(vm, new Resolution.Absent<>());
         report(vm, round);
         VirtualMachineStatus status = status(vm, round);
@@ -291,6 +296,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         }
         if (isGone(round.after) && warmth.chill().isEmpty()) {
             wakes.forgetVm(vm);
+            services.forget(vm.getMetadata().getUid());
             metrics.gone(vm.getMetadata().getUid());
             resolutions.forget(vm.getMetadata().getUid());
             pace.forget(vm.getMetadata().getUid());
@@ -355,7 +361,7 @@ public final class VirtualMachineReconciler implements Reconciler<VirtualMachine
         Plan wanted = warmth.chill()
                 .map(why -> Plan.waiting(Reason.CannotLook, why, FILLED))
                 .or(() -> before.record() instanceof Seen.Present ? Optional.empty() : rebuilt(vm, id, resolution))
-                .orElseGet(() -> plan(vm, id, resolution, before));
+                .orElseGet(() -> services.in(plan(vm, id, resolution, before), id, before));
         Plan plan = repairs.paced(id.uid(), wanted, clock.instant());
         Outcome outcome = applier.apply(id.toString(), plan);
         repairs.made(id.uid(), outcome.done(), clock.instant());

@@ -69,6 +69,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
     private final ImageKeeper images;
     private final Downtimes downtimes;
     private final Wakes wakes;
+    private final LocalServices services;
     private final Reports reports;
     private final EventRecorder events;
     private final Clock clock;
@@ -94,6 +95,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
             ImageKeeper images,
             Downtimes downtimes,
             Wakes wakes,
+            LocalServices services,
             Reports reports,
             EventRecorder events,
             Warmth warmth,
@@ -110,6 +112,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         this.images = images;
         this.downtimes = downtimes;
         this.wakes = wakes;
+        this.services = services;
         this.reports = reports;
         this.events = events;
         this.warmth = warmth;
@@ -153,11 +156,14 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
         }
         warmth.look();
         Optional<String> chill = warmth.blindness();
+        if (chill.isEmpty()) {
+            services.see(node, vms()).forEach(wakes::wakeVm);
+        }
         keepCluster(context.getClient());
         HostObservation before = observer.observeHost();
         wakes.knowUplink(before.uplink());
         Plan wanted = chill.map(why -> Plan.waiting(Reason.CannotLook, why, SOON))
-                .orElseGet(() -> HostPlanner.plan(installation, before));
+                .orElseGet(() -> services.withoutStrays(HostPlanner.plan(installation, before), before));
         Plan plan = repairs.paced(nodeName, wanted, clock.instant());
         Outcome outcome = applier.apply("node " + nodeName, plan);
         repairs.made(nodeName, outcome.done(), clock.instant());
@@ -241,6 +247,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
                     owners.add(element.ownerUid());
                 }
             }
+            owners.addAll(services.disturbed(seen.vms(), state.elements()));
             owners.forEach(wakes::wakeOwner);
         }
     }
@@ -315,7 +322,7 @@ public final class VmNodeReconciler implements Reconciler<VmNode> {
 
     private List<VirtualMachine> vms() {
         if (vms == null) {
-            throw new IllegalStateException("before the caches exist every image would seem unused");
+            throw new IllegalStateException("before the caches exist the node would seem to have no VM");
         }
         return vms.list(v -> true).toList();
     }

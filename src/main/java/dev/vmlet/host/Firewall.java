@@ -25,6 +25,12 @@ public interface Firewall {
     Seen<Set<FirewallElement>> contained(Collection<FirewallElement> candidates);
 
     /**
+     * What leads clients of Services to guests, whoever owns it; nobody's records tell it. Costs tens of microseconds, and
+     * about one for each. Missing when the maps are not there, Unknown when the look failed.
+     */
+    Seen<Set<FirewallElement>> served();
+
+    /**
      * IPv4 addresses that ARP from behind the tap gave as the sender's in the last two minutes and that were not let
      * through, the latest first; of a tap whose guest may have any address, those that were let through too. One that asks
      * before it has an address gives none. Missing when our bridge table is not there, Unknown when the look failed. Costs
@@ -46,7 +52,10 @@ public interface Firewall {
      */
     void install(Ruleset ruleset) throws HostException;
 
-    /** Adds elements in one transaction; one that is there already is no error and keeps its owner. */
+    /**
+     * Adds elements in one transaction; one that is there already is no error and keeps its owner, but where it leads a
+     * Service's clients: there the new one takes the place of the old.
+     */
     void add(Collection<FirewallElement> elements) throws HostException;
 
     /** Deletes elements; one that is not there, or has no set any more, is no error. */

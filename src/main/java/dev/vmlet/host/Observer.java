@@ -49,6 +49,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -136,13 +137,14 @@ public final class Observer {
                         .add(n)));
         Map<String, NicObservation> nicsSeen = new HashMap<>();
         Set<LinkName> known = new HashSet<>();
+        Seen<Set<FirewallElement>> served = nics.isEmpty() ? Seen.missing() : served(vm);
         nics.forEach((network, variants) -> {
             DesiredNic nic = variants.get(0);
             variants.forEach(n -> known.add(n.tap()));
             Set<FirewallElement> candidates = variants.stream()
                     .flatMap(n -> n.elements(vm.uid()).stream())
                     .collect(Collectors.toSet());
-            Seen<Set<FirewallElement>> inForce = contained(candidates);
+            Seen<Set<FirewallElement>> inForce = with(contained(candidates), served, e -> isOf(network, e, nics));
             Seen<Link> bridge = host.links().find(nic.bridge());
             Seen<Link> tap = host.links().find(nic.tap());
             nicsSeen.put(
@@ -187,6 +189,40 @@ public final class Observer {
                 guest,
                 reach(vm, desired, record, nicsSeen, guest),
                 host.disks().leftovers(vm));
+    }
+
+    private Seen<Set<FirewallElement>> served(VmId vm) {
+        Seen<Set<FirewallElement>> served = host.firewall().served();
+        return served instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> all)
+                ? Seen.present(
+                        all.stream().filter(e -> e.ownerUid().equals(vm.uid())).collect(Collectors.toSet()))
+                : served;
+    }
+
+    /** What leads a Service to the VM belongs to the NIC with the address, or to its first one. */
+    private static boolean isOf(String network, FirewallElement element, Map<String, List<DesiredNic>> nics) {
+        String address = element.key().get(element.set().keyParts(element.key().size()));
+        return nics.entrySet().stream()
+                .filter(e -> e.getValue().stream()
+                        .anyMatch(nic -> nic.ip().toString().equals(address)))
+                .map(Map.Entry::getKey)
+                .findFirst()
+                .orElseGet(() -> nics.keySet().iterator().next())
+                .equals(network);
+    }
+
+    private static Seen<Set<FirewallElement>> with(
+            Seen<Set<FirewallElement>> own, Seen<Set<FirewallElement>> served, Predicate<FirewallElement> isOfNic) {
+        if (!(own instanceof Seen.Present<Set<FirewallElement>>(Set<FirewallElement> members))) {
+            return own;
+        }
+        return switch (served) {
+            case Seen.Unknown<Set<FirewallElement>> unknown -> unknown;
+            case Seen.Missing<Set<FirewallElement>> _ -> own;
+            case Seen.Present<Set<FirewallElement>>(Set<FirewallElement> leading) ->
+                Seen.present(Stream.concat(members.stream(), leading.stream().filter(isOfNic))
+                        .collect(Collectors.toUnmodifiableSet()));
+        };
     }
 
     /** What runs has the address that its record names. */

@@ -32,6 +32,14 @@ public enum FirewallSet {
     PUBLISHED("inet", "published"),
     /** Ports of guests that the node's lead to. Key: address, protocol, port. */
     PUBLISHED_TO("inet", "published_to"),
+    /**
+     * Where clients on this node ask for a Service that leads to a guest of it; a map. Key: a place of {@link
+     * Frontend#SLOTS}, or of as many behind those for clients that stay, address, protocol, port of the Service; then where
+     * it leads to: address, port of the guest.
+     */
+    SERVED("inet", "served"),
+    /** The same for the node's own addresses, whatever they are. Key: place, protocol, port of the node. */
+    SERVED_PORTS("inet", "served_ports"),
     /** Subnets whose packets are masqueraded when they leave the node. Key: prefix. */
     SUBNETS("inet", "subnets");
 
@@ -50,7 +58,22 @@ public enum FirewallSet {
 
     /** How many parts of a member are its key; the others are what a map leads to. */
     public int keyParts(int all) {
-        return this == PUBLISHED ? 2 : all;
+        return switch (this) {
+            case PUBLISHED -> 2;
+            case SERVED_PORTS -> 3;
+            case SERVED -> 4;
+            default -> all;
+        };
+    }
+
+    /** Whether its members lead somewhere. */
+    public boolean isMap() {
+        return this == PUBLISHED || isOfServices();
+    }
+
+    /** Whether it leads clients of Services. */
+    public boolean isOfServices() {
+        return this == SERVED || this == SERVED_PORTS;
     }
 
     /** Whether prefixes are among its members: the kernel answers for one with the interval around it. */

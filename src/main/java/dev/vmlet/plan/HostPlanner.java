@@ -24,6 +24,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Plans what belongs to the host as a whole: the firewall's tables and the uplink's forwarding flag. */
 public final class HostPlanner {
@@ -51,7 +52,7 @@ public final class HostPlanner {
             case Seen.Missing<FirewallState> _ ->
                 steps.add(new PlannedStep(
                         new Step.InstallFirewall(
-                                new Ruleset(installation, guard.members(unasked(recorded, Set.of()), Set.of()))),
+                                new Ruleset(installation, guard.members(standing(recorded, Set.of()), Set.of()))),
                         seen.networks().isEmpty() ? "this node has none yet" : "they are gone",
                         seen.networks().isEmpty() ? Cause.ASKED : Cause.DRIFT));
             case Seen.Present<FirewallState>(FirewallState state) -> {
@@ -59,7 +60,7 @@ public final class HostPlanner {
                     steps.add(new PlannedStep(
                             new Step.InstallFirewall(new Ruleset(
                                     installation,
-                                    guard.members(unasked(recorded, state.elements()), state.elements()))),
+                                    guard.members(standing(recorded, state.elements()), state.elements()))),
                             state.difference(),
                             Cause.DRIFT));
                 } else {
@@ -192,21 +193,30 @@ public final class HostPlanner {
             vm.nics().forEach(nic -> own.addAll(nic.elements(vm.id().uid())));
         }
         return inForce.stream()
-                .filter(e -> known.containsKey(e.ownerUid())
-                        && !known.get(e.ownerUid()).contains(e))
+                .filter(e -> known.containsKey(e.ownerUid()) && !isKnown(e, known.get(e.ownerUid())))
                 .sorted(Looks.ELEMENTS)
                 .toList();
     }
 
+    /** Of what leads a Service to a guest, the record knows where it may lead to; whose Service it is, the VM's own pass. */
+    private static boolean isKnown(FirewallElement element, Set<FirewallElement> own) {
+        return element.set().isOfServices()
+                ? own.contains(
+                        new FirewallElement(FirewallSet.PUBLISHED_TO, ServiceShare.target(element), element.ownerUid()))
+                : own.contains(element);
+    }
+
     /**
      * What new tables hold at once of what the records say. A port of the node that is not published now may be refused to
-     * its VM because a process listens on it, which the record does not tell: the VM's own pass looks, and adds it.
+     * its VM because a process listens on it, which the record does not tell: the VM's own pass looks, and adds it. What led
+     * Services to a guest that is recorded goes on to do so.
      *
      * @param standing elements of the tables that are replaced, empty when they are gone
      */
-    private static Set<FirewallElement> unasked(Set<FirewallElement> recorded, Set<FirewallElement> standing) {
-        return recorded.stream()
-                .filter(e -> e.set() != FirewallSet.PUBLISHED || standing.contains(e))
+    private static Set<FirewallElement> standing(Set<FirewallElement> recorded, Set<FirewallElement> standing) {
+        return Stream.concat(
+                        recorded.stream().filter(e -> e.set() != FirewallSet.PUBLISHED || standing.contains(e)),
+                        standing.stream().filter(e -> e.set().isOfServices() && isKnown(e, recorded)))
                 .collect(Collectors.toSet());
     }
 

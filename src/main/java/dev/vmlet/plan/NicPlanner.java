@@ -75,7 +75,8 @@ final class NicPlanner {
         withheld.forEach(port -> wanted.remove(nic.published(port, vm.uid())));
         Optional<Plan.Wait> waiting = withheld.stream().findFirst().map(port -> withheld(nic, port, seen));
         List<FirewallElement> surplus = inForce.stream()
-                .filter(e -> !wanted.contains(e))
+                // What leads Services here has a planner of its own.
+                .filter(e -> !wanted.contains(e) && !e.set().isOfServices())
                 .sorted(Looks.ELEMENTS)
                 .toList();
         if (!surplus.isEmpty()) {

@@ -38,6 +38,12 @@ import java.util.stream.Stream;
  *   <li>A packet that came by a published port is let through by what it was translated to and back, not by the
  *       translation alone: others translate too, and what is published no longer ends at once. Of guests, those may use
  *       the node's ports that may leave it; they come with the node's address, or the answer would take the short way.
+ *   <li>A Service's clients on this node are led to its guests before kube-proxy is asked (its chains have priority -100):
+ *       it would lead them to the node's address and the published port, and a connection is translated once, so that they
+ *       would end with the node itself. Where no guest of the node is ready, nothing matches and kube-proxy leads them to
+ *       other nodes. Guests are not led here: what they reach of the node's ports is told by {@code published}. Who stays
+ *       with one guest has places of his own, chosen by his address. At random and not in turn: of two Services that are
+ *       asked in turn each would see every other place.
  *   <li>A connection to 127.0.0.1 is not translated: the kernel lets no packet from there out on a bridge.
  *   <li>What a guest says of its own address is dropped where it is not true, so it is noted before: in a set that ARP alone
  *       fills, which needs no agent to be there and wakes none. A tap adds one address in ten seconds at most and each is
@@ -51,7 +57,7 @@ import java.util.stream.Stream;
  */
 public record Ruleset(InstallationId installation, Set<FirewallElement> elements) {
     /** Raised whenever the text of chains or sets changes, so that a new agent replaces an old one's tables. */
-    public static final int REVISION = 4;
+    public static final int REVISION = 5;
 
     private static final Pattern SAFE = Pattern.compile("[A-Za-z0-9_.:/-]*");
 
@@ -106,6 +112,10 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                   }
                   set published_to { type ipv4_addr . inet_proto . inet_service
                   }
+                  map served { typeof numgen random mod 16 . ip daddr . meta l4proto . th dport : ip daddr . th dport
+                  }
+                  map served_ports { typeof numgen random mod 16 . meta l4proto . th dport : ip daddr . th dport
+                  }
                   set subnets { type ipv4_addr; flags interval
                   }
                   chain input {
@@ -156,6 +166,21 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     oifname . ip saddr @egress_to ct state established,related accept
                     oifname . ip saddr . meta l4proto . th sport @egress_ports ct state established,related accept
                     counter name unsolicited drop
+                  }
+                  chain services {
+                    type nat hook prerouting priority -110; policy accept;
+                    iifname != @bridges goto to_service
+                  }
+                  chain services_for_node {
+                    type nat hook output priority -110; policy accept;
+                    ip daddr != 127.0.0.0/8 goto to_service
+                  }
+                  chain to_service {
+                    dnat ip to numgen random mod 16 . ip daddr . meta l4proto . th dport map @served
+                    dnat ip to jhash ip saddr mod 16 offset 16 . ip daddr . meta l4proto . th dport map @served
+                    fib daddr type != local return
+                    dnat ip to numgen random mod 16 . meta l4proto . th dport map @served_ports
+                    dnat ip to jhash ip saddr mod 16 offset 16 . meta l4proto . th dport map @served_ports
                   }
                   chain prerouting {
                     type nat hook prerouting priority -100; policy accept;
@@ -295,7 +320,7 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
             case SAME ->
                 quote(element.key().get(0)) + " . " + quote(element.key().get(1));
             case SUBNETS, HELD -> element.key().get(0);
-            case PUBLISHED, PUBLISHED_TO ->
+            case PUBLISHED, PUBLISHED_TO, SERVED, SERVED_PORTS ->
                 String.join(
                         " . ",
                         element.key()

@@ -61,8 +61,8 @@ final class FromPods {
                 ? ""
                 : "Pods of this node and of others reach the guest at "
                         + node.map(Ipv4Address::toString).orElse("this node's address") + ", "
-                        + String.join(", ", ways) + ", and nothing else of it; through a Service only"
-                        + " those of other nodes do.";
+                        + String.join(", ", ways) + ", and nothing else of it; through a Service that"
+                        + " selects it too.";
         if (!withheld.isEmpty()) {
             return new Verdict(
                     Status.False,

@@ -259,8 +259,8 @@ class KubeProxyE2E {
         assertThat(reachable(cluster))
                 .isEqualTo("True Published: Pods of this node and of others reach the guest at "
                         + nodes().near.address() + ", udp/" + ECHO + " (its port " + ECHO + "), tcp/" + PUBLISHED
-                        + " (its port " + HTTP + "), and nothing else of it; through a Service only"
-                        + " those of other nodes do.");
+                        + " (its port " + HTTP + "), and nothing else of it; through a Service that"
+                        + " selects it too.");
         String node = nodes().near.address();
         assertThat(ask(nodes().nearPod.enter(), node, PUBLISHED).mustSucceed()).isEqualTo(TwoNodes.NEAR_POD);
         assertThat(ask(nodes().farPod.enter(), node, PUBLISHED).mustSucceed()).isEqualTo(TwoNodes.FAR_POD);

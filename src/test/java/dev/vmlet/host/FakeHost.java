@@ -597,6 +597,13 @@ public final class FakeHost implements Links, Firewall {
     }
 
     @Override
+    public synchronized Seen<Set<FirewallElement>> served() {
+        Set<FirewallElement> all = everyElement();
+        all.removeIf(e -> !e.set().isOfServices());
+        return seen("served", tables.contains("inet") ? Set.copyOf(all) : null);
+    }
+
+    @Override
     public synchronized Seen<List<Speech>> spoken(LinkName tap) {
         return seen("spoken", tables.contains("bridge") ? List.copyOf(spoken.getOrDefault(tap, List.of())) : null);
     }
@@ -636,7 +643,7 @@ public final class FakeHost implements Links, Firewall {
         sets.putAll(copy);
     }
 
-    /** An element that is there keeps its owner, as in nft; a subnet that overlaps another is refused. */
+    /** An element that is there keeps its owner, as in nft, but where it leads a Service's clients; a subnet that overlaps another is refused. */
     private static void put(
             Map<FirewallSet, Map<List<String>, String>> into, Collection<FirewallElement> elements, String operation)
             throws HostException {
@@ -649,6 +656,11 @@ public final class FakeHost implements Links, Firewall {
                         throw new HostException.Refused(operation + ": " + element + " overlaps " + other, null);
                     }
                 }
+            }
+            if (element.set().isOfServices()) {
+                int parts = element.set().keyParts(element.key().size());
+                List<String> place = element.key().subList(0, parts);
+                members.keySet().removeIf(key -> key.subList(0, parts).equals(place));
             }
             members.putIfAbsent(element.key(), element.ownerUid());
         }

@@ -610,6 +610,34 @@ abstract class HostContract {
     }
 
     @Test
+    void whatLeadsAServicesClientsIsReplacedByWhatComes() throws Exception {
+        assertThat(firewall().served()).isEqualTo(Seen.missing());
+        FirewallElement first = served("0", "10.77.4.10", "vm-1");
+        FirewallElement stays = served("1", "10.77.4.10", "vm-1");
+        FirewallElement port = new FirewallElement(
+                FirewallSet.SERVED_PORTS, List.of("16", "udp", "30053", "10.77.4.10", "53"), "vm-1");
+        firewall().install(new Ruleset(INSTALLATION, Set.of(first, TAP_ELEMENT)));
+        firewall().add(Set.of(stays, port));
+        assertThat(firewall().served()).isEqualTo(Seen.present(Set.of(first, stays, port)));
+
+        FirewallElement elsewhere = served("0", "10.77.4.11", "vm-2");
+        firewall().add(Set.of(elsewhere, stays));
+        assertThat(firewall().served()).isEqualTo(Seen.present(Set.of(elsewhere, stays, port)));
+        FirewallElement another = served("0", "10.77.4.11", "vm-3");
+        firewall().add(Set.of(another));
+        assertThat(firewall().observe()).isEqualTo(intact(Set.of(TAP_ELEMENT, another, stays, port)));
+
+        firewall().delete(Set.of(another, port));
+        assertThat(firewall().served()).isEqualTo(Seen.present(Set.of(stays)));
+        firewall().delete(Set.of(stays, port));
+        assertThat(firewall().served()).isEqualTo(Seen.present(Set.of()));
+    }
+
+    private static FirewallElement served(String slot, String guest, String owner) {
+        return new FirewallElement(FirewallSet.SERVED, List.of(slot, "10.96.0.10", "tcp", "80", guest, "8080"), owner);
+    }
+
+    @Test
     void containsOnlyWhatIsInItsSet() throws Exception {
         firewall().install(new Ruleset(INSTALLATION, Set.of(OK4, SUBNET)));
         FirewallElement within = new FirewallElement(FirewallSet.SUBNETS, List.of("10.77.4.0/25"), "net-1");

@@ -87,6 +87,62 @@ class HostPlannerTest {
         return Seen.present(new DockerUser(asked, kept, complete, traces));
     }
 
+    private static FirewallElement served(String guest, String port, String owner) {
+        return new FirewallElement(FirewallSet.SERVED, List.of("0", "10.96.0.10", "tcp", "80", guest, port), owner);
+    }
+
+    @Test
+    void whatLeadsAServiceStaysWhereTheRecordKnowsTheGuestsPortAndNowhereElse() {
+        DesiredNic nic = Given.nic()
+                .withLivePartOf(Optional.of(new DesiredNic(
+                        Given.nic().network(),
+                        Given.nic().bridge(),
+                        Given.nic().bridgeMark(),
+                        Given.nic().tap(),
+                        Given.nic().mark(),
+                        Given.nic().mac(),
+                        Given.nic().ip(),
+                        Given.nic().mtu(),
+                        false,
+                        List.of(new PublishedPort(new ServicePort(Protocol.TCP, 8081), 8080)))));
+        VmRecord record = RUNNING.withAsked(RUNNING.userId(), List.of(nic), RUNNING.retained(), RUNNING.grace());
+        String uid = record.id().uid();
+        FirewallElement good = served("10.77.4.2", "8080", uid);
+        Set<FirewallElement> standing = new HashSet<>(nic.elements(uid));
+        standing.add(good);
+        FirewallElement otherPort = served("10.77.4.2", "22", uid);
+        FirewallElement otherGuest = served("10.77.4.9", "8080", uid);
+
+        assertThat(plan(of(new FirewallState(true, "", standing), record))).isEmpty();
+        standing.addAll(List.of(otherPort, otherGuest));
+        assertThat(HostPlanner.plan(Given.INSTALLATION, of(new FirewallState(true, "", standing), record))
+                        .steps())
+                .extracting(PlannedStep::step)
+                .containsExactly(new Step.DeleteElements(List.of(otherPort, otherGuest)));
+
+        Plan install = HostPlanner.plan(
+                Given.INSTALLATION, of(new FirewallState(false, "mark is of an older one", standing), record));
+        Set<FirewallElement> installed = new HashSet<>(nic.elements(uid));
+        installed.add(good);
+        assertThat(install.steps())
+                .extracting(PlannedStep::step)
+                .containsExactly(new Step.InstallFirewall(new Ruleset(Given.INSTALLATION, installed)));
+    }
+
+    private static HostObservation of(FirewallState state, VmRecord record) {
+        return new HostObservation(
+                Seen.present(state),
+                Optional.of(ETH0),
+                Seen.present(true),
+                Map.of(),
+                Seen.present(List.of()),
+                List.of(),
+                List.of(record),
+                List.of(),
+                Set.of(),
+                Seen.present(Map.of()));
+    }
+
     @Test
     void letsGuestsThroughDockersChainWhileTheyLeaveTheNode() {
         String accept = "let guests through to and from eth0 in Docker's chain DOCKER-USER, because ";

@@ -143,8 +143,8 @@ class VmStatusTest {
         assertThat(published()).contains(List.of("tcp/8080", "udp/53"));
         assertThat(fromPods())
                 .isEqualTo("True Published: Pods of this node and of others reach the guest at 192.0.2.7, tcp/8080 (its"
-                        + " port 80), udp/53 (its port 5353), and nothing else of it; through a Service only"
-                        + " those of other nodes do.");
+                        + " port 80), udp/53 (its port 5353), and nothing else of it; through a Service that"
+                        + " selects it too.");
         // A process of the node listens there, so that it is withheld.
         members.remove(publishing.published(publishing.ports().getFirst(), "vm-1"));
         elements(Seen.present(members));
@@ -152,8 +152,8 @@ class VmStatusTest {
         assertThat(fromPods())
                 .isEqualTo("False FirewallNotReady: What comes to this node's tcp/8080 is not led to the guest;"
                         + " NetworkReady tells why. Pods of this node and of others reach the guest at 192.0.2.7, udp/53"
-                        + " (its port 5353), and nothing else of it; through a Service only"
-                        + " those of other nodes do.");
+                        + " (its port 5353), and nothing else of it; through a Service that"
+                        + " selects it too.");
         vm.setStatus(status(NOW));
         elements(Seen.unknown("look for elements: timed out"));
         assertThat(published()).as("nobody could look").contains(List.of("udp/53"));

@@ -14,6 +14,7 @@ import java.util.Collection;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
@@ -29,6 +30,10 @@ import org.slf4j.LoggerFactory;
  * nobody is there and is answered so, where it would go on to a guest's address that has no guest any more, nor, once the
  * Network has left the node, a bridge: it would leave by the default route. When a port comes, TCP keeps its way: what is
  * open then is open with the node itself.
+ *
+ * <p>Of a Service's clients those by UDP go another way when a guest of this node comes behind it and they were led to the
+ * node itself, and when theirs leaves it. TCP that is open stays with a guest that only is not ready, as kube-proxy lets it;
+ * it is forgotten when the guest publishes its port no longer.
  *
  * <p>A guest that goes takes all its connections along, those that it began too: whoever gets its address next must not hear
  * what was meant for it.
@@ -46,8 +51,6 @@ final class Flows implements AutoCloseable {
     /** So many flows are looked through here, by one walk of the kernel instead of two for each guest. */
     private static final int FEW = 4096;
 
-    private final int few;
-
     private static final int NFGENMSG = 4;
     private static final int AF_INET = 2;
 
@@ -58,6 +61,7 @@ final class Flows implements AutoCloseable {
     private static final int IP_V4_SRC = 1;
     private static final int IP_V4_DST = 2;
     private static final int PROTO_NUM = 1;
+    private static final int PROTO_SRC_PORT = 2;
     private static final int PROTO_DST_PORT = 3;
     private static final int ID = 12;
     private static final int FILTER = 25;
@@ -67,7 +71,10 @@ final class Flows implements AutoCloseable {
     private static final int BY_SOURCE = 1;
     /** CTA_FILTER_F_CTA_PROTO_NUM and CTA_FILTER_F_CTA_PROTO_DST_PORT of the same. */
     private static final int BY_PROTOCOL_AND_PORT = 1 << 3 | 1 << 5;
+    /** The first, CTA_FILTER_F_CTA_PROTO_NUM and CTA_FILTER_F_CTA_PROTO_SRC_PORT. */
+    private static final int BY_SOURCE_AND_PORT = 1 | 1 << 3 | 1 << 4;
 
+    private final int few;
     /** Whose flows somebody is about to forget; guarded by itself. */
     private final Set<Ipv4Address> gone = new HashSet<>();
 
@@ -89,6 +96,11 @@ final class Flows implements AutoCloseable {
      */
     void published(Collection<FirewallElement> added) {
         forget(added, EnumSet.of(Protocol.UDP));
+        leading(added).forEach(lead -> {
+            if (lead.place.protocol() == Protocol.UDP) {
+                attempt(lead.place, () -> forgetOthers(lead));
+            }
+        });
     }
 
     /** The same, and TCP too; and where an address is no guest's any more, all that was with it. */
@@ -100,6 +112,107 @@ final class Flows implements AutoCloseable {
                 .collect(Collectors.toSet());
         if (!guests.isEmpty()) {
             forgetWithOthers(guests);
+        }
+        members.stream()
+                .filter(element -> element.set() == FirewallSet.PUBLISHED_TO)
+                .map(element -> target(
+                        element.key().get(0),
+                        element.key().get(1),
+                        element.key().get(2)))
+                .filter(target -> !guests.contains(target.ip))
+                .forEach(target -> attempt(target.port, () -> forgetWith(target, _ -> true)));
+        leading(members).forEach(lead -> {
+            if (lead.place.protocol() == Protocol.UDP) {
+                attempt(lead.place, () -> forgetWith(lead.guest, lead::isAskedBy));
+            }
+        });
+    }
+
+    /** A guest's port. */
+    private record Target(Ipv4Address ip, ServicePort port) {}
+
+    private static Target target(String ip, String protocol, String port) {
+        return new Target(Ipv4Address.parse(ip), port(protocol, port));
+    }
+
+    private static ServicePort port(String protocol, String port) {
+        return new ServicePort(Protocol.valueOf(protocol.toUpperCase(Locale.ROOT)), Integer.parseInt(port));
+    }
+
+    /**
+     * A way to a guest, of whatever place of its Service.
+     *
+     * @param address empty: each of the node's own
+     */
+    private record Lead(Optional<Ipv4Address> address, ServicePort place, Target guest) {
+        boolean isAskedBy(NetlinkAttributes flow) throws KernelRefusal, IOException {
+            NetlinkAttributes asked = flow.nested(TUPLE_ORIG);
+            return isTo(place, asked)
+                    && (address.isPresent() ? ip(asked, IP_V4_DST).equals(address) : isLocal(ip(asked, IP_V4_DST)));
+        }
+    }
+
+    private static Set<Lead> leading(Collection<FirewallElement> elements) {
+        return elements.stream()
+                .filter(element -> element.set().isOfServices())
+                .map(element -> {
+                    List<String> key = element.key();
+                    int to = element.set().keyParts(key.size());
+                    return new Lead(
+                            element.set() == FirewallSet.SERVED
+                                    ? Optional.of(Ipv4Address.parse(key.get(1)))
+                                    : Optional.empty(),
+                            port(key.get(to - 2), key.get(to - 1)),
+                            target(key.get(to), key.get(to - 2), key.get(to + 1)));
+                })
+                .collect(Collectors.toSet());
+    }
+
+    private interface Which {
+        boolean is(NetlinkAttributes flow) throws KernelRefusal, IOException;
+    }
+
+    /** Flows to the Service that nobody has translated, or that were led to the node itself. */
+    private void forgetOthers(Lead lead) throws KernelRefusal, IOException {
+        forget(flowsTo(lead.place), flow -> {
+            Optional<Ipv4Address> answers = ip(flow.nested(TUPLE_REPLY), IP_V4_SRC);
+            return lead.isAskedBy(flow) && (answers.equals(ip(flow.nested(TUPLE_ORIG), IP_V4_DST)) || isLocal(answers));
+        });
+    }
+
+    /** Flows that were translated to that port of a guest. */
+    private void forgetWith(Target target, Which which) throws KernelRefusal, IOException {
+        forget(flowsWith(target), flow -> {
+            NetlinkAttributes answers = flow.nested(TUPLE_REPLY);
+            return ip(answers, IP_V4_SRC).equals(Optional.of(target.ip))
+                    && has(answers, target.port, PROTO_SRC_PORT)
+                    && !ip(flow.nested(TUPLE_ORIG), IP_V4_DST).equals(Optional.of(target.ip))
+                    && which.is(flow);
+        });
+    }
+
+    private void forget(NetlinkRequest flows, Which which) throws KernelRefusal, IOException {
+        for (NetlinkMessage flow : netlink.exchange(socket -> socket.dump(flows))) {
+            NetlinkAttributes told = flow.attributes(NFGENMSG);
+            Optional<byte[]> tuple = told.bytes(TUPLE_ORIG);
+            if (tuple.isPresent() && which.is(told)) {
+                delete(tuple.get(), told.bytes(ID));
+            }
+        }
+    }
+
+    private interface Attempt {
+        void make() throws KernelRefusal, IOException;
+    }
+
+    private static void attempt(ServicePort port, Attempt attempt) {
+        try {
+            attempt.make();
+        } catch (KernelRefusal | IOException e) {
+            log.atWarn()
+                    .addKeyValue("port", port.toString())
+                    .addKeyValue("cause", e.getMessage())
+                    .log("flows to a published port were not forgotten; who sends without a pause keeps the old way");
         }
     }
 
@@ -136,13 +249,18 @@ final class Flows implements AutoCloseable {
         if (count() <= few) {
             forget(
                     request(GET, NetlinkRequest.DUMP),
-                    told -> guests.contains(sender(told, TUPLE_ORIG)) || guests.contains(sender(told, TUPLE_REPLY)));
+                    flow -> sender(flow, TUPLE_ORIG).filter(guests::contains).isPresent()
+                            || sender(flow, TUPLE_REPLY)
+                                    .filter(guests::contains)
+                                    .isPresent());
             return;
         }
         for (Ipv4Address guest : guests) {
             // What it began, and what was begun with it, under whatever address of the node.
             for (int direction : new int[] {TUPLE_ORIG, TUPLE_REPLY}) {
-                forget(flowsFrom(guest, direction), told -> guest.equals(sender(told, direction)));
+                forget(
+                        flowsFrom(guest, direction),
+                        flow -> sender(flow, direction).equals(Optional.of(guest)));
             }
         }
     }
@@ -165,59 +283,62 @@ final class Flows implements AutoCloseable {
                         .map(protocol -> new ServicePort(
                                 protocol, Integer.parseInt(element.key().get(1)))))
                 .toList();
-        for (ServicePort port : ports) {
-            try {
-                forget(port);
-            } catch (KernelRefusal | IOException e) {
-                log.atWarn()
-                        .addKeyValue("port", port.toString())
-                        .addKeyValue("cause", e.getMessage())
-                        .log(
-                                "flows to a published port were not forgotten; who sends without a pause keeps the old way");
-            }
-        }
-    }
-
-    private void forget(ServicePort port) throws KernelRefusal, IOException {
         // What only passes through this node to a port of that number is none of ours.
-        forget(flowsTo(port), told -> isTo(port, told.nested(TUPLE_ORIG)) && isLocal(told.nested(TUPLE_ORIG)));
-    }
-
-    private interface Judge {
-        boolean isMeant(NetlinkAttributes flow) throws KernelRefusal, IOException;
-    }
-
-    private void forget(NetlinkRequest which, Judge judge) throws KernelRefusal, IOException {
-        for (NetlinkMessage flow : netlink.exchange(socket -> socket.dump(which))) {
-            NetlinkAttributes told = flow.attributes(NFGENMSG);
-            Optional<byte[]> tuple = told.bytes(TUPLE_ORIG);
-            if (tuple.isPresent() && judge.isMeant(told)) {
-                delete(tuple.get(), told.bytes(ID));
-            }
-        }
-    }
-
-    private static Ipv4Address sender(NetlinkAttributes flow, int direction) throws KernelRefusal {
-        return flow.nested(direction)
-                .nested(TUPLE_IP)
-                .bytes(IP_V4_SRC)
-                .map(Ipv4Address::of)
-                .orElse(Ipv4Address.UNSPECIFIED);
+        ports.forEach(port -> attempt(
+                port,
+                () -> forget(
+                        flowsTo(port),
+                        flow -> isTo(port, flow.nested(TUPLE_ORIG))
+                                && isLocal(ip(flow.nested(TUPLE_ORIG), IP_V4_DST)))));
     }
 
     private static boolean isTo(ServicePort port, NetlinkAttributes tuple) throws KernelRefusal {
+        return has(tuple, port, PROTO_DST_PORT);
+    }
+
+    private static boolean has(NetlinkAttributes tuple, ServicePort port, int which) throws KernelRefusal {
         NetlinkAttributes protocol = tuple.nested(TUPLE_PROTO);
         return protocol.bytes(PROTO_NUM)
                         .filter(n -> n[0] == port.protocol().number())
                         .isPresent()
-                && protocol.bytes(PROTO_DST_PORT)
+                && protocol.bytes(which)
                         .filter(p -> ByteBuffer.wrap(p).getShort() == (short) port.port())
                         .isPresent();
     }
 
-    private static boolean isLocal(NetlinkAttributes tuple) throws KernelRefusal, IOException {
-        Optional<byte[]> to = tuple.nested(TUPLE_IP).bytes(IP_V4_DST);
-        return to.isPresent() && NetworkInterface.getByInetAddress(InetAddress.getByAddress(to.get())) != null;
+    private static Optional<Ipv4Address> sender(NetlinkAttributes flow, int direction) throws KernelRefusal {
+        return ip(flow.nested(direction), IP_V4_SRC);
+    }
+
+    private static Optional<Ipv4Address> ip(NetlinkAttributes tuple, int which) throws KernelRefusal {
+        return tuple.nested(TUPLE_IP).bytes(which).map(Ipv4Address::of);
+    }
+
+    private static boolean isLocal(Optional<Ipv4Address> address) throws IOException {
+        return address.isPresent()
+                && NetworkInterface.getByInetAddress(
+                                InetAddress.getByAddress(address.get().bytes()))
+                        != null;
+    }
+
+    private static NetlinkRequest flowsWith(Target target) {
+        NetlinkRequest request = request(GET, NetlinkRequest.DUMP);
+        int tuple = request.begin(TUPLE_REPLY);
+        int ip = request.begin(TUPLE_IP);
+        request.attribute(IP_V4_SRC, target.ip.bytes()).end(ip);
+        int protocol = request.begin(TUPLE_PROTO);
+        request.attribute(PROTO_NUM, new byte[] {(byte) target.port.protocol().number()})
+                .attribute(PROTO_SRC_PORT, bytes(target.port.port()))
+                .end(protocol)
+                .end(tuple);
+        return filtered(request, 0, BY_SOURCE_AND_PORT);
+    }
+
+    private static byte[] bytes(int port) {
+        return ByteBuffer.allocate(2)
+                .order(ByteOrder.BIG_ENDIAN)
+                .putShort((short) port)
+                .array();
     }
 
     private static NetlinkRequest flowsTo(ServicePort port) {
@@ -225,12 +346,7 @@ final class Flows implements AutoCloseable {
         int tuple = request.begin(TUPLE_ORIG);
         int protocol = request.begin(TUPLE_PROTO);
         request.attribute(PROTO_NUM, new byte[] {(byte) port.protocol().number()})
-                .attribute(
-                        PROTO_DST_PORT,
-                        ByteBuffer.allocate(2)
-                                .order(ByteOrder.BIG_ENDIAN)
-                                .putShort((short) port.port())
-                                .array())
+                .attribute(PROTO_DST_PORT, bytes(port.port()))
                 .end(protocol)
                 .end(tuple);
         return filtered(request, BY_PROTOCOL_AND_PORT, 0);

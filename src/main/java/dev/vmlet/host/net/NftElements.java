@@ -92,9 +92,10 @@ final class NftElements implements AutoCloseable {
     }
 
     private static boolean leadsWhereItShould(FirewallElement element, NetlinkMessage answer) throws KernelRefusal {
-        if (element.set() != FirewallSet.PUBLISHED) {
+        if (!element.set().isMap()) {
             return true;
         }
+        int keyParts = element.set().keyParts(element.key().size());
         byte[] data = answer.attributes(NFGENMSG)
                 .nested(LIST_ELEMENTS)
                 .nested(LIST_ELEMENT)
@@ -102,8 +103,8 @@ final class NftElements implements AutoCloseable {
                 .bytes(DATA_VALUE)
                 .orElse(new byte[0]);
         ByteArrayOutputStream expected = new ByteArrayOutputStream();
-        put(expected, Ipv4Address.parse(element.key().get(2)).bytes(), 4);
-        put(expected, port(element.key().get(3)), 4);
+        put(expected, Ipv4Address.parse(element.key().get(keyParts)).bytes(), 4);
+        put(expected, port(element.key().get(keyParts + 1)), 4);
         return Arrays.equals(data, expected.toByteArray());
     }
 
@@ -130,6 +131,57 @@ final class NftElements implements AutoCloseable {
                                         .getInt(),
                                 mac(key, 8)))
                         .toList());
+    }
+
+    /** All members of a map that leads Services; no value when it is not there. */
+    Optional<List<FirewallElement>> served(FirewallSet map) throws KernelRefusal {
+        NetlinkRequest request = request(GETSETELEM, map.family(), NetlinkRequest.DUMP)
+                .attribute(TABLE, table)
+                .attribute(LIST_SET, map.nftName());
+        Optional<List<NetlinkMessage>> answers = asked(socket -> socket.dump(request));
+        if (answers.isEmpty()) {
+            return Optional.empty();
+        }
+        List<FirewallElement> all = new ArrayList<>();
+        for (NetlinkMessage answer : answers.get()) {
+            if (answer.type() == NEWSETELEM) {
+                for (NetlinkAttributes element : answer.attributes(NFGENMSG).list(LIST_ELEMENTS)) {
+                    all.add(served(map, element));
+                }
+            }
+        }
+        return Optional.of(all);
+    }
+
+    private static FirewallElement served(FirewallSet map, NetlinkAttributes element) throws KernelRefusal {
+        ByteBuffer key =
+                ByteBuffer.wrap(element.nested(ELEMENT_KEY).bytes(DATA_VALUE).orElse(new byte[0]));
+        ByteBuffer to =
+                ByteBuffer.wrap(element.nested(ELEMENT_DATA).bytes(DATA_VALUE).orElse(new byte[0]));
+        int parts = map == FirewallSet.SERVED ? 4 : 3;
+        if (key.remaining() != 4 * parts || to.remaining() < 6) {
+            throw NetlinkMessage.malformed("a member of " + map.nftName());
+        }
+        List<String> all = new ArrayList<>();
+        all.add(Integer.toUnsignedString(key.order(ByteOrder.nativeOrder()).getInt()));
+        key.order(ByteOrder.BIG_ENDIAN);
+        if (map == FirewallSet.SERVED) {
+            all.add(new Ipv4Address(key.getInt()).toString());
+        }
+        all.add(protocolText(key.get(4 * parts - 8)));
+        all.add(String.valueOf(key.getShort(4 * parts - 4) & 0xffff));
+        all.add(new Ipv4Address(to.getInt()).toString());
+        all.add(String.valueOf(to.getShort() & 0xffff));
+        return new FirewallElement(map, all, comment(element));
+    }
+
+    /** One of ours by its name, another's by its number. */
+    private static String protocolText(byte number) {
+        return Arrays.stream(Protocol.values())
+                .filter(p -> p.number() == number)
+                .map(Protocol::text)
+                .findFirst()
+                .orElseGet(() -> String.valueOf(number & 0xff));
     }
 
     private static String mac(byte[] key, int at) {
@@ -188,11 +240,11 @@ final class NftElements implements AutoCloseable {
     }
 
     private static String comment(NetlinkMessage answer) throws KernelRefusal {
-        byte[] userdata = answer.attributes(NFGENMSG)
-                .nested(LIST_ELEMENTS)
-                .nested(LIST_ELEMENT)
-                .bytes(ELEMENT_USERDATA)
-                .orElse(new byte[0]);
+        return comment(answer.attributes(NFGENMSG).nested(LIST_ELEMENTS).nested(LIST_ELEMENT));
+    }
+
+    private static String comment(NetlinkAttributes element) throws KernelRefusal {
+        byte[] userdata = element.bytes(ELEMENT_USERDATA).orElse(new byte[0]);
         // libnftnl's own encoding (udata.c): type 0 is the comment, one byte of length, a string with its zero.
         for (int at = 0; at + 2 <= userdata.length; at += 2 + (userdata[at + 1] & 0xff)) {
             int length = userdata[at + 1] & 0xff;
@@ -232,6 +284,17 @@ final class NftElements implements AutoCloseable {
                 put(bytes, new byte[] {(byte) protocol(key.get(0))}, 4);
                 put(bytes, port(key.get(1)), 4);
             }
+            case SERVED -> {
+                put(bytes, slot(key.get(0)), 4);
+                put(bytes, Ipv4Address.parse(key.get(1)).bytes(), 4);
+                put(bytes, new byte[] {(byte) protocol(key.get(2))}, 4);
+                put(bytes, port(key.get(3)), 4);
+            }
+            case SERVED_PORTS -> {
+                put(bytes, slot(key.get(0)), 4);
+                put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
+                put(bytes, port(key.get(2)), 4);
+            }
             case PUBLISHED_TO -> {
                 put(bytes, Ipv4Address.parse(key.get(0)).bytes(), 4);
                 put(bytes, new byte[] {(byte) protocol(key.get(1))}, 4);
@@ -251,6 +314,14 @@ final class NftElements implements AutoCloseable {
     private static byte[] port(String text) {
         int port = Integer.parseInt(text);
         return new byte[] {(byte) (port >> 8), (byte) port};
+    }
+
+    /** A number in a key is the machine's own. */
+    private static byte[] slot(String text) {
+        return ByteBuffer.allocate(4)
+                .order(ByteOrder.nativeOrder())
+                .putInt(Integer.parseUnsignedInt(text))
+                .array();
     }
 
     private static byte[] name(String name) {

@@ -26,9 +26,13 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.stream.Collectors;
 
 /** Our two tables in the network namespace this process runs in, through libnftables. */
 public final class NftFirewall implements Firewall, AutoCloseable {
+    /** So often others may be faster. */
+    private static final int REPLACED_MAX = 3;
+
     private final InstallationId installation;
     private final String table;
     private final Baseline baseline;
@@ -145,6 +149,31 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         }
     }
 
+    @Override
+    public Seen<Set<FirewallElement>> served() {
+        Lock lock = tables.readLock();
+        lock.lock();
+        try {
+            return standing().map(Seen::present).orElseGet(Seen::missing);
+        } catch (KernelRefusal e) {
+            return Seen.unknown("look for what leads Services in firewall " + table + ": " + e.getMessage());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Optional<Set<FirewallElement>> standing() throws KernelRefusal {
+        Set<FirewallElement> all = new HashSet<>();
+        for (FirewallSet map : List.of(FirewallSet.SERVED, FirewallSet.SERVED_PORTS)) {
+            Optional<List<FirewallElement>> members = single.served(map);
+            if (members.isEmpty()) {
+                return Optional.empty();
+            }
+            all.addAll(members.get());
+        }
+        return Optional.of(Set.copyOf(all));
+    }
+
     private boolean isContained(FirewallElement candidate, Map<FirewallSet, Set<FirewallElement>> listed)
             throws KernelRefusal {
         Set<FirewallElement> members = listed.get(candidate.set());
@@ -242,10 +271,48 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         Lock lock = tables.readLock();
         lock.lock();
         try {
-            commit("add " + names(elements) + " to firewall " + table, Ruleset.add(installation, elements));
+            String operation = "add " + names(elements) + " to firewall " + table;
+            if (elements.stream().anyMatch(e -> e.set().isOfServices())) {
+                replace(operation, elements);
+            } else {
+                commit(operation, Ruleset.add(installation, elements));
+            }
             flows.published(elements);
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** With those in whose place they come, in one transaction; another thread may change these while we look. */
+    private void replace(String operation, Collection<FirewallElement> elements) throws HostException {
+        for (int left = REPLACED_MAX; ; left--) {
+            try {
+                nft.run(
+                        operation,
+                        Ruleset.delete(installation, inPlaceOf(elements)) + Ruleset.add(installation, elements));
+                return;
+            } catch (NftRefusal e) {
+                if (left == 1) {
+                    throw e.during(operation);
+                }
+            } catch (KernelRefusal e) {
+                throw new HostException.Refused(operation + ": " + e.getMessage(), e);
+            }
+        }
+    }
+
+    /** Members of the same maps with the same keys that lead elsewhere, or in another's name. */
+    private List<FirewallElement> inPlaceOf(Collection<FirewallElement> elements) throws KernelRefusal {
+        Set<Place> places = elements.stream().map(Place::of).collect(Collectors.toSet());
+        return standing().orElse(Set.of()).stream()
+                .filter(there -> places.contains(Place.of(there)) && !elements.contains(there))
+                .toList();
+    }
+
+    private record Place(FirewallSet map, List<String> key) {
+        static Place of(FirewallElement element) {
+            int parts = element.set().keyParts(element.key().size());
+            return new Place(element.set(), element.key().subList(0, parts));
         }
     }
 

@@ -103,7 +103,7 @@ record NftTable(String mark, List<NftObject> objects, Set<FirewallElement> eleme
 
     /** An element with a comment is wrapped in {@code elem}; a bare one is its value; of a map, a pair of such. */
     private static FirewallElement element(FirewallSet set, JsonNode listed) {
-        if (set == FirewallSet.PUBLISHED && listed.isArray()) {
+        if (set.isMap() && listed.isArray()) {
             FirewallElement from = element(set, listed.path(0));
             FirewallElement to = element(set, listed.path(1));
             return new FirewallElement(

@@ -164,9 +164,9 @@ class PublishedPortsIT {
         assertThatThrownBy(() -> arrivesAs(one, WEB, ONE, WEB, pod)).isInstanceOf(SocketTimeoutException.class);
     }
 
-    /** README says so: kube-proxy has led the packet to the node already, and a connection is translated once. */
+    /** kube-proxy has led the packet to the node already, and a connection is translated once; {@link ServicesIT} has more. */
     @Test
-    void aPodOfTheSameNodeIsRefusedWhereAServiceChoosesItsOwnNode() throws Exception {
+    void aPodOfTheSameNodeIsRefusedWhereAServiceOfWhichTheNodeWasNotToldChoosesIt() throws Exception {
         OwnNamespace.run("nft", "add table ip kube_proxy");
         try {
             OwnNamespace.run("nft", "add chain ip kube_proxy pre { type nat hook prerouting priority -100; }");
