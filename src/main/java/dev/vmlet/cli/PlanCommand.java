@@ -8,6 +8,7 @@ import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VmNode;
 import dev.vmlet.controller.Downtimes;
 import dev.vmlet.controller.ImageKeeper;
+import dev.vmlet.controller.LocalServices;
 import dev.vmlet.controller.UserDataReader;
 import dev.vmlet.host.Inventory;
 import dev.vmlet.host.Observer;
@@ -16,15 +17,18 @@ import dev.vmlet.model.DesiredNetwork;
 import dev.vmlet.model.DesiredVm;
 import dev.vmlet.model.Downtime;
 import dev.vmlet.model.HostException;
+import dev.vmlet.model.HostObservation;
 import dev.vmlet.model.InterfaceAddress;
 import dev.vmlet.model.Link;
 import dev.vmlet.model.LinkName;
 import dev.vmlet.model.NetworkObservation;
 import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Owner;
+import dev.vmlet.model.ReservedPorts;
 import dev.vmlet.model.Resolution;
 import dev.vmlet.model.Seen;
 import dev.vmlet.model.VmId;
+import dev.vmlet.model.VmObservation;
 import dev.vmlet.plan.HostPlanner;
 import dev.vmlet.plan.NetworkPlanner;
 import dev.vmlet.plan.Plan;
@@ -74,13 +78,16 @@ public final class PlanCommand implements Callable<Integer> {
     private static void print(RealHost real, KubernetesClient client, PrintStream out) throws HostException {
         Observer observer = new Observer(real.host(), real.names());
         Tally tally = new Tally(out);
-        tally.show("node " + real.nodeName(), HostPlanner.plan(real.installation(), observer.observeHost()));
         List<VirtualMachine> all =
                 client.resources(VirtualMachine.class).inAnyNamespace().list().getItems();
         List<VirtualMachine> vms = all.stream()
                 .filter(vm -> vm.getSpec() != null
                         && real.nodeName().equals(vm.getSpec().nodeName()))
                 .toList();
+        LocalServices services = services(real, client, vms);
+        HostObservation seen = observer.observeHost();
+        tally.show(
+                "node " + real.nodeName(), services.withoutStrays(HostPlanner.plan(real.installation(), seen), seen));
         tally.show(
                 "images of node " + real.nodeName(),
                 ImageKeeper.plan(
@@ -93,7 +100,7 @@ public final class PlanCommand implements Callable<Integer> {
         List<NetworkSlice> slices =
                 client.resources(NetworkSlice.class).inAnyNamespace().list().getItems();
         networks(real, observer, vms, networks, slices, tally);
-        vms(real, observer, client, vms, networks, slices, tally);
+        vms(real, observer, client, services, vms, networks, slices, tally);
         orphans(real, observer, vms, networks, tally);
         tally.end();
     }
@@ -172,6 +179,7 @@ public final class PlanCommand implements Callable<Integer> {
             RealHost real,
             Observer observer,
             KubernetesClient client,
+            LocalServices services,
             List<VirtualMachine> vms,
             List<Network> networks,
             List<NetworkSlice> slices,
@@ -196,16 +204,26 @@ public final class PlanCommand implements Callable<Integer> {
             Optional<DesiredVm> desired = resolution instanceof Resolution.Desired<DesiredVm>(DesiredVm d)
                     ? Optional.of(d)
                     : Optional.empty();
+            VmObservation seen = observer.observeVm(id, desired);
             tally.show(
                     "VirtualMachine " + id,
-                    planner.plan(
+                    services.in(
+                            planner.plan(id, resolution, VmResolver.power(vm), downtime, seen, clock.instant()),
                             id,
-                            resolution,
-                            VmResolver.power(vm),
-                            downtime,
-                            observer.observeVm(id, desired),
-                            clock.instant()));
+                            seen));
         }
+    }
+
+    /** As an agent knows them that has just begun. */
+    private static LocalServices services(RealHost real, KubernetesClient client, List<VirtualMachine> vms)
+            throws HostException {
+        ReservedPorts reserved = real.facts().get().reservedPorts();
+        LocalServices services = new LocalServices(() -> reserved);
+        VmNode node = client.resources(VmNode.class).withName(real.nodeName()).get();
+        if (node != null) {
+            var _ = services.see(node, vms);
+        }
+        return services;
     }
 
     /** As the agent sees it: by the mark of {@code vmlet evacuate}, or by the annotation of its VmNode. */

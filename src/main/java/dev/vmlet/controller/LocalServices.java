@@ -3,6 +3,7 @@ package dev.vmlet.controller;
 import dev.vmlet.api.VirtualMachine;
 import dev.vmlet.api.VirtualMachineStatus;
 import dev.vmlet.api.VmNode;
+import dev.vmlet.api.VmNodeSpec.ServedPort;
 import dev.vmlet.model.DesiredNic;
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallState;
@@ -17,11 +18,13 @@ import dev.vmlet.model.VmRecord;
 import dev.vmlet.plan.Plan;
 import dev.vmlet.plan.ServiceShare;
 import dev.vmlet.resolve.LocalFrontends;
+import dev.vmlet.resolve.NodeServices;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -32,17 +35,31 @@ import java.util.stream.Collectors;
  * now. Until both are known what leads there stays as it is. Safe for use by several threads; one VM is planned for by one
  * thread at a time.
  */
-final class LocalServices {
+public final class LocalServices {
     private static final Fitness UNFIT = new Fitness(false, Set.of());
 
     private final Supplier<ReservedPorts> reserved;
     private Optional<List<Frontend>> frontends = Optional.empty();
+    private Read read = Read.NOTHING;
     private final Map<String, Fitness> fit = new HashMap<>();
     /** What each VM was last seen to have that it is to have. */
     private final Map<String, Set<FirewallElement>> inPlace = new HashMap<>();
 
+    /** What of the VmNode the frontends follow from. */
+    private record Read(List<ServedPort> told, List<String> addresses) {
+        static final Read NOTHING = new Read(List.of(), List.of());
+
+        static Read of(VmNode node) {
+            return new Read(
+                    NodeServices.told(node),
+                    node.getStatus() == null
+                            ? List.of()
+                            : Objects.requireNonNullElse(node.getStatus().addresses(), List.of()));
+        }
+    }
+
     /** @param reserved ports that the node keeps to itself */
-    LocalServices(Supplier<ReservedPorts> reserved) {
+    public LocalServices(Supplier<ReservedPorts> reserved) {
         this.reserved = reserved;
     }
 
@@ -50,17 +67,20 @@ final class LocalServices {
      * @param vms all of this node
      * @return uids of VMs that have something to do by it
      */
-    synchronized Set<String> see(VmNode node, Collection<VirtualMachine> vms) {
-        List<Frontend> now = LocalFrontends.of(node, reserved.get());
+    public synchronized Set<String> see(VmNode node, Collection<VirtualMachine> vms) {
+        fit.keySet().retainAll(vms.stream().map(vm -> vm.getMetadata().getUid()).collect(Collectors.toSet()));
         for (VirtualMachine vm : vms) {
             // What an agent before this one said of it, until it is looked at.
             if (vm.getMetadata().getDeletionTimestamp() == null) {
                 fit.computeIfAbsent(vm.getMetadata().getUid(), _ -> LocalFrontends.fitness(vm.getStatus(), UNFIT));
             }
         }
-        if (frontends.equals(Optional.of(now))) {
+        Read next = Read.of(node);
+        if (frontends.isPresent() && read.equals(next)) {
             return Set.of();
         }
+        read = next;
+        List<Frontend> now = LocalFrontends.of(node, reserved.get());
         Set<String> concerned = new HashSet<>(backends(now));
         concerned.addAll(backends(frontends.orElse(List.of())));
         frontends = Optional.of(now);
@@ -101,7 +121,7 @@ final class LocalServices {
     }
 
     /** The plan for the VM with its share of the Services in it. */
-    synchronized Plan in(Plan plan, VmId vm, VmObservation seen) {
+    public synchronized Plan in(Plan plan, VmId vm, VmObservation seen) {
         Optional<ServiceShare> share = share(vm.uid(), nics(seen));
         if (share.isEmpty()) {
             return plan;
@@ -129,7 +149,7 @@ final class LocalServices {
      * whose object is gone and whose guest is held has nobody else to plan for it, and the address may be another
      * Service's by now.
      */
-    synchronized Plan withoutStrays(Plan plan, HostObservation seen) {
+    public synchronized Plan withoutStrays(Plan plan, HostObservation seen) {
         return frontends.isPresent()
                         && seen.firewall() instanceof Seen.Present<FirewallState>(FirewallState state)
                         && state.intact()

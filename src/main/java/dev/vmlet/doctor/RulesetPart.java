@@ -11,7 +11,9 @@ public enum RulesetPart {
     FIB("fib, which knows the node's own addresses", "nft_fib_inet", "NFT_FIB_INET"),
     NAT_CHAINS("chains of type nat", "nft_chain_nat", "NFT_NAT"),
     DNAT("dnat, which leads published ports to guests", "nft_nat", "NFT_NAT"),
-    MASQUERADE("masquerade, which lets guests out", "nft_masq", "NFT_MASQ");
+    MASQUERADE("masquerade, which lets guests out", "nft_masq", "NFT_MASQ"),
+    CHANCE("numgen, which deals clients of Services out to guests", "nft_numgen", "NFT_NUMGEN"),
+    HASH("jhash, by which a client of a Service stays with its guest", "nft_hash", "NFT_HASH");
 
     private final String what;
     private final String module;

@@ -14,7 +14,10 @@ import dev.vmlet.model.NetworkRecord;
 import dev.vmlet.model.Seed;
 import dev.vmlet.model.VmId;
 import dev.vmlet.model.VmRecord;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /** One change to the host, as data. Nothing is left to choose; the applier's exhaustive switch carries it out. */
 public sealed interface Step {
@@ -357,8 +360,19 @@ public sealed interface Step {
         }
     }
 
+    /** What leads to the same from several places of a Service once. */
     private static String list(List<FirewallElement> elements) {
-        return String.join(
-                ", ", elements.stream().map(FirewallElement::toString).toList());
+        Map<String, Integer> places = new LinkedHashMap<>();
+        elements.forEach(e -> places.merge(
+                e.set().isOfServices()
+                        ? new FirewallElement(
+                                        e.set(), e.key().subList(1, e.key().size()), e.ownerUid())
+                                .toString()
+                        : e.toString(),
+                1,
+                Integer::sum));
+        return places.entrySet().stream()
+                .map(e -> e.getKey() + (e.getValue() > 1 ? " (" + e.getValue() + " places)" : ""))
+                .collect(Collectors.joining(", "));
     }
 }

@@ -192,7 +192,7 @@ class LocalServicesTest {
 
         services.know(UID, ready);
         pass();
-        assertThat(services.see(node(), List.of())).containsExactly(UID);
+        assertThat(services.see(node(), List.of(vm(UID, ready)))).containsExactly(UID);
         pass();
         assertThat(leading()).isZero();
     }
@@ -242,6 +242,8 @@ class LocalServicesTest {
         services.see(node(UID), List.of(vm(UID, ready)));
         pass();
         assertThat(services.withoutStrays(Plan.nothing(), host())).isEqualTo(Plan.nothing());
+        services.see(node(UID), List.of());
+        assertThat(pass()).as("nothing is known of it").isEqualTo(Plan.nothing());
         services.see(node("vm-2"), List.of());
         assertThat(services.withoutStrays(Plan.nothing(), host()).steps())
                 .extracting(PlannedStep::because)

@@ -180,6 +180,15 @@ class ServiceShareTest {
         assertThat(share.in(stop, Given.WEB, seen(with(Set.of())), false)).isEqualTo(stop);
     }
 
+    @Test
+    void aPersonReadsEachWayOnce() {
+        List<FirewallElement> all = sorted(all(FRONT));
+        assertThat(new Step.AddElements(all))
+                .hasToString("admit served{10.96.0.10 . tcp . 80 . 10.77.4.2 . 8080} (16 places) in the firewall");
+        assertThat(new Step.DeleteElements(all.subList(0, 1)))
+                .hasToString("remove served{10.96.0.10 . tcp . 80 . 10.77.4.2 . 8080} from the firewall");
+    }
+
     private static List<FirewallElement> sorted(Set<FirewallElement> elements) {
         return elements.stream().sorted(Looks.ELEMENTS).toList();
     }

@@ -95,6 +95,8 @@ public final class RulesetTrial implements AutoCloseable {
             case NAT_CHAINS -> "type nat hook prerouting priority -100; policy accept;";
             case DNAT -> "dnat ip to 192.0.2.1";
             case MASQUERADE -> "masquerade";
+            case CHANCE -> "numgen random mod 16 0 accept";
+            case HASH -> "jhash ip saddr mod 16 0 accept";
         };
     }
 

@@ -20,6 +20,8 @@ class RulesetTrialTest {
         assertThat(without("type nat")).containsExactly(RulesetPart.NAT_CHAINS);
         assertThat(without("dnat")).containsExactly(RulesetPart.DNAT);
         assertThat(without("masquerade")).containsExactly(RulesetPart.MASQUERADE);
+        assertThat(without("numgen")).containsExactly(RulesetPart.CHANCE);
+        assertThat(without("jhash")).containsExactly(RulesetPart.HASH);
         assertThat(without("ct state")).containsExactly(RulesetPart.CONNECTIONS);
         assertThat(without("bridge")).containsExactly(RulesetPart.BRIDGE);
     }
