@@ -28,6 +28,7 @@ final class TwoNodes implements AutoCloseable {
         near = keep(new NodeInNamespace(cluster, "near", 3, standIn));
         far = keep(new NodeInNamespace(cluster, "far", 4, standIn));
         near.agent().launch();
+        far.agent().launch();
         nearPod = keep(podOf(near, NEAR_POD, 3));
         farPod = keep(podOf(far, FAR_POD, 4));
         tellAddress(cluster, near);
