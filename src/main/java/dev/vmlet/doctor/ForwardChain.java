@@ -41,7 +41,7 @@ public record ForwardChain(
     }
 
     FirewallKeeper keeper() {
-        return FirewallKeeper.of(family, table, name, siblings);
+        return FirewallKeeper.of(family, table, name, name, siblings);
     }
 
     /** Whether rules were seen that let guests of the pool through. Which rules come before them is not judged. */

@@ -3,12 +3,14 @@ package dev.vmlet.model;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /** Whose program keeps a table of firewall rules; {@link #remedy} speaks its language. */
 public enum FirewallKeeper {
     DOCKER("Docker"),
     UFW("ufw"),
     FIREWALLD("firewalld"),
+    CALICO("Calico"),
     IPTABLES("iptables"),
     IPTABLES_LEGACY("iptables-legacy"),
     NFTABLES("nftables");
@@ -27,6 +29,21 @@ public enum FirewallKeeper {
     /** Of ufw's chains those whose rules its own commands write. */
     private static final String UFW_WRITTEN = "ufw-user-";
 
+    /** Felix, Calico's agent, has a table of its own where it writes by nft, and elsewhere its chains in those of iptables. */
+    private static final String CALICO_TABLE = "calico";
+
+    private static final String CALICO_CHAIN = "cali-";
+
+    /**
+     * Felix's chains where a packet is at the endpoint that it came in by: those of host endpoints and of policies; and
+     * those to a pod, to which it comes in there. By all others it goes out.
+     */
+    private static final Pattern CALICO_INGRESS =
+            Pattern.compile("^(\\w+-)?cali-(fh|fhfw|from-host-endpoint|from-hep-forward|pi|pri|gi|tw)\\b");
+
+    private static final Pattern CALICO_POLICY = Pattern.compile("^(\\w+-)?cali-(pi|po|gi|go)\\b");
+    private static final Pattern CALICO_POD = Pattern.compile("^(\\w+-)?cali-tw\\b");
+
     private static final Set<String> IPTABLES_TABLES = Set.of("filter", "nat", "mangle", "raw", "security");
 
     private final String text;
@@ -41,10 +58,14 @@ public enum FirewallKeeper {
 
     /**
      * @param family nft's word, or {@link #LEGACY}
-     * @param base a base chain of the table
+     * @param chain the one that is asked about: several keepers have theirs in the tables of iptables
+     * @param base a base chain of the table; that one, or one that leads there
      * @param chains names of all chains of the table
      */
-    public static FirewallKeeper of(String family, String table, String base, Set<String> chains) {
+    public static FirewallKeeper of(String family, String table, String chain, String base, Set<String> chains) {
+        if (table.equals(CALICO_TABLE) || chain.startsWith(CALICO_CHAIN)) {
+            return CALICO;
+        }
         if (table.equals(FIREWALLD_TABLE) || table.equals(FIREWALLD_DROPS_ALL)) {
             return FIREWALLD;
         }
@@ -68,7 +89,7 @@ public enum FirewallKeeper {
 
     /** Where a chain is, as its keeper would say. */
     public String place(String family, String table, String chain) {
-        boolean ofNft = this == NFTABLES || this == FIREWALLD && !IPTABLES_TABLES.contains(table);
+        boolean ofNft = this == NFTABLES || (this == FIREWALLD || this == CALICO) && !IPTABLES_TABLES.contains(table);
         if (ofNft) {
             return "chain " + chain + " of nft table " + family + " " + table;
         }
@@ -97,6 +118,7 @@ public enum FirewallKeeper {
                 yield allow + " from " + range + "; " + allow + " to " + range;
             }
             case FIREWALLD -> firewalld(table, base, range);
+            case CALICO -> calico(chain, base, range);
             case IPTABLES, IPTABLES_LEGACY ->
                 insert(iptables + (table.equals("filter") ? "" : " -t " + table), base)
                         + " (and keep them for the next boot)";
@@ -117,6 +139,35 @@ public enum FirewallKeeper {
                     : "firewall-cmd --reload (nothing is left to do where that was just running)";
         }
         return "firewall-cmd --permanent --zone=trusted --add-source=" + range + "; firewall-cmd --reload";
+    }
+
+    /**
+     * A policy of the type that drops and of no other: to an endpoint that has a policy of a type, nothing else of that type
+     * is allowed any more. Both directions, for with an endpoint of all interfaces guests' packets meet each type twice.
+     */
+    private static String calico(String chain, String base, Ipv4Prefix range) {
+        String type = CALICO_INGRESS.matcher(chain).find() ? "Ingress" : "Egress";
+        if (base.endsWith("PREROUTING")) {
+            // What is allowed there goes untracked, or past all policies to come; and only a rule that says so denies.
+            return "add \"source: {notNets: [" + range + "]}\" to each Deny in Calico's policies with preDNAT or"
+                    + " doNotTrack for this node's HostEndpoint";
+        }
+        String selector = CALICO_POLICY.matcher(chain).find()
+                ? "<as of that policy>"
+                : CALICO_POD.matcher(chain).find() ? "<of those pods>" : "<of this node's HostEndpoint>";
+        String allow = "{action: Allow, %s: {nets: [" + range + "]}}";
+        return "calicoctl apply -f - <<< \"{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name:"
+                + " vmlet-" + lower(type) + "-" + range.toString().replaceAll("[./]", "-")
+                + "}, spec: {order: 0, selector: "
+                + selector + ", applyOnForward: true, types: [" + type + "], " + lower(type) + ": ["
+                + allow.formatted("source") + ", " + allow.formatted("destination") + "]}}\" (its order, and its tier"
+                + " where there are several, must come before those of what drops; published ports may need the same for "
+                + (type.equals("Egress") ? "Ingress" : "Egress")
+                + "; what is written into Calico's chains by hand Felix takes away)";
+    }
+
+    private static String lower(String type) {
+        return type.toLowerCase(Locale.ROOT);
     }
 
     /** An accept there is Docker's last word too: one that named no uplink would open all containers to guests. */

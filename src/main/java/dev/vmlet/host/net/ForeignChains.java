@@ -23,7 +23,7 @@ final class ForeignChains {
     private static final JsonMapper JSON = new JsonMapper();
 
     /** Names of others may be words of nft's grammar; those are not asked for as text. */
-    private static final Pattern PLAIN = Pattern.compile("[A-Za-z][A-Za-z0-9_-]*");
+    private static final Pattern PLAIN = Pattern.compile("[A-Za-z][A-Za-z0-9/._-]*");
 
     private static final int RULE_TEXT_MAX = 200;
 
@@ -77,7 +77,7 @@ final class ForeignChains {
                 .findFirst()
                 .orElse(stop.chains().getFirst());
         ForeignRule rule = new ForeignRule(
-                FirewallKeeper.of(stop.family(), stop.table(), base, all),
+                FirewallKeeper.of(stop.family(), stop.table(), stop.chain(), base, all),
                 stop.family(),
                 stop.table(),
                 stop.chain(),

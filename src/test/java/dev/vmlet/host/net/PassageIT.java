@@ -253,6 +253,32 @@ class PassageIT {
                         dropped(FirewallKeeper.FIREWALLD, "ip", "filter", "FWD_public", "FORWARD", "drop"),
                         ""),
                 new Row(
+                        "A policy of Calico's drops by a rule in iptables, where Docker lets guests through",
+                        DOCKER + "; iptables -I DOCKER-USER -i vmb-+ -j ACCEPT; iptables -N cali-FORWARD; iptables -I"
+                                + " FORWARD -j cali-FORWARD; iptables -N cali-po-gnp/no.one; iptables -A cali-FORWARD -j"
+                                + " cali-po-gnp/no.one; iptables -A cali-po-gnp/no.one -d 198.41.0.0/16 -j DROP",
+                        dropped(
+                                FirewallKeeper.CALICO,
+                                "ip",
+                                "filter",
+                                "cali-po-gnp/no.one",
+                                "FORWARD",
+                                "ip daddr 198.41.0.0/16 drop"),
+                        ""),
+                new Row(
+                        "A host endpoint of Calico's drops by a rule of nft",
+                        nft(
+                                "table ip calico { chain filter-cali-thfw-eth0 { drop; }; chain filter-FORWARD { type filter"
+                                        + " hook forward priority 0; policy accept; jump filter-cali-thfw-eth0; }; }"),
+                        dropped(
+                                FirewallKeeper.CALICO,
+                                "ip",
+                                "calico",
+                                "filter-cali-thfw-eth0",
+                                "filter-FORWARD",
+                                "drop"),
+                        ""),
+                new Row(
                         "A table of nft sends guests to a chain that drops them",
                         nft("table inet fw { chain f { type filter hook forward priority 0; policy accept; iifname"
                                 + " \"vmb-*\" jump g; }; chain g { counter; tcp dport 443 counter drop; udp dport 53 drop;"
