@@ -10,6 +10,8 @@ import (
 //	V0                      comes back as it is
 //	V1 MAC(6) IP(4)         goes on to that guest, which sends it back; then it comes back as V0
 //	V2, V3 MAC(6) IP(4) PORT(2)   the same on its way there and back: who asked first
+//	V4 FROM(4) IP(4) PORT(2)      goes on to there by whoever brought it, from that address, as V3: what sends it back is
+//	                        no guest, but anybody who echoes
 const echoPort = 7777
 
 // icmp answers an echo request (RFC 792) of any length.
@@ -46,6 +48,13 @@ func udp(in []byte, mac net.HardwareAddr) []byte {
 		on := append([]byte("V2"), peerMac...)
 		on = append(append(append(on, peer...), peerPort...), rest[10:]...)
 		return datagram(mac, me, rest[:6], rest[6:10], binary.BigEndian.AppendUint16(nil, echoPort), on)
+	case "V4":
+		if len(rest) < 10 {
+			return nil
+		}
+		on := append([]byte("V3"), peerMac...)
+		on = append(append(append(on, peer...), peerPort...), rest[10:]...)
+		return datagram(mac, rest[:4], peerMac, rest[4:8], rest[8:10], on)
 	case "V2":
 		return datagram(mac, me, peerMac, peer, peerPort, append([]byte("V3"), rest...))
 	case "V3":

@@ -56,6 +56,28 @@ final class Identities {
         return write("kube-proxy-" + node, token("kube-system", "kube-proxy"));
     }
 
+    /** For Calico's agent, which reads much, and has nothing to write where no status is asked of it. */
+    Path felix(String node) {
+        cluster.apply("""
+                apiVersion: v1
+                kind: ServiceAccount
+                metadata: {name: felix, namespace: kube-system}
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: ClusterRole
+                metadata: {name: felix}
+                rules:
+                - {verbs: [get, list, watch], resources: ["*"], apiGroups: ["*"]}
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: ClusterRoleBinding
+                metadata: {name: felix}
+                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: felix}
+                subjects: [{kind: ServiceAccount, name: felix, namespace: kube-system}]
+                """);
+        return write("felix-" + node, token("kube-system", "felix"));
+    }
+
     private static String pod(String name, String account, String node) {
         return """
                 apiVersion: v1

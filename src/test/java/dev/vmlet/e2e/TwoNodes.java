@@ -63,7 +63,7 @@ final class TwoNodes implements AutoCloseable {
     }
 
     /** As a kubelet would. */
-    private static void tellAddress(Cluster cluster, NodeInNamespace node) {
+    static void tellAddress(Cluster cluster, NodeInNamespace node) {
         cluster.kubectl(
                 "patch",
                 "node",
