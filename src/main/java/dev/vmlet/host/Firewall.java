@@ -58,7 +58,10 @@ public interface Firewall {
      */
     void add(Collection<FirewallElement> elements) throws HostException;
 
-    /** Deletes elements; one that is not there, or has no set any more, is no error. */
+    /**
+     * Deletes elements; one that is not there, or has no set any more, is no error. Where a place leads a Service's clients
+     * to another by now, that one stays.
+     */
     void delete(Collection<FirewallElement> elements) throws HostException;
 
     /** Removes both tables; succeeds when they are not there. */

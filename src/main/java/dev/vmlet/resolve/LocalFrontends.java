@@ -25,13 +25,16 @@ import org.jspecify.annotations.Nullable;
 
 /** What a node's VmNode says of Services, as the node's agent may follow it. */
 public final class LocalFrontends {
+    /** Each is sixteen members of the firewall, which a look at its tables reads and prints. */
+    static final int FRONTENDS_MAX = 512;
+
     private static final int MULTICAST = 224;
     private static final int LOOPBACK = 127;
 
     private LocalFrontends() {}
 
     /**
-     * No two at one place: the first that names it has it. Left out is what no Service is asked for at, and a port that
+     * The first {@link #FRONTENDS_MAX}. No two at one place: the first that names it has it. Left out is what no Service is asked for at, and a port that
      * the node keeps to itself at an address of its own: whoever may write a Service's externalIPs is not to take ssh.
      */
     public static List<Frontend> of(VmNode node, ReservedPorts reserved) {
@@ -61,7 +64,7 @@ public final class LocalFrontends {
                     .map(port -> frontend(served, Optional.empty(), port, backends))
                     .ifPresent(all::add);
         }
-        return all;
+        return all.subList(0, Math.min(FRONTENDS_MAX, all.size()));
     }
 
     private static Frontend frontend(

@@ -296,6 +296,7 @@ class KubeProxyE2E {
         }
         nodes().far.run("nft", "delete table ip deaf");
 
+        String told = generation(cluster);
         cluster.kubectl("patch", "vm", VM, "-n", NS, "--type=merge", "-p", "{\"spec\": {\"runStrategy\": \"Halted\"}}");
         Predicate<String> leadsNear = Pattern.compile(nodes().near.address() + "(:| \\. )" + PUBLISHED)
                 .asPredicate();
@@ -312,6 +313,13 @@ class KubeProxyE2E {
         cluster.kubectl("delete", "vm", FAR_VM, "-n", NS, "--timeout=60s");
         cluster.awaitReady(NS, VM);
         awaitServed();
+        assertThat(generation(cluster))
+                .as("that a VM is not ready, and is again, is not written to its node")
+                .isEqualTo(told);
+    }
+
+    private static String generation(Cluster cluster) {
+        return cluster.kubectl("get", "vmnode", "near", "-o", "jsonpath={.metadata.generation}");
     }
 
     @Test

@@ -670,7 +670,11 @@ public final class FakeHost implements Links, Firewall {
     public synchronized void delete(Collection<FirewallElement> elements) throws HostException {
         // Both doors have a delete; a failure set for it hits whichever is called next.
         fail("delete");
-        elements.forEach(e -> members(e.set()).remove(e.key()));
+        elements.forEach(e -> {
+            if (!e.set().isOfServices() || e.ownerUid().equals(members(e.set()).get(e.key()))) {
+                members(e.set()).remove(e.key());
+            }
+        });
     }
 
     @Override

@@ -627,6 +627,11 @@ abstract class HostContract {
         firewall().add(Set.of(another));
         assertThat(firewall().observe()).isEqualTo(intact(Set.of(TAP_ELEMENT, another, stays, port)));
 
+        firewall().delete(Set.of(first, elsewhere));
+        assertThat(firewall().served())
+                .as("what its place leads to by now")
+                .isEqualTo(Seen.present(Set.of(another, stays, port)));
+
         firewall().delete(Set.of(another, port));
         assertThat(firewall().served()).isEqualTo(Seen.present(Set.of(stays)));
         firewall().delete(Set.of(stays, port));

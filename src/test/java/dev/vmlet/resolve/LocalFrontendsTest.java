@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -97,6 +98,16 @@ class LocalFrontendsTest {
         assertThat(of(tcp("shop/a", 80, 70_000, "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "fd00::1")))
                 .isEmpty();
         assertThat(of(tcp("shop/a", 0, null, "10.96.0.10"))).isEmpty();
+    }
+
+    @Test
+    void thereIsRoomForSoManyAndNoMore() {
+        ServedPort[] ports = IntStream.range(0, 300)
+                .mapToObj(i -> tcp("shop/a" + i, 80, 30_000 + i, "10.96." + i / 200 + "." + (i % 200 + 1)))
+                .toArray(ServedPort[]::new);
+        assertThat(of(ports))
+                .hasSize(LocalFrontends.FRONTENDS_MAX)
+                .startsWith(of(ports[0], ports[1]).toArray(Frontend[]::new));
     }
 
     private static VirtualMachineStatus status(Condition.Status ready, String... published) {

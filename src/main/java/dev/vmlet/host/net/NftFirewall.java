@@ -25,20 +25,21 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.Collectors;
 
 /** Our two tables in the network namespace this process runs in, through libnftables. */
 public final class NftFirewall implements Firewall, AutoCloseable {
-    /** So often others may be faster. */
-    private static final int REPLACED_MAX = 3;
-
     private final InstallationId installation;
     private final String table;
     private final Baseline baseline;
     private final NftElements single;
     private final Flows flows = new Flows();
     private final Nftables nft = new Nftables();
+
+    /** Held from the look at what leads Services to the change that follows from it. */
+    private final Lock leads = new ReentrantLock();
 
     /** Written: the tables as a whole. Read: their elements, and looks, which must not fall into a replacement. */
     private final ReentrantReadWriteLock tables = new ReentrantReadWriteLock();
@@ -283,21 +284,31 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         }
     }
 
-    /** With those in whose place they come, in one transaction; another thread may change these while we look. */
+    /** With those in whose place they come, in one transaction. */
     private void replace(String operation, Collection<FirewallElement> elements) throws HostException {
-        for (int left = REPLACED_MAX; ; left--) {
-            try {
-                nft.run(
-                        operation,
-                        Ruleset.delete(installation, inPlaceOf(elements)) + Ruleset.add(installation, elements));
-                return;
-            } catch (NftRefusal e) {
-                if (left == 1) {
-                    throw e.during(operation);
-                }
-            } catch (KernelRefusal e) {
-                throw new HostException.Refused(operation + ": " + e.getMessage(), e);
+        leads.lock();
+        try {
+            commit(operation, Ruleset.delete(installation, inPlaceOf(elements)) + Ruleset.add(installation, elements));
+        } catch (KernelRefusal e) {
+            throw new HostException.Refused(operation + ": " + e.getMessage(), e);
+        } finally {
+            leads.unlock();
+        }
+    }
+
+    /** Those that are there as they are given: nft deletes by the key alone, and its place may lead elsewhere by now. */
+    private void withdraw(String operation, Collection<FirewallElement> elements) throws HostException {
+        leads.lock();
+        try {
+            Set<FirewallElement> there = new HashSet<>(elements);
+            there.retainAll(standing().orElse(Set.of()));
+            if (!there.isEmpty()) {
+                commit(operation, Ruleset.delete(installation, there));
             }
+        } catch (KernelRefusal e) {
+            throw new HostException.Refused(operation + ": " + e.getMessage(), e);
+        } finally {
+            leads.unlock();
         }
     }
 
@@ -325,9 +336,16 @@ public final class NftFirewall implements Firewall, AutoCloseable {
         Lock lock = tables.readLock();
         lock.lock();
         try {
-            if (!deleted(operation, elements)) {
+            Map<Boolean, List<FirewallElement>> ofServices = elements.stream()
+                    .collect(Collectors.partitioningBy(e -> e.set().isOfServices()));
+            List<FirewallElement> leading = ofServices.getOrDefault(true, List.of());
+            List<FirewallElement> others = ofServices.getOrDefault(false, List.of());
+            if (!leading.isEmpty()) {
+                withdraw(operation, leading);
+            }
+            if (!others.isEmpty() && !deleted(operation, others)) {
                 // One of them is not there, and the transaction took none; nft before 1.0.7 has no "destroy".
-                for (FirewallElement element : elements) {
+                for (FirewallElement element : others) {
                     deleted(operation, List.of(element));
                 }
             }
