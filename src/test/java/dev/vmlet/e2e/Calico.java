@@ -33,9 +33,10 @@ final class Calico implements AutoCloseable {
     private final Cluster cluster;
     private final Path files;
 
-    private Calico(Cluster cluster, Path files) {
+    /** Where {@link #require} let the test go on. */
+    Calico(Cluster cluster) {
         this.cluster = cluster;
-        this.files = files;
+        files = files().orElseThrow().toAbsolutePath();
         cluster.kubectl("apply", "--server-side", "-f", crds());
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds());
         cluster.namespace(NAMESPACE);
@@ -54,8 +55,8 @@ final class Calico implements AutoCloseable {
     }
 
     /** Skips the test, saying why, where Calico is not to be had: nothing here fetches it. */
-    static Calico in(Cluster cluster) {
-        Optional<Path> files = Optional.ofNullable(System.getenv(FILES)).map(Path::of);
+    static void require() {
+        Optional<Path> files = files();
         assumeTrue(
                 files.isPresent()
                         && Stream.of("calico-felix", "calicoctl")
@@ -63,7 +64,10 @@ final class Calico implements AutoCloseable {
                         && Files.isDirectory(files.get().resolve("crd")),
                 "SKIPPED: the real Calico was not tried: " + FILES + " names no directory with calico-felix, calicoctl"
                         + " and crd/ of one of its releases");
-        return new Calico(cluster, files.orElseThrow().toAbsolutePath());
+    }
+
+    private static Optional<Path> files() {
+        return Optional.ofNullable(System.getenv(FILES)).map(Path::of);
     }
 
     private String crds() {

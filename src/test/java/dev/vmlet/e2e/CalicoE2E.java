@@ -142,6 +142,7 @@ class CalicoE2E {
         assumeTrue(
                 Stream.of(System.getenv("PATH").split(":")).anyMatch(dir -> Files.isExecutable(Path.of(dir, "go"))),
                 "SKIPPED: nodes in namespaces need Go for their stand-in guests");
+        Calico.require();
         if (ready == mode) {
             return;
         }
@@ -149,7 +150,7 @@ class CalicoE2E {
         tried = mode;
         if (world == null) {
             cluster.namespace(NS);
-            world = new World(cluster, Calico.in(cluster));
+            world = new World(cluster, new Calico(cluster));
         }
         cluster.apply(Cluster.network(NS, "lab").replace("{}", "{cidr: " + LAB + ", nodePrefixLength: 25}")
                 + Cluster.network(NS, "other")
