@@ -12,10 +12,13 @@ import java.util.Locale;
  * lower-case base32 of SHA-256(installation id, object uid, network name for a NIC).
  */
 public record HostNames(InstallationId installation) {
+    /** What the names of Networks' bridges begin with, of every installation. */
+    public static final String BRIDGE = "vmb-";
+
     private static final String BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
     public LinkName bridge(String networkUid) {
-        return new LinkName("vmb-" + id(networkUid));
+        return new LinkName(BRIDGE + id(networkUid));
     }
 
     public LinkName tap(String vmUid, String networkName) {

@@ -2,6 +2,7 @@ package dev.vmlet.host.net;
 
 import dev.vmlet.model.FirewallElement;
 import dev.vmlet.model.FirewallSet;
+import dev.vmlet.model.HostNames;
 import dev.vmlet.model.Ipv4Address;
 import dev.vmlet.model.Protocol;
 import dev.vmlet.model.ServicePort;
@@ -80,6 +81,7 @@ final class Flows implements AutoCloseable {
 
     private final ReentrantLock looking = new ReentrantLock();
     private final NetlinkSockets netlink = new NetlinkSockets(new Kernel(), Kernel.NETLINK_NETFILTER);
+    private final NetlinkSockets routes = new NetlinkSockets(new Kernel(), Kernel.NETLINK_ROUTE);
 
     Flows() {
         this(FEW);
@@ -231,8 +233,14 @@ final class Flows implements AutoCloseable {
                 all = Set.copyOf(gone);
                 gone.clear();
             }
-            if (!all.isEmpty()) {
-                forgetGuests(all);
+            Set<Ipv4Address> behindUs = new HashSet<>();
+            for (Ipv4Address guest : all) {
+                if (isBehindUs(guest)) {
+                    behindUs.add(guest);
+                }
+            }
+            if (!behindUs.isEmpty()) {
+                forgetGuests(behindUs);
             }
         } catch (KernelRefusal | IOException e) {
             log.atWarn()
@@ -243,6 +251,25 @@ final class Flows implements AutoCloseable {
         } finally {
             looking.unlock();
         }
+    }
+
+    /**
+     * Whether the address is of a Network of ours. On an operator's bridge a guest may have asked for any address of the LAN,
+     * this node's or the API server's too, and what the node has open with those is not the guest's.
+     */
+    private boolean isBehindUs(Ipv4Address guest) throws KernelRefusal, IOException {
+        int index = 0;
+        try {
+            for (NetlinkMessage answer : routes.exchange(socket -> socket.ask(RtNetlink.getRouteTo(guest)))) {
+                index = Math.max(index, RtNetlink.leavesBy(answer));
+            }
+        } catch (KernelRefusal e) {
+            if (e.errno() != Errno.ENETUNREACH && e.errno() != Errno.EHOSTUNREACH) {
+                throw e;
+            }
+        }
+        NetworkInterface link = index > 0 ? NetworkInterface.getByIndex(index) : null;
+        return link != null && link.getName().startsWith(HostNames.BRIDGE);
     }
 
     private void forgetGuests(Set<Ipv4Address> guests) throws KernelRefusal, IOException {
@@ -389,5 +416,6 @@ final class Flows implements AutoCloseable {
     @Override
     public void close() {
         netlink.close();
+        routes.close();
     }
 }

@@ -406,6 +406,23 @@ final class RtNetlink {
                 .put32(0);
     }
 
+    /** Asks for the one route by which this node sends to an address. */
+    static NetlinkRequest getRouteTo(Ipv4Address to) {
+        return new NetlinkRequest(GETROUTE, NetlinkRequest.ACK)
+                .put8(Kernel.AF_INET)
+                .put8(Integer.SIZE)
+                .put8(0)
+                .put8(0)
+                .put32(0)
+                .put32(0)
+                .attribute(RTA_DST, to.bytes());
+    }
+
+    /** The index of the link that the answer to {@link #getRouteTo} names; 0 where it names none. */
+    static int leavesBy(NetlinkMessage message) throws KernelRefusal {
+        return message.type() == NEWROUTE ? message.attributes(RTMSG).number(RTA_OIF, 0) : 0;
+    }
+
     /** A destination of the main table and the index of one link it leaves by; metric as an unsigned number. */
     record RouteBy(Ipv4Prefix destination, int index, long metric) {}
 

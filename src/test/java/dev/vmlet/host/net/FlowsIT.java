@@ -129,6 +129,24 @@ class FlowsIT {
         }
     }
 
+    /** On an operator's bridge a guest may have asked for it, and the node has connections of its own there. */
+    @Test
+    void leavesWhatIsOpenWithAnAddressThatIsNotBehindABridgeOfOurs() throws Exception {
+        try (Flows flows = new Flows(Integer.MAX_VALUE - 1);
+                DatagramSocket guest = first.within(() -> new DatagramSocket(45_002));
+                DatagramSocket world = outside.within(() -> new DatagramSocket(HOST_PORT))) {
+            DatagramPacket heard = new DatagramPacket(new byte[1], 1);
+            world.setSoTimeout(10_000);
+            send(guest, Town.OUTSIDE);
+            world.receive(heard);
+            for (String address : List.of(Town.OUTSIDE, Town.NODE_OUTSIDE)) {
+                flows.deleted(List.of(new FirewallElement(FirewallSet.HELD, List.of(address), "vm")));
+            }
+            answer(world, heard.getSocketAddress());
+            assertThat(drain(guest)).isOne();
+        }
+    }
+
     private interface End {
         void come() throws Exception;
     }
