@@ -25,6 +25,7 @@ import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEven
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -92,8 +93,9 @@ final class NodeServicesReconciler implements Reconciler<VmNode> {
         services = new InformerEventSource<>(
                 InformerEventSourceConfiguration.from(Service.class, VmNode.class)
                         .withWatchAllNamespaces()
-                        .withOnUpdateFilter(
-                                (now, before) -> ServiceEndpoints.isAsked(now) || ServiceEndpoints.isAsked(before))
+                        .withOnUpdateFilter((now, before) -> ServiceEndpoints.isAsked(now)
+                                || ServiceEndpoints.isAsked(before)
+                                || !NodeServices.addresses(now).equals(NodeServices.addresses(before)))
                         .withSecondaryToPrimaryMapper((Service service) -> concerned(service, nodes))
                         .withPrimaryToSecondaryMapper((VmNode n) -> Set.<ResourceID>of())
                         .build(),
@@ -112,7 +114,10 @@ final class NodeServicesReconciler implements Reconciler<VmNode> {
         return Optional.ofNullable(vm.getSpec()).flatMap(spec -> Optional.ofNullable(spec.nodeName()));
     }
 
-    /** Nodes that have VMs of its namespace, and those that were told of it. */
+    /**
+     * Nodes that have VMs of its namespace, and those that were told of it, or of another at an address of its: whose that
+     * is may have changed.
+     */
     private Set<ResourceID> concerned(Service service, IndexerResourceCache<VmNode> nodes) {
         String namespace = service.getMetadata().getNamespace();
         String name = namespace + "/" + service.getMetadata().getName();
@@ -120,7 +125,10 @@ final class NodeServicesReconciler implements Reconciler<VmNode> {
         if (ServiceEndpoints.isAsked(service) && vms != null) {
             vms.list(namespace, vm -> true).forEach(vm -> node(vm).ifPresent(n -> concerned.add(new ResourceID(n))));
         }
-        nodes.list(n -> NodeServices.told(n).stream().anyMatch(p -> name.equals(p.service())))
+        List<String> addresses = NodeServices.addresses(service);
+        nodes.list(n -> NodeServices.told(n).stream()
+                        .anyMatch(p -> name.equals(p.service())
+                                || p.addresses() != null && !Collections.disjoint(p.addresses(), addresses)))
                 .forEach(n -> concerned.add(ResourceID.fromResource(n)));
         return concerned;
     }

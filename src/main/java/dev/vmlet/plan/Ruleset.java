@@ -176,11 +176,13 @@ public record Ruleset(InstallationId installation, Set<FirewallElement> elements
                     ip daddr != 127.0.0.0/8 goto to_service
                   }
                   chain to_service {
+                    fib daddr type local goto to_node_port
                     dnat ip to numgen random mod 16 . ip daddr . meta l4proto . th dport map @served
-                    dnat ip to jhash ip saddr mod 16 offset 16 . ip daddr . meta l4proto . th dport map @served
-                    fib daddr type != local return
+                    dnat ip to jhash ip saddr mod 16 seed 0x766d6c65 offset 16 . ip daddr . meta l4proto . th dport map @served
+                  }
+                  chain to_node_port {
                     dnat ip to numgen random mod 16 . meta l4proto . th dport map @served_ports
-                    dnat ip to jhash ip saddr mod 16 offset 16 . meta l4proto . th dport map @served_ports
+                    dnat ip to jhash ip saddr mod 16 seed 0x766d6c65 offset 16 . meta l4proto . th dport map @served_ports
                   }
                   chain prerouting {
                     type nat hook prerouting priority -100; policy accept;

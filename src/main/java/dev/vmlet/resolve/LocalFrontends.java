@@ -34,8 +34,9 @@ public final class LocalFrontends {
     private LocalFrontends() {}
 
     /**
-     * The first {@link #FRONTENDS_MAX}. No two at one place: the first that names it has it. Left out is what no Service is asked for at, and a port that
-     * the node keeps to itself at an address of its own: whoever may write a Service's externalIPs is not to take ssh.
+     * The first {@link #FRONTENDS_MAX}. No two at one place: the first that names it has it. Left out is what no Service is
+     * asked for at, and a port that the node keeps to itself at an address of its own: whoever may write a Service's
+     * externalIPs is not to take ssh. At no address of the node is the firewall asked for more than NodePorts.
      */
     public static List<Frontend> of(VmNode node, ReservedPorts reserved) {
         Set<String> own = node.getStatus() == null

@@ -87,10 +87,8 @@ public final class NodeServices {
         for (Service service : asked) {
             String namespace = service.getMetadata().getNamespace();
             Optional<List<ServiceEndpoints.Behind>> behind = ServiceEndpoints.behind(service, vms.apply(namespace));
-            List<ServedPort> own = behind.map(all -> served(service, all, owners))
-                    .orElseGet(() -> told(node).stream()
-                            .filter(p -> name(service).equals(p.service()))
-                            .toList());
+            List<ServedPort> own =
+                    behind.map(all -> served(service, all, owners)).orElseGet(() -> still(service, node, owners));
             for (ServedPort port : own) {
                 int more =
                         Objects.requireNonNullElse(port.backends(), List.of()).size();
@@ -108,6 +106,50 @@ public final class NodeServices {
     private static String name(Service service) {
         return service.getMetadata().getNamespace() + "/"
                 + service.getMetadata().getName();
+    }
+
+    /**
+     * What was told of a Service whose annotation nobody can read: its VMs stay, but not an address or NodePort that it has
+     * no longer, for that may be another's by now.
+     */
+    private static List<ServedPort> still(Service service, VmNode node, Map<Place, String> owners) {
+        Set<String> addresses = Set.copyOf(addresses(service));
+        List<ServedPort> still = new ArrayList<>();
+        for (ServedPort told : told(node)) {
+            if (!name(service).equals(told.service()) || told.port() == null) {
+                continue;
+            }
+            String protocol = told.protocol() == null
+                    ? OpenPort.Protocol.TCP.name()
+                    : told.protocol().name();
+            List<ServicePort> now = service.getSpec() == null
+                    ? List.of()
+                    : Objects.requireNonNullElse(service.getSpec().getPorts(), List.<ServicePort>of()).stream()
+                            .filter(p ->
+                                    told.port().equals(p.getPort()) && protocol.equals(ServiceEndpoints.protocol(p)))
+                            .toList();
+            List<String> kept = now.isEmpty()
+                    ? List.of()
+                    : Objects.requireNonNullElse(told.addresses(), List.<String>of()).stream()
+                            .filter(a -> addresses.contains(a)
+                                    && name(service).equals(owners.get(new Place(a, protocol, told.port()))))
+                            .toList();
+            Integer nodePort = now.stream().anyMatch(p -> Objects.equals(p.getNodePort(), told.nodePort()))
+                    ? told.nodePort()
+                    : null;
+            if (!kept.isEmpty() || nodePort != null) {
+                still.add(new ServedPort(
+                        told.service(),
+                        kept,
+                        told.port(),
+                        nodePort,
+                        told.protocol(),
+                        told.clientAffinity(),
+                        told.notReadyToo(),
+                        told.backends()));
+            }
+        }
+        return still;
     }
 
     private static List<ServedPort> served(
@@ -177,7 +219,7 @@ public final class NodeServices {
     }
 
     /** Its own first, the others in order. */
-    private static List<String> addresses(Service service) {
+    public static List<String> addresses(Service service) {
         Set<String> others = new TreeSet<>();
         if (service.getSpec() != null && !"None".equals(service.getSpec().getClusterIP())) {
             others.addAll(Objects.requireNonNullElse(service.getSpec().getExternalIPs(), List.of()));

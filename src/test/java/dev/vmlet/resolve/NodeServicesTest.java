@@ -261,6 +261,32 @@ class NodeServicesTest {
     }
 
     @Test
+    void aSelectorThatNobodyCanReadKeepsNoPlaceThatTheServiceHasNoLonger() {
+        vm("x", 8081);
+        Backend backend = new Backend("uid-x", "x", 8081);
+        node.setSpec(new VmNodeSpec(
+                null,
+                List.of(new ServedPort(
+                        "shop/front",
+                        List.of("10.96.0.10", "10.96.0.11"),
+                        80,
+                        30_080,
+                        null,
+                        null,
+                        null,
+                        List.of(backend)))));
+        services.add(service("front", "10.96.0.10")
+                .editMetadata()
+                .addToAnnotations("vmlet.dev/selector", "app in web")
+                .endMetadata()
+                .build());
+
+        assertThat(told())
+                .containsExactly(new ServedPort(
+                        "shop/front", List.of("10.96.0.10"), 80, null, null, null, null, List.of(backend)));
+    }
+
+    @Test
     void whatHasNoRoomIsCountedAndTheFirstStay() {
         vm("x", 8081);
         IntStream.range(0, NodeServices.PORTS_MAX + 2)
