@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -266,7 +267,7 @@ class CalicoE2E {
                 }
             });
             String answer = guestTo(guest, from, OUTSIDE, server.getLocalPort(), seconds);
-            return answer.equals(SILENCE) ? SILENCE + heard.getNow("") : heard.join();
+            return answer.equals(SILENCE) ? SILENCE + heard.getNow("") : heard.get(10, TimeUnit.SECONDS);
         }
     }
 
