@@ -233,23 +233,29 @@ final class Flows implements AutoCloseable {
                 all = Set.copyOf(gone);
                 gone.clear();
             }
-            Set<Ipv4Address> behindUs = new HashSet<>();
-            for (Ipv4Address guest : all) {
-                if (isBehindUs(guest)) {
-                    behindUs.add(guest);
+            forgetThoseBehindUs(all);
+        } finally {
+            looking.unlock();
+        }
+    }
+
+    private void forgetThoseBehindUs(Set<Ipv4Address> addresses) {
+        try {
+            Set<Ipv4Address> guests = new HashSet<>();
+            for (Ipv4Address address : addresses) {
+                if (isBehindUs(address)) {
+                    guests.add(address);
                 }
             }
-            if (!behindUs.isEmpty()) {
-                forgetGuests(behindUs);
+            if (!guests.isEmpty()) {
+                forgetGuests(guests);
             }
         } catch (KernelRefusal | IOException e) {
             log.atWarn()
-                    .addKeyValue("addresses", guests.toString())
+                    .addKeyValue("addresses", addresses.toString())
                     .addKeyValue("cause", e.getMessage())
                     .log(
                             "flows of a guest that is gone were not forgotten; answers to it may reach the next one there");
-        } finally {
-            looking.unlock();
         }
     }
 
